@@ -1,0 +1,71 @@
+"""framewire's wire: fal's `krea-wan-14b` realtime protocol, without I/O.
+
+Used by both sides and knowing neither. The document is README.md in this folder.
+"""
+
+from .codec import dump_text, pack_map, parse_text, unpack_map
+from .connection import Connection
+from .errors import (
+    CLOSE_CODES,
+    CloseCode,
+    ErrorCode,
+    LocalProtocolError,
+    ProtocolError,
+    RemoteProtocolError,
+)
+from .limits import MAX_MESSAGE_BYTES, MAX_SEED
+from .messages import (
+    BlockDone,
+    Completed,
+    Error,
+    Event,
+    Frame,
+    FromWorker,
+    Message,
+    Queued,
+    Ready,
+    Started,
+    Steered,
+    Unknown,
+    Warned,
+)
+from .params import Params, Steer
+from .states import Role, State
+from .tokens import ALGORITHM, TokenRequest, claims, token_in
+
+__all__ = [
+    "ALGORITHM",
+    "CLOSE_CODES",
+    "MAX_MESSAGE_BYTES",
+    "MAX_SEED",
+    "BlockDone",
+    "CloseCode",
+    "Completed",
+    "Connection",
+    "Error",
+    "ErrorCode",
+    "Event",
+    "Frame",
+    "FromWorker",
+    "LocalProtocolError",
+    "Message",
+    "Params",
+    "ProtocolError",
+    "Queued",
+    "Ready",
+    "RemoteProtocolError",
+    "Role",
+    "Started",
+    "State",
+    "Steer",
+    "Steered",
+    "TokenRequest",
+    "Unknown",
+    "Warned",
+    "claims",
+    "dump_text",
+    "pack_map",
+    "parse_text",
+    "token_in",
+    "unpack_map",
+]

@@ -1,0 +1,1 @@
+"""framewire's worker: the protocol in front of a model."""

@@ -1,0 +1,129 @@
+"""What the worker says: ready, frames, completed, errors, and the events one may opt in to.
+
+Each class is one message; `Connection` turns them into what goes over the socket and back.
+What the client says is in `params`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .errors import ErrorCode
+from .params import Params, Steer
+
+
+class _Said(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Ready(_Said):
+    """The worker will take params. `worker` is its name, sent on `/session/{id}` only."""
+
+    status: Literal["ready"] = "ready"
+    worker: str | None = None
+
+
+class Completed(_Said):
+    """The last frame of the stream has been sent; the socket stays open."""
+
+    session_id: str = ""
+    status: Literal["completed"] = "completed"
+
+
+class Error(_Said):
+    """Something was refused or failed.
+
+    Attributes:
+        code: one of `ErrorCode`, or whatever another server sent.
+        reason: one line for a person.
+        errors: pydantic's list of what is wrong with the params; empty otherwise.
+    """
+
+    code: str
+    reason: str = ""
+    errors: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def ends_session(self) -> bool:
+        """False where the socket stays open and other params may be tried."""
+        return self.code not in (ErrorCode.BAD_PARAMS, ErrorCode.BAD_MESSAGE)
+
+
+class Queued(_Said):
+    """The worker is full; `position` 1 is next."""
+
+    type: Literal["queued"] = "queued"
+    position: int
+
+
+class Started(_Said):
+    """A stream begins, with the values that were settled for it."""
+
+    type: Literal["started"] = "started"
+    session_id: str
+    seed: int
+    width: int
+    height: int
+    num_blocks: int
+    backend: str
+
+
+class BlockDone(_Said):
+    """One block was made: its first frame's index, its frames, milliseconds a stage."""
+
+    type: Literal["block"] = "block"
+    block: int
+    index: int
+    frames: int
+    prompt_version: int
+    ms: dict[str, float] = Field(default_factory=dict)
+
+
+class Steered(_Said):
+    """A change took effect from `block` on; `applied` names its keys."""
+
+    type: Literal["steered"] = "steered"
+    block: int
+    prompt_version: int
+    applied: tuple[str, ...] = ()
+
+
+class Warned(_Said):
+    """Something was refused while the stream goes on. Never has an `error` key."""
+
+    type: Literal["warning"] = "warning"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture, a whole JPEG. What the plain wire does not carry is None.
+
+    Attributes:
+        index: counted from the first frame of the stream.
+        block: counted from the first block of the stream.
+        request_id: of the input picture that the frame was made from.
+        prompt_version: 1 for the first prompt, one more with each change.
+    """
+
+    jpeg: bytes
+    index: int | None = None
+    block: int | None = None
+    request_id: str | None = None
+    prompt_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A message of another server that this protocol has no name for; not an error."""
+
+    payload: dict[str, Any] | bytes
+
+
+Event = Queued | Started | BlockDone | Steered | Warned
+FromWorker = Ready | Frame | Completed | Error | Event | Unknown
+FromClient = Params | Steer
+Message = FromWorker | FromClient

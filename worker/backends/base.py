@@ -1,0 +1,139 @@
+"""What a backend is: the one seam between a session and whatever makes its pictures.
+
+Knows no socket and no message. A backend is loaded once; each viewer's stream is one
+`BackendSession`, and two of them never see each other's state. Everything but the call that
+`next_block` returns runs on the worker's one lane thread, never two at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]  # [H, W, 3] RGB, at the session's size
+Frames = NDArray[np.uint8]  # [T, H, W, 3] RGB
+
+
+class SettingsError(ValueError):
+    """These settings cannot be streamed. `key` is the param at fault."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+class CapacityError(RuntimeError):
+    """No room (memory) for one more session now; the running ones are untouched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """The values of a preset for params that a client leaves out, and what it accepts.
+
+    Attributes:
+        multiple: width and height are snapped to a multiple of this many pixels.
+        follows_start_frame: size follows the start frame where the client names none.
+    """
+
+    width: int = 832
+    height: int = 480
+    num_blocks: int = 20
+    num_denoising_steps: int = 4
+    denoising_steps: tuple[float, ...] | None = None
+    strength: float = 0.8
+    timestep_shift: float = 5.0
+    kv_cache_num_frames: int = 3
+    keep_first_frame: bool = False
+    interp_steps: int = 4
+    multiple: int = 8
+    follows_start_frame: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one stream is made from: every param settled, pictures decoded."""
+
+    prompt: str
+    width: int
+    height: int
+    seed: int
+    num_denoising_steps: int
+    denoising_steps: tuple[float, ...] | None
+    strength: float
+    timestep_shift: float
+    kv_cache_num_frames: int
+    keep_first_frame: bool
+    start_frame: Picture | None
+    live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What takes effect before the next block; None leaves a value as it is.
+
+    Attributes:
+        interp_steps: blocks over which the new prompt takes over (1: at once).
+        live: from now on blocks are made from pictures.
+    """
+
+    prompt: str | None = None
+    interp_steps: int = 4
+    strength: float | None = None
+    live: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block's frames, and the milliseconds that each stage of it took."""
+
+    frames: Frames
+    ms: Mapping[str, float] = field(default_factory=dict)
+
+
+class BackendSession(Protocol):
+    """One viewer's stream."""
+
+    def pictures_wanted(self) -> int:
+        """How many input pictures the next block is made from; 0 for a block from text alone."""
+
+    def steer(self, change: Change) -> None:
+        """Take `change` into account from the next block on."""
+
+    def next_block(self, pictures: Sequence[Picture]) -> Callable[[], Block]:
+        """Make the next block.
+
+        Args:
+            pictures: exactly `pictures_wanted()` of them, oldest first.
+
+        Returns:
+            What finishes the block (decoding, say): called once, off the lane, in block order,
+            and possibly while the lane makes the next block.
+        """
+
+    def close(self) -> None:
+        """Free what the session holds. Nothing is called after it."""
+
+
+class Backend(Protocol):
+    """What makes pictures. `name` is how it is chosen, logged and reported."""
+
+    name: str
+    defaults: Defaults
+
+    def load(self) -> None:
+        """Load weights and warm up; called once, before the worker listens."""
+
+    def open(self, settings: Settings) -> BackendSession:
+        """Start a stream.
+
+        Raises:
+            SettingsError: these settings cannot be streamed.
+            CapacityError: no room for another session now.
+        """
+
+    def close(self) -> None:
+        """Free everything; called once, after the last session was closed."""
