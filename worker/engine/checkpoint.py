@@ -1,0 +1,111 @@
+"""Weight files in, tensors on a module out, with errors that name the file and the key.
+
+Owns reading `.safetensors` and `.pth` files and filling a module that was built on the meta
+device. Doesn't know any model: names are translated by the module that knows them.
+"""
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+_NAMED = 5
+
+
+class CheckpointError(ValueError):
+    """A weight file cannot be used: unreadable, or its names or shapes don't fit the model."""
+
+
+def read_tensors(path: Path, *, prefix: str = "") -> dict[str, Tensor]:
+    """Read the tensors of one weight file whose names start with `prefix`, on the CPU.
+
+    Files are mapped, not copied, so tensors that nobody touches cost no memory.
+
+    Args:
+        path: a `.safetensors` file, or a torch file (`.pth`, `.pt`, `.bin`) of tensors only.
+        prefix: kept in the returned names.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, holds more than tensors, or has no such name.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such weight file")
+    tensors = (
+        _read_safetensors(path, prefix) if _is_safetensors(path) else _read_torch(path, prefix)
+    )
+    if not tensors:
+        raise CheckpointError(f"{path}: holds no tensor whose name starts with {prefix!r}")
+    return tensors
+
+
+def assign(
+    module: nn.Module,
+    tensors: Mapping[str, Tensor],
+    *,
+    source: str,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> None:
+    """Make `tensors` the parameters of `module`, cast and placed one by one.
+
+    A tensor that already has the device and dtype is taken as it is, not copied: it then shares
+    its memory with the caller's.
+
+    Args:
+        module: built on the meta device, so that nothing is allocated twice.
+        source: what the tensors were read from, for the error.
+
+    Raises:
+        CheckpointError: a name is missing or unknown, or a shape differs.
+    """
+    expected = {name: tensor.shape for name, tensor in module.state_dict().items()}
+    _complain(source, "lacks", sorted(expected.keys() - tensors.keys()))
+    _complain(source, "has unknown", sorted(tensors.keys() - expected.keys()))
+    for name, shape in expected.items():
+        if tensors[name].shape != shape:
+            raise CheckpointError(
+                f"{source}: {name} has shape {list(tensors[name].shape)}, "
+                f"but this configuration needs {list(shape)}"
+            )
+    placed = {name: tensor.to(device=device, dtype=dtype) for name, tensor in tensors.items()}
+    module.load_state_dict(placed, strict=True, assign=True)
+    module.requires_grad_(False).eval()
+
+
+def _is_safetensors(path: Path) -> bool:
+    return path.suffix == ".safetensors"
+
+
+def _read_safetensors(path: Path, prefix: str) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in names}
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
+
+
+def _read_torch(path: Path, prefix: str) -> dict[str, Tensor]:
+    try:
+        content = torch.load(
+            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+        )
+    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: not a readable torch file of tensors ({error})") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: holds a {type(content).__name__}, not named tensors")
+    for name, value in content.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise CheckpointError(f"{path}: {name!r} is a {type(value).__name__}, not a tensor")
+    return {name: value for name, value in content.items() if name.startswith(prefix)}
+
+
+def _complain(source: str, what: str, names: list[str]) -> None:
+    if not names:
+        return
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    raise CheckpointError(f"{source}: {what} {', '.join(names[:_NAMED])}{more}")
