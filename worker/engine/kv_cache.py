@@ -1,0 +1,71 @@
+"""Keys and values kept between passes: static buffers, one pair a layer.
+
+Owns their memory, and the moves by which a window rolls. A preset that rebuilds its context
+before every block needs them only within a block: one set, the lane's scratch, then serves every
+session, and no token is read that the same block hasn't written.
+"""
+
+import torch
+from torch import Tensor
+
+from .preset import TEXT_TOKENS, TransformerDims
+from .rope import rotate, time_shift
+
+
+class KVCache:
+    """Keys (normalised and rotated) and values of a window, [B, tokens, heads, head_dim] a layer.
+
+    Which tokens are valid is the caller's to know; the buffers are not cleared.
+    """
+
+    def __init__(
+        self, dims: TransformerDims, tokens: int, device: torch.device | str, dtype: torch.dtype
+    ) -> None:
+        """Allocate room for `tokens` tokens."""
+        self.tokens = tokens
+        self._head_dim = dims.head_dim
+        shape = (1, tokens, dims.heads, dims.head_dim)
+        self.layers: list[tuple[Tensor, Tensor]] = [
+            (
+                torch.empty(shape, device=device, dtype=dtype),
+                torch.empty(shape, device=device, dtype=dtype),
+            )
+            for _ in range(dims.layers)
+        ]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes allocated."""
+        return sum(k.nbytes + v.nbytes for k, v in self.layers)
+
+    def roll(self, source: int, target: int, count: int, frames: int) -> None:
+        """Move `count` tokens from `source` back to `target`, and their keys `frames` in time.
+
+        Keys carry their rotation, so one that moves to an earlier position is turned back by the
+        frames in between; the buffers stay where they are.
+        """
+        cos, sin = time_shift(self._head_dim, -frames, self.layers[0][0].device)
+        for k, v in self.layers:
+            k[:, target : target + count] = rotate(k[:, source : source + count], cos, sin)
+            v[:, target : target + count] = v[:, source : source + count].clone()
+
+
+class TextCache:
+    """Keys and values of one prompt in every layer, and whose they are.
+
+    Rewritten only when other prompt embeds come into use.
+    """
+
+    def __init__(
+        self, dims: TransformerDims, device: torch.device | str, dtype: torch.dtype
+    ) -> None:
+        """Allocate room for one prompt."""
+        shape = (1, TEXT_TOKENS, dims.heads, dims.head_dim)
+        self.layers: list[tuple[Tensor, Tensor]] = [
+            (
+                torch.empty(shape, device=device, dtype=dtype),
+                torch.empty(shape, device=device, dtype=dtype),
+            )
+            for _ in range(dims.layers)
+        ]
+        self.embeds: Tensor | None = None

@@ -1,0 +1,115 @@
+"""What one stream is asked for, and how the engine goes about it, as checked values.
+
+Owns ranges and defaults. Knows no wire format: whoever opens a stream has parsed its params.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .preset import PIXEL_MULTIPLE, Preset
+from .schedule import MIN_STRENGTH, check_timesteps
+
+MAX_CONTEXT_FRAMES = 12
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Named departures from the reference; the defaults do what it does.
+
+    Attributes:
+        skip_final_zero_step: leave out the pass at timestep 0, a fifth of the work of four steps.
+        context_prompt: the prompt embeds of a context pass in a prompt ramp, the `previous`
+            block's or the `current` one's.
+        kv_attention_bias: weight in (0, 1] of context frames but the first; less than 1 lets
+            errors fade.
+        context_every: compute the context anew before every n-th block only; between, the keys
+            of the last blocks' last passes stay, moved in time. Costs a KV cache a session.
+    """
+
+    skip_final_zero_step: bool = False
+    context_prompt: Literal["previous", "current"] = "previous"
+    kv_attention_bias: float = 1.0
+    context_every: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        if not 0 < self.kv_attention_bias <= 1:
+            raise ValueError(f"kv_attention_bias must be in (0, 1], got {self.kv_attention_bias}")
+        if self.context_every < 1:
+            raise ValueError(f"context_every must be at least 1, got {self.context_every}")
+
+
+@dataclass(frozen=True)
+class StreamParams:
+    """The parameters of one stream.
+
+    Attributes:
+        width: pixels, a multiple of 16; `height` likewise.
+        seed: of the stream's noise.
+        denoising_steps: strictly falling timesteps instead of `num_denoising_steps`.
+        strength: how much of an input picture is replaced, 0-1; less than 0.01 acts as 0.01.
+        timestep_shift: moves the steps towards noise.
+        kv_cache_num_frames: clean latent frames that a block sees before itself, 1-12.
+        keep_first_frame: the stream's first latent stays the context's first for ever.
+        interp_steps: blocks over which a new prompt comes in.
+    """
+
+    width: int
+    height: int
+    seed: int = 0
+    num_denoising_steps: int = 4
+    denoising_steps: tuple[float, ...] | None = None
+    strength: float = 0.8
+    timestep_shift: float = 5.0
+    kv_cache_num_frames: int = 3
+    keep_first_frame: bool = False
+    interp_steps: int = 4
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their ranges, saying which and what would be right."""
+        for name in ("width", "height"):
+            side = getattr(self, name)
+            if side < PIXEL_MULTIPLE or side % PIXEL_MULTIPLE:
+                raise ValueError(
+                    f"{name} must be a positive multiple of {PIXEL_MULTIPLE}, got {side}"
+                )
+        if self.denoising_steps is not None:
+            check_timesteps(self.denoising_steps)
+        if not 1 <= self.kv_cache_num_frames <= MAX_CONTEXT_FRAMES:
+            raise ValueError(
+                f"kv_cache_num_frames must be 1-{MAX_CONTEXT_FRAMES}, "
+                f"got {self.kv_cache_num_frames}"
+            )
+        if self.timestep_shift <= 0:
+            raise ValueError(f"timestep_shift must be positive, got {self.timestep_shift}")
+        for name in ("num_denoising_steps", "interp_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_strength(self.strength)
+
+    @classmethod
+    def of(cls, preset: Preset, **given: object) -> "StreamParams":
+        """The preset's defaults, with what is given (and not None) in their place."""
+        defaults: dict[str, object] = {
+            "width": preset.width,
+            "height": preset.height,
+            "num_denoising_steps": preset.num_denoising_steps,
+            "denoising_steps": preset.steps,
+            "strength": preset.strength,
+            "timestep_shift": preset.timestep_shift,
+            "kv_cache_num_frames": preset.context_frames,
+            "interp_steps": preset.interp_steps,
+        }
+        chosen = {name: value for name, value in given.items() if value is not None}
+        return cls(**{**defaults, **chosen})  # type: ignore[arg-type]
+
+
+def check_strength(strength: float) -> float:
+    """A strength as it acts: at least 0.01.
+
+    Raises:
+        ValueError: it is not within 0-1.
+    """
+    if not 0 <= strength <= 1:
+        raise ValueError(f"strength must be 0-1, got {strength}")
+    return max(strength, MIN_STRENGTH)

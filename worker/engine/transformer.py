@@ -1,0 +1,251 @@
+"""The causal video transformer: diffusers' Wan layers under a streaming forward.
+
+Owns the forward pass: per-frame modulation, positions that start anywhere, keys and values in a
+static cache, text keys and values computed once a prompt. The container and its layers are
+diffusers' `WanTransformer3DModel`, so its loaders, LoRA and quantisation apply. Doesn't know what
+a session, a schedule or a context is.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from diffusers import WanTransformer3DModel
+from torch import Tensor
+
+from .attention import Group, attend
+from .kv_cache import KVCache, TextCache
+from .rope import rotate
+
+_MAX_PERIOD = 10000.0
+_COMPILED_SHAPES = 8
+
+
+@dataclass(frozen=True)
+class Modulation:
+    """What the timesteps of a pass do to the layers; computed once a schedule.
+
+    Attributes:
+        embedding: float32 [B, F, dim], for the head.
+        projection: float32 [B, F, 6, dim], for the blocks.
+    """
+
+    embedding: Tensor
+    projection: Tensor
+
+
+class Window(NamedTuple):
+    """Where a pass's tokens go in the cache, and what they see; static for a compiler."""
+
+    write_at: int
+    groups: tuple[Group, ...]
+
+
+class CausalTransformer:
+    """A Wan transformer that sees a block of frames and, through a cache, those before it."""
+
+    def __init__(self, model: WanTransformer3DModel) -> None:
+        """Take a model that is already on its device and in its dtype."""
+        self._model: Any = model
+        self._block: Callable[..., Tensor] = block_forward
+        self._compiled: Callable[..., Tensor] | None = None
+        self._shapes: set[tuple[object, ...]] = set()
+        self.device: torch.device = model.patch_embedding.weight.device
+        self.dtype: torch.dtype = model.patch_embedding.weight.dtype
+
+    def compile(self, **options: Any) -> None:
+        """Compile the repeated block; `options` go to `torch.compile`.
+
+        Every shape is a graph of its own, shared by all layers. The first eight shapes (four
+        sizes, at two a size) are compiled; later ones run as they are, for a recompilation
+        would stall every session.
+        """
+        self._compiled = torch.compile(block_forward, fullgraph=True, dynamic=False, **options)
+
+    def modulation(self, timesteps: Tensor) -> Modulation:
+        """Embed timesteps, float [B, F], on the CPU or the model's device."""
+        embedder = self._model.condition_embedder
+        half = self._model.config.freq_dim // 2
+        places = torch.arange(half, dtype=torch.float64, device=timesteps.device)
+        angles = timesteps.double()[..., None] * _MAX_PERIOD ** -(places / half)  # [B, F, half]
+        sinusoid = torch.cat([angles.cos(), angles.sin()], dim=-1).to(self.device, self.dtype)
+        embedding = embedder.time_embedder(sinusoid)  # [B, F, dim]
+        projection = embedder.time_proj(embedder.act_fn(embedding)).unflatten(-1, (6, -1))
+        return Modulation(embedding.float(), projection.float())
+
+    def write_text(self, embeds: Tensor, cache: TextCache) -> None:
+        """Fill `cache` with the keys and values of prompt embeds [512, text_dim]."""
+        text = self._model.condition_embedder.text_embedder(
+            embeds[None].to(self.device, self.dtype)
+        )  # [1, 512, dim]
+        for block, (k, v) in zip(self._model.blocks, cache.layers, strict=True):
+            attn = block.attn2
+            k.copy_(attn.norm_k(attn.to_k(text)).unflatten(-1, (attn.heads, -1)))
+            v.copy_(attn.to_v(text).unflatten(-1, (attn.heads, -1)))
+        cache.embeds = embeds
+
+    def forward(
+        self,
+        x: Tensor,
+        modulation: Modulation,
+        rope: tuple[Tensor, Tensor],
+        cache: KVCache,
+        text: TextCache,
+        window: Window,
+    ) -> Tensor:
+        """Predict the flow of x, and leave its keys and values in the cache.
+
+        Args:
+            x: noisy or clean latents [B, F, C, h, w].
+            rope: cosines and sines of x's tokens, each [L, head_dim / 2].
+            window: where in `cache` to write, and which of it the tokens see.
+
+        Returns:
+            The flow, [B, F, C, h, w], in the model's dtype.
+        """
+        hidden = self._embed(x)
+        run = self._runner(hidden, window)
+        layers = zip(self._model.blocks, cache.layers, text.layers, strict=True)
+        for block, keys_values, text_keys_values in layers:
+            hidden = run(
+                block,
+                hidden,
+                modulation.projection,
+                *rope,
+                *keys_values,
+                *text_keys_values,
+                window,
+            )
+        return self._head(hidden, modulation.embedding, x.shape)
+
+    def write_context(
+        self,
+        x: Tensor,
+        modulation: Modulation,
+        rope: tuple[Tensor, Tensor],
+        cache: KVCache,
+        text: TextCache,
+        window: Window,
+    ) -> None:
+        """Like `forward`, for the cache's sake only: the last layer stops at its keys."""
+        hidden = self._embed(x)
+        run = self._runner(hidden, window)
+        *body, last = self._model.blocks
+        for block, keys_values, text_keys_values in zip(
+            body, cache.layers[:-1], text.layers[:-1], strict=True
+        ):
+            hidden = run(
+                block,
+                hidden,
+                modulation.projection,
+                *rope,
+                *keys_values,
+                *text_keys_values,
+                window,
+            )
+        table = _block_table(last, modulation.projection)
+        _write_keys(
+            last, _modulate(last.norm1, hidden, *table[:2]), *rope, *cache.layers[-1], window
+        )
+
+    def _runner(self, hidden: Tensor, window: Window) -> Callable[..., Tensor]:
+        if self._compiled is None:
+            return block_forward
+        shape = (hidden.shape, window)
+        if shape not in self._shapes and len(self._shapes) < _COMPILED_SHAPES:
+            self._shapes.add(shape)
+        return self._compiled if shape in self._shapes else block_forward
+
+    def _embed(self, x: Tensor) -> Tensor:
+        """Latents [B, F, C, h, w] to tokens [B, F * h/2 * w/2, dim].
+
+        The patches' convolution has its stride as kernel, so it is a linear map of patches.
+        """
+        patches = x.to(self.dtype).unflatten(4, (-1, 2)).unflatten(3, (-1, 2))
+        patches = patches.permute(0, 1, 3, 5, 2, 4, 6).flatten(4)  # [B, F, h/2, w/2, C*2*2]
+        conv = self._model.patch_embedding
+        return F.linear(patches.flatten(1, 3), conv.weight.flatten(1), conv.bias)
+
+    def _head(self, hidden: Tensor, embedding: Tensor, shape: torch.Size) -> Tensor:
+        """Tokens to flow in the latents' `shape`."""
+        model = self._model
+        batch, frames, _, height, width = shape
+        table = model.scale_shift_table.float()[:, None] + embedding[:, :, None]  # [B, F, 2, dim]
+        shift, scale = table[:, :, :, None].unbind(2)  # [B, F, 1, dim]
+        out = model.proj_out(_modulate(model.norm_out, hidden, shift, scale))
+        out = out.view(batch, frames, height // 2, width // 2, 2, 2, -1)
+        out = out.permute(0, 1, 6, 2, 4, 3, 5)  # [B, F, C, h/2, 2, w/2, 2]
+        return out.reshape(shape)
+
+
+def block_forward(
+    block: Any,
+    x: Tensor,
+    projection: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    text_keys: Tensor,
+    text_values: Tensor,
+    window: Window,
+) -> Tensor:
+    """One layer on tokens x [B, L, dim], writing its keys and values: [B, L, dim]."""
+    table = _block_table(block, projection)
+    shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = table
+    attn = block.attn1
+    h = _modulate(block.norm1, x, shift, scale)
+    q = rotate(attn.norm_q(attn.to_q(h)).unflatten(-1, (attn.heads, -1)), cos, sin)
+    _write_keys(block, h, cos, sin, keys, values, window)
+    h = attn.to_out[0](attend(q, keys, values, window.groups).flatten(2))
+    x = _add_gated(x, h, gate)
+
+    attn = block.attn2
+    h = block.norm2(x.float()).type_as(x)
+    q = attn.norm_q(attn.to_q(h)).unflatten(-1, (attn.heads, -1))
+    x = x + attn.to_out[0](attend(q, text_keys, text_values).flatten(2))
+
+    h = block.ffn(_modulate(block.norm3, x, ffn_shift, ffn_scale))
+    return _add_gated(x, h, ffn_gate)
+
+
+def _block_table(block: Any, projection: Tensor) -> tuple[Tensor, ...]:
+    """Shift, scale and gate of both halves of a layer, each float32 [B, F, 1, dim]."""
+    table = block.scale_shift_table.float() + projection  # [B, F, 6, dim]
+    return table[:, :, :, None].unbind(2)
+
+
+def _write_keys(
+    block: Any,
+    h: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    window: Window,
+) -> None:
+    attn = block.attn1
+    first, last = window.write_at, window.write_at + h.shape[1]
+    k = attn.norm_k(attn.to_k(h)).unflatten(-1, (attn.heads, -1))
+    keys[:, first:last] = rotate(k, cos, sin)
+    values[:, first:last] = attn.to_v(h).unflatten(-1, (attn.heads, -1))
+
+
+def _modulate(norm: Any, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """Normalise x [B, L, dim] and scale and shift it frame by frame, in float32."""
+    h = norm(x.float()).unflatten(1, (shift.shape[1], -1))  # [B, F, L / F, dim]
+    return (h * (1 + scale) + shift).flatten(1, 2).type_as(x)
+
+
+def _add_gated(x: Tensor, h: Tensor, gate: Tensor) -> Tensor:
+    """x + gate * h frame by frame, in float32; x and h are [B, L, dim]."""
+    gated = h.float().unflatten(1, (gate.shape[1], -1)) * gate
+    return (x.float() + gated.flatten(1, 2)).type_as(x)
+
+
+def count_parameters(model: WanTransformer3DModel) -> int:
+    """Parameters of a model, also of one on the meta device."""
+    return sum(math.prod(p.shape) for p in model.parameters())
