@@ -75,7 +75,7 @@ def load_umt5(
     """
     label = str(source) if isinstance(source, Path) else "the given text encoder tensors"
     tensors = dict(read_tensors(source) if isinstance(source, Path) else source)
-    if "token_embedding.weight" in tensors:
+    if any(name.startswith("blocks.") for name in tensors):
         try:
             tensors = {transformers_name(name): value for name, value in tensors.items()}
         except KeyError as error:

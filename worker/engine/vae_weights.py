@@ -24,6 +24,8 @@ _RESIDUAL = {
     "shortcut": "conv_shortcut",
 }
 _MIDDLE = {"0": "resnets.0", "1": "attentions.0", "2": "resnets.1"}
+_LEVEL = 4
+"""Layers of one level of the decoder, which the original counts through: the last upsamples."""
 
 
 def load_vae(
@@ -46,18 +48,16 @@ def load_vae(
     """
     label = str(source) if isinstance(source, Path) else "the given VAE tensors"
     tensors = read_tensors(source) if isinstance(source, Path) else source
-    settings = dict(config or {})
     with torch.device("meta"):
-        vae = cast(Any, AutoencoderKLWan)(**settings)  # diffusers' own types are partial
-    if "conv1.weight" in tensors:
-        steps = settings.get("num_res_blocks", 2) + 2
-        tensors = {_diffusers_name(name, steps, label): value for name, value in tensors.items()}
+        vae = cast(Any, AutoencoderKLWan)(**(config or {}))  # diffusers' own types are partial
+    if any(".residual." in name for name in tensors):
+        tensors = {_diffusers_name(name, label): value for name, value in tensors.items()}
     assign(vae, tensors, source=label, device=torch.device(device), dtype=dtype)
     return cast(AutoencoderKLWan, vae)
 
 
-def _diffusers_name(name: str, steps: int, label: str) -> str:
-    """One original name in diffusers' words; `steps` is the length of a decoder level."""
+def _diffusers_name(name: str, label: str) -> str:
+    """One original name in diffusers' words."""
     path, _, leaf = name.rpartition(".")
     if path in _TOP:
         return f"{_TOP[path]}.{leaf}"
@@ -72,7 +72,7 @@ def _diffusers_name(name: str, steps: int, label: str) -> str:
     if section == "downsamples" and index.isdecimal():
         return f"{half}.down_blocks.{index}.{layer}.{leaf}"
     if section == "upsamples" and index.isdecimal():
-        level, step = divmod(int(index), steps)
-        place = f"resnets.{step}" if step < steps - 1 else "upsamplers.0"
+        level, step = divmod(int(index), _LEVEL)
+        place = f"resnets.{step}" if step < _LEVEL - 1 else "upsamplers.0"
         return f"{half}.up_blocks.{level}.{place}.{layer}.{leaf}"
     raise CheckpointError(f"{label}: {name} is not a name of the Wan2.1 VAE")
