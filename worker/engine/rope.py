@@ -68,7 +68,7 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     Args:
         cos: [L, D / 2] or [1, D / 2]; `sin` likewise.
     """
-    even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)  # [B, L, H, D / 2]
+    even, odd = x.float().reshape(*x.shape[:-1], -1, 2).unbind(-1)  # [B, L, H, D / 2]
     cos, sin = cos[:, None], sin[:, None]  # [L, 1, D / 2]
     turned = torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1)
     return turned.flatten(-2).type_as(x)

@@ -6,10 +6,9 @@ diffusers' `WanTransformer3DModel`, so its loaders, LoRA and quantisation apply.
 a session, a schedule or a context is.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -49,12 +48,12 @@ class CausalTransformer:
 
     def __init__(self, model: WanTransformer3DModel) -> None:
         """Take a model that is already on its device and in its dtype."""
-        self._model: Any = model
+        self._model = cast(Any, model)
         self._block: Callable[..., Tensor] = block_forward
         self._compiled: Callable[..., Tensor] | None = None
         self._shapes: set[tuple[object, ...]] = set()
-        self.device: torch.device = model.patch_embedding.weight.device
-        self.dtype: torch.dtype = model.patch_embedding.weight.dtype
+        first: Tensor = self._model.patch_embedding.weight
+        self.device, self.dtype = first.device, first.dtype
 
     def compile(self, **options: Any) -> None:
         """Compile the repeated block; `options` go to `torch.compile`.
@@ -164,10 +163,12 @@ class CausalTransformer:
 
         The patches' convolution has its stride as kernel, so it is a linear map of patches.
         """
-        patches = x.to(self.dtype).unflatten(4, (-1, 2)).unflatten(3, (-1, 2))
+        batch, frames, channels, height, width = x.shape
+        patches = x.to(self.dtype).reshape(batch, frames, channels, height // 2, 2, width // 2, 2)
         patches = patches.permute(0, 1, 3, 5, 2, 4, 6).flatten(4)  # [B, F, h/2, w/2, C*2*2]
         conv = self._model.patch_embedding
-        return F.linear(patches.flatten(1, 3), conv.weight.flatten(1), conv.bias)
+        weight: Tensor = conv.weight
+        return F.linear(patches.flatten(1, 3), weight.flatten(1), conv.bias)
 
     def _head(self, hidden: Tensor, embedding: Tensor, shape: torch.Size) -> Tensor:
         """Tokens to flow in the latents' `shape`."""
@@ -175,7 +176,7 @@ class CausalTransformer:
         batch, frames, _, height, width = shape
         table = model.scale_shift_table.float()[:, None] + embedding[:, :, None]  # [B, F, 2, dim]
         shift, scale = table[:, :, :, None].unbind(2)  # [B, F, 1, dim]
-        out = model.proj_out(_modulate(model.norm_out, hidden, shift, scale))
+        out: Tensor = model.proj_out(_modulate(model.norm_out, hidden, shift, scale))
         out = out.view(batch, frames, height // 2, width // 2, 2, 2, -1)
         out = out.permute(0, 1, 6, 2, 4, 3, 5)  # [B, F, C, h/2, 2, w/2, 2]
         return out.reshape(shape)
@@ -214,7 +215,7 @@ def block_forward(
 
 def _block_table(block: Any, projection: Tensor) -> tuple[Tensor, ...]:
     """Shift, scale and gate of both halves of a layer, each float32 [B, F, 1, dim]."""
-    table = block.scale_shift_table.float() + projection  # [B, F, 6, dim]
+    table: Tensor = block.scale_shift_table.float() + projection  # [B, F, 6, dim]
     return table[:, :, :, None].unbind(2)
 
 
@@ -236,16 +237,16 @@ def _write_keys(
 
 def _modulate(norm: Any, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     """Normalise x [B, L, dim] and scale and shift it frame by frame, in float32."""
-    h = norm(x.float()).unflatten(1, (shift.shape[1], -1))  # [B, F, L / F, dim]
+    h = _by_frame(norm(x.float()), shift.shape[1])
     return (h * (1 + scale) + shift).flatten(1, 2).type_as(x)
 
 
 def _add_gated(x: Tensor, h: Tensor, gate: Tensor) -> Tensor:
     """x + gate * h frame by frame, in float32; x and h are [B, L, dim]."""
-    gated = h.float().unflatten(1, (gate.shape[1], -1)) * gate
+    gated = _by_frame(h.float(), gate.shape[1]) * gate
     return (x.float() + gated.flatten(1, 2)).type_as(x)
 
 
-def count_parameters(model: WanTransformer3DModel) -> int:
-    """Parameters of a model, also of one on the meta device."""
-    return sum(math.prod(p.shape) for p in model.parameters())
+def _by_frame(x: Tensor, frames: int) -> Tensor:
+    """Tokens [B, L, dim] as [B, frames, L / frames, dim]."""
+    return x.view(x.shape[0], frames, -1, x.shape[2])

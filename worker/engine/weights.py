@@ -7,6 +7,7 @@ Owns the map from original Wan names (`model.blocks.0.self_attn.q.weight`, with 
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import WanTransformer3DModel
@@ -46,8 +47,10 @@ _PREFIXES = ("model.diffusion_model.", "model.")
 
 def build_transformer(dims: TransformerDims) -> WanTransformer3DModel:
     """A transformer on the meta device: shapes without memory."""
+    build: Any = WanTransformer3DModel
     with torch.device("meta"):
-        return WanTransformer3DModel(**dims.config())
+        model: WanTransformer3DModel = build(**dims.config())
+    return model
 
 
 def load_transformer(
@@ -71,12 +74,13 @@ def load_transformer(
         paths = [source] if isinstance(source, Path) else list(source)
         label = ", ".join(str(path) for path in paths)
         tensors = {name: value for path in paths for name, value in read_tensors(path).items()}
-    model = build_transformer(dims)
+    model: Any = build_transformer(dims)
     renamed = {diffusers_name(name, label): value for name, value in tensors.items()}
     assign(model, renamed, source=label, device=torch.device(device), dtype=dtype)
     # The streaming forward has tables of its own; these are diffusers', computed, not stored.
     model.rope = type(model.rope)(dims.head_dim, model.config.patch_size, 1024).to(device)
-    return model
+    transformer: WanTransformer3DModel = model
+    return transformer
 
 
 def diffusers_name(name: str, label: str = "the weights") -> str:
