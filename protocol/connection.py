@@ -55,6 +55,11 @@ class Connection:
         self.state = State.OPENING
         self._rejections = 0
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether so many messages in a row were refused that the socket should be closed."""
+        return self._rejections >= MAX_REJECTIONS_IN_A_ROW
+
     def receive(self, data: bytes | str) -> Message:
         """The message in one WebSocket message from the peer.
 

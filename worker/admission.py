@@ -1,0 +1,99 @@
+"""Who gets a place: at most so many streams at once, the others in a line of bounded length."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from .metrics import Metrics
+
+
+class Full(Exception):
+    """No place, and none to be had in time."""
+
+
+class Admission:
+    """Places for `limit` streams and a line for `queue` more, first come, first served."""
+
+    def __init__(self, limit: int, queue: int, metrics: Metrics) -> None:
+        self._limit = self._free = limit
+        self._queue = queue
+        self._line: deque[tuple[asyncio.Future[None], Callable[[int], None]]] = deque()
+        self._metrics = metrics
+
+    @property
+    def taken(self) -> int:
+        """Streams that hold a place."""
+        return self._limit - self._free
+
+    @property
+    def waiting(self) -> int:
+        """Streams in line."""
+        return len(self._line)
+
+    @asynccontextmanager
+    async def place(self, wait: float, on_position: Callable[[int], None]) -> AsyncIterator[None]:
+        """Hold a place for as long as the block runs.
+
+        Args:
+            wait: seconds to stand in line.
+            on_position: told the position in the line (1: next) when it is taken and changes.
+
+        Raises:
+            Full: the line is full, or no place came free in time.
+        """
+        if self._free > 0 and not self._line:
+            self._free -= 1
+        else:
+            await self._stand_in_line(wait, on_position)
+        self._metrics.sessions.inc()
+        try:
+            yield
+        finally:
+            self._metrics.sessions.dec()
+            self._release()
+
+    def refuse(self, reason: str) -> None:
+        """Send everyone in line away."""
+        for turn, _ in self._line:
+            if not turn.done():
+                turn.set_exception(Full(reason))
+
+    async def _stand_in_line(self, wait: float, on_position: Callable[[int], None]) -> None:
+        if len(self._line) >= self._queue:
+            raise Full(f"every place is taken and {len(self._line)} wait already: try again later")
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        entry = (turn, on_position)
+        self._line.append(entry)
+        self._metrics.waiting.set(len(self._line))
+        on_position(len(self._line))
+        mine = False
+        try:
+            async with asyncio.timeout(wait):
+                await turn
+            mine = True
+        except TimeoutError:
+            raise Full(f"no place came free within {wait:g} s: try again later") from None
+        finally:
+            if entry in self._line:
+                self._line.remove(entry)
+                self._moved()
+            elif not mine:  # it was handed over in the moment this caller gave up
+                self._release()
+
+    def _release(self) -> None:
+        """Hand the place to the first in line, or put it back."""
+        while self._line:
+            turn, _ = self._line.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                self._moved()
+                return
+        self._free += 1
+
+    def _moved(self) -> None:
+        self._metrics.waiting.set(len(self._line))
+        for position, (_, on_position) in enumerate(self._line, start=1):
+            on_position(position)

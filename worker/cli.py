@@ -1,0 +1,130 @@
+"""`framewire-worker`: arguments to settings, and the commands that run with them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any, get_args
+
+from .config import AuthMode, Config, ConfigError
+
+logger = logging.getLogger(__name__)
+
+_SERVE_EPILOG = """\
+Every option can be set in the environment as FRAMEWIRE_ and its name in capitals
+(FRAMEWIRE_SECRET, FRAMEWIRE_MAX_SESSIONS, ...); the command line wins.
+
+examples:
+  framewire-worker serve                                   this machine only, no token needed
+  FRAMEWIRE_KEY=... framewire-worker serve --host 0.0.0.0 --auth jwt
+"""
+_HELP: dict[str, str] = {
+    "backend": "what makes the pictures: auto, or one by name",
+    "host": "address to bind; anything but loopback needs --auth",
+    "port": "port to bind; 0 takes a free one",
+    "max_sessions": "streams at once",
+    "queue": "streams that may wait for a place",
+    "max_connections": "websockets at once",
+    "auth": "who may connect: none (loopback only), jwt, or platform (a gateway has checked)",
+    "secret": "signs and verifies tokens; better set as FRAMEWIRE_SECRET",
+    "key": "what POST /tokens/ asks for; better set as FRAMEWIRE_KEY",
+    "alias": "the app that tokens must allow and that /OWNER/ALIAS/ws names",
+    "origins": "browser origins that may connect, comma-separated",
+    "token_expiration": "seconds that tokens of POST /api/fal live",
+    "grace": "seconds that a drain may take",
+    "ready_timeout": "seconds for params (or live pictures) to arrive",
+    "stall_timeout": "seconds a viewer may go without reading",
+    "idle_timeout": "seconds a completed session stays open",
+    "session_timeout": "seconds a session may last",
+    "queue_timeout": "seconds to wait for a place without events",
+    "block_timeout": "seconds one backend call may take",
+    "input_patience": "seconds after which live input repeats its newest picture",
+    "jpeg_quality": "quality of the frames, 1 to 100",
+    "codec_threads": "threads that encode and decode pictures",
+    "ssl_keyfile": "TLS key",
+    "ssl_certfile": "TLS certificate",
+    "log_level": "debug, info, warning or error",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = vars(_parser().parse_args(argv))
+    command, as_json = options.pop("command"), options.pop("json")
+    try:
+        config = Config.load(os.environ, **options)
+    except ConfigError as error:
+        print(f"framewire-worker {command}: {error}", file=sys.stderr)
+        return 2
+    return _serve(config, as_json)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="framewire-worker", description="Host steerable realtime video over a websocket."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serve = commands.add_parser(
+        "serve",
+        help="serve until a signal, then drain",
+        epilog=_SERVE_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    serve.add_argument("--json", action="store_true", help="say where it listens as a JSON line")
+    for entry in fields(Config):
+        kind: Any = type(entry.default)
+        serve.add_argument(
+            f"--{entry.name.replace('_', '-')}",
+            type=kind,
+            choices=get_args(AuthMode) if entry.name == "auth" else None,
+            metavar=None if entry.name == "auth" else kind.__name__.upper(),
+            help=_HELP[entry.name] + (f" (default: {entry.default})" if entry.default else ""),
+        )
+    return parser
+
+
+def _serve(config: Config, as_json: bool) -> int:
+    try:
+        from .backends import choose
+        from .server import create_app
+        from .serving import RedactTokens, Server
+    except ModuleNotFoundError as error:
+        print(
+            f"framewire-worker needs {error.name}: pip install 'framewire[worker]'", file=sys.stderr
+        )
+        return 2
+    logging.basicConfig(
+        level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(RedactTokens())
+    try:
+        backend, why = choose(config.backend)
+    except ValueError as error:
+        print(f"framewire-worker serve: {error}", file=sys.stderr)
+        return 2
+    logger.info("settings: %s", json.dumps(config.shown()))
+    logger.info("backend %s: %s", backend.name, why)
+
+    def listening(port: int) -> None:
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        url = f"{'wss' if config.ssl_certfile else 'ws'}://{host}:{port}/ws"
+        if as_json:
+            print(
+                json.dumps({"url": url, "backend": backend.name, "auth": config.auth}), flush=True
+            )
+        else:
+            print(f"framewire worker ({backend.name}) at {url}; Ctrl-C drains it", flush=True)
+
+    server = Server(config, create_app(config, backend), listening)
+    server.run()
+    return 0 if server.started else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

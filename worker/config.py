@@ -1,0 +1,119 @@
+"""How a worker is set up: one frozen object, from the command line over the environment.
+
+The only reader of the environment in the worker. Knows no server and no backend.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+AuthMode = Literal["none", "jwt", "platform"]
+ENV_PREFIX = "FRAMEWIRE_"
+_SECRETS = ("secret", "key")
+
+
+class ConfigError(ValueError):
+    """The settings cannot be served with; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything an operator can set; each field is also `FRAMEWIRE_` + its name in capitals.
+
+    Attributes:
+        backend: what makes the pictures; `auto` takes the best one that this machine can run.
+        max_sessions: streams at once; `queue` more may wait for a place.
+        auth: `none` (loopback only), `jwt`, or `platform` (a gateway has checked already).
+        secret: signs and verifies tokens (HS256); `key` is what `POST /tokens/` asks for.
+        alias: the app that tokens must allow and that `/{owner}/{alias}/ws` names.
+        origins: browser origins that may connect besides loopback ones, comma-separated.
+        grace: seconds that a drain may take.
+        ready_timeout: seconds for params to arrive; the other time-outs are seconds as well.
+    """
+
+    backend: str = "auto"
+    host: str = "127.0.0.1"
+    port: int = 8000
+    max_sessions: int = 4
+    queue: int = 16
+    max_connections: int = 256
+    auth: AuthMode = "none"
+    secret: str = ""
+    key: str = ""
+    alias: str = "krea-wan-14b"
+    origins: str = ""
+    token_expiration: int = 300
+    grace: float = 30.0
+    ready_timeout: float = 60.0
+    stall_timeout: float = 30.0
+    idle_timeout: float = 300.0
+    session_timeout: float = 3600.0
+    queue_timeout: float = 5.0
+    block_timeout: float = 120.0
+    input_patience: float = 10.0
+    jpeg_quality: int = 90
+    codec_threads: int = 2
+    ssl_keyfile: str = ""
+    ssl_certfile: str = ""
+    log_level: str = "info"
+
+    def __post_init__(self) -> None:
+        if self.auth not in get_args(AuthMode):
+            raise ConfigError(f"auth {self.auth!r}: choose one of {', '.join(get_args(AuthMode))}")
+        if not self.loopback and self.auth == "none":
+            raise ConfigError(
+                f"{self.host} can be reached from other machines and auth is none: "
+                "add --auth jwt with --secret or --key, or bind --host 127.0.0.1"
+            )
+        if self.auth == "jwt" and not (self.secret or self.key):
+            raise ConfigError(
+                "auth jwt needs a secret that signs tokens (--secret) or a key that mints them "
+                "(--key); set FRAMEWIRE_SECRET or FRAMEWIRE_KEY to keep it out of the process list"
+            )
+        if bool(self.ssl_keyfile) != bool(self.ssl_certfile):
+            raise ConfigError("--ssl-keyfile and --ssl-certfile go together")
+        for name, least in (("port", 0), ("max_sessions", 1), ("queue", 0), ("codec_threads", 1)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} must be at least {least}, not {getattr(self, name)}")
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the bound address."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str], **given: Any) -> Config:
+        """Settings from the environment, overridden by what was `given` (None: not given).
+
+        Raises:
+            ConfigError: a value has the wrong type or cannot be served with.
+        """
+        values: dict[str, Any] = {}
+        for entry in fields(cls):
+            text = environ.get(ENV_PREFIX + entry.name.upper())
+            if text is not None:
+                values[entry.name] = _parse(entry.name, type(entry.default), text)
+        values.update({name: value for name, value in given.items() if value is not None})
+        return cls(**values)
+
+    def shown(self) -> dict[str, Any]:
+        """The settings for a log: secrets say only whether they are set."""
+        shown = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return shown | {name: "set" if shown[name] else "not set" for name in _SECRETS}
+
+
+def _parse(name: str, kind: type, text: str) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        raise ConfigError(
+            f"{ENV_PREFIX}{name.upper()}: expected {kind.__name__}, got {text!r}"
+        ) from None

@@ -1,0 +1,143 @@
+"""From made blocks to frames in the outbox: finishing, JPEG encoding and telling, in order.
+
+Runs beside the lane, so that the next block is made while the last one is encoded. Knows the
+codec threads and the outbox; knows neither the backend session nor the socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from framewire.protocol import BlockDone, Frame, Message
+
+from .backends.base import Block, Settings
+from .host import Host
+from .inlet import Arrived
+from .outbox import Outbox
+from .pictures import encode_jpegs
+
+
+class Voice(Protocol):
+    """How a stream speaks: through the session that knows the wire."""
+
+    session_id: str
+
+    def say(self, message: Message) -> None:
+        """Put a message in the outbox (an event only where the viewer asked for events)."""
+
+    def encode(self, frame: Frame) -> bytes | str:
+        """A frame as it goes over the wire."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A block that the lane has made, and what is known of it."""
+
+    finish: Callable[[], Block]
+    block: int
+    prompt_version: int
+    pictures: list[Arrived]
+    lane_ms: float
+
+
+class Finisher:
+    """Finishes the blocks of one stream, one after the other.
+
+    Attributes:
+        task: ends with the exception where finishing failed.
+    """
+
+    def __init__(self, host: Host, settings: Settings, outbox: Outbox, voice: Voice) -> None:
+        self._host = host
+        self._settings = settings
+        self._outbox = outbox
+        self._voice = voice
+        # The outbox lets no more than three blocks be under way.
+        self._made: asyncio.Queue[Made | None] = asyncio.Queue(maxsize=8)
+        self._discard = False
+        self._frames = 0
+        self.task = asyncio.create_task(self._run())
+
+    def add(self, made: Made) -> None:
+        """Finish this one next."""
+        self._made.put_nowait(made)
+
+    async def stop(self, *, discard: bool) -> None:
+        """End once what was added is finished and delivered, or dropped with `discard`.
+
+        When this returns, no thread works on the stream's blocks any more.
+        """
+        self._discard = discard
+        if not self.task.done():
+            self._made.put_nowait(None)
+            with suppress(Exception):
+                await asyncio.shield(self.task)
+        self._outbox.expect_nothing()
+
+    async def _run(self) -> None:
+        while (made := await self._made.get()) is not None:
+            if self._discard:
+                continue
+            jpegs, ms = await self._host.on_codec(lambda made=made: self._finish(made))  # type: ignore[misc]
+            if not self._discard:
+                self._deliver(made, jpegs, ms)
+
+    def _finish(self, made: Made) -> tuple[list[bytes], Mapping[str, float]]:
+        block = made.finish()
+        frames = block.frames
+        expected = (self._settings.height, self._settings.width, 3)
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[1:] != expected:
+            raise TypeError(
+                f"backend {self._host.backend.name} made {frames.dtype} {frames.shape}; "
+                f"expected uint8 [T, {expected[0]}, {expected[1]}, 3]"
+            )
+        began = time.perf_counter()
+        jpegs = encode_jpegs(frames, self._host.config.jpeg_quality)
+        jpeg_ms = 1000 * (time.perf_counter() - began)
+        return jpegs, {**block.ms, "lane": made.lane_ms, "jpeg": jpeg_ms}
+
+    def _deliver(self, made: Made, jpegs: list[bytes], ms: Mapping[str, float]) -> None:
+        count = len(jpegs)
+        self._outbox.put_block(
+            [
+                self._voice.encode(
+                    Frame(
+                        jpeg,
+                        index=self._frames + place,
+                        block=made.block,
+                        request_id=_source(made.pictures, place, count),
+                        prompt_version=made.prompt_version,
+                    )
+                )
+                for place, jpeg in enumerate(jpegs)
+            ]
+        )
+        if made.pictures:
+            newest = max(arrived.at for arrived in made.pictures)
+            age = 1000 * (asyncio.get_running_loop().time() - newest)
+            ms = {**ms, "input_to_frame": age}
+        self._voice.say(
+            BlockDone(
+                block=made.block,
+                index=self._frames,
+                frames=count,
+                prompt_version=made.prompt_version,
+                ms={stage: round(value, 3) for stage, value in ms.items()},
+            )
+        )
+        self._frames += count
+        self._host.metrics.blocks.inc()
+        for stage, value in ms.items():
+            self._host.metrics.stage_seconds.labels(stage).observe(value / 1000)
+
+
+def _source(pictures: list[Arrived], place: int, count: int) -> str | None:
+    """The request id of the picture that frame `place` of `count` was made from."""
+    return pictures[place * len(pictures) // count].request_id if pictures else None

@@ -1,0 +1,55 @@
+"""What all sessions of one worker share: settings, backend, lane, places, codec threads, counts.
+
+Holds them and says whether the worker is ready or draining; does nothing on its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from .admission import Admission
+from .backends.base import Backend
+from .config import Config
+from .lane import Lane
+from .metrics import Metrics
+
+T = TypeVar("T")
+
+
+class Host:
+    """Made inside the event loop that serves the sessions."""
+
+    def __init__(self, config: Config, backend: Backend) -> None:
+        self.config = config
+        self.backend = backend
+        self.metrics = Metrics()
+        self.lane = Lane(config.block_timeout)
+        self.admission = Admission(config.max_sessions, config.queue, self.metrics)
+        self.draining = asyncio.Event()
+        self.connections: set[asyncio.Task[None]] = set()
+        self._codec = ThreadPoolExecutor(config.codec_threads, thread_name_prefix="framewire-codec")
+
+    @property
+    def ready(self) -> bool:
+        return not self.draining.is_set() and not self.lane.stuck
+
+    async def on_codec(self, call: Callable[[], T]) -> T:
+        """Run a blocking call (decoding, encoding) on the codec threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._codec, call)
+
+    async def drain(self) -> None:
+        """Take no more sessions and wait until the running ones have ended by themselves."""
+        self.draining.set()
+        self.admission.refuse("the worker is shutting down")
+        if self.connections:
+            await asyncio.wait(self.connections, timeout=self.config.grace)
+
+    def close(self) -> None:
+        """Free the backend; the sessions have ended."""
+        self._codec.shutdown(wait=False, cancel_futures=True)
+        if not self.lane.stuck:
+            self.backend.close()
+        self.lane.close()

@@ -1,0 +1,127 @@
+"""The pictures that came in for one stream and were not used yet.
+
+`newest` (live): only the newest that the next block needs are kept, older ones are dropped.
+`all` (a clip): nothing is dropped; the sender waits. Pictures are kept encoded; decoding one
+costs more than carrying it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+FIRST_WANTED = 12  # until the first block says how many pictures it takes
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """One encoded input picture; `at` is the loop's time of its arrival, in seconds."""
+
+    data: bytes
+    at: float
+    request_id: str | None = None
+
+
+class InputGap(TimeoutError):
+    """No picture came for longer than a stream may wait for one."""
+
+
+class Inlet:
+    """A bounded queue of pictures between a session's reader and its stream.
+
+    Args:
+        policy: `newest` or `all`.
+        patience: seconds without a picture after which live input repeats the newest one.
+        limit: seconds without a picture after which waiting is given up.
+        on_drop: told how many pictures were dropped unused.
+    """
+
+    def __init__(
+        self,
+        policy: Literal["newest", "all"],
+        patience: float,
+        limit: float,
+        on_drop: Callable[[int], None],
+    ) -> None:
+        self._policy = policy
+        self._patience = patience
+        self._limit = limit
+        self._on_drop = on_drop
+        self._pictures: deque[Arrived] = deque()
+        self._newest: Arrived | None = None
+        self._wanted = FIRST_WANTED
+        self._ended = False
+        self._changed = asyncio.Event()
+        self._last_at = asyncio.get_running_loop().time()
+
+    async def put(self, picture: Arrived) -> None:
+        """Add a picture. With `all` this waits while two blocks' worth wait already."""
+        if self._policy == "all":
+            while len(self._pictures) >= 2 * self._wanted and not self._ended:
+                await self._wait(None)
+        if self._ended:
+            self._on_drop(1)
+            return
+        self._pictures.append(picture)
+        self._last_at = picture.at
+        if self._policy == "newest":
+            self._trim()
+        self._changed.set()
+
+    def end(self) -> None:
+        """No more pictures come; what waits is still used."""
+        self._ended = True
+        self._changed.set()
+
+    async def take(self, count: int) -> list[Arrived]:
+        """The next block's pictures, oldest first: `count` of them, or none after the end.
+
+        Raises:
+            InputGap: nothing to make a block from came in time.
+        """
+        if count == 0:
+            return []
+        loop = asyncio.get_running_loop()
+        self._wanted = count
+        self._changed.set()
+        while True:
+            if len(self._pictures) >= count:
+                return self._pop(count)
+            if self._ended:
+                return self._padded(count) if self._pictures else []
+            quiet = loop.time() - self._last_at
+            repeats = self._policy == "newest" and bool(self._pictures or self._newest)
+            if repeats and quiet >= self._patience:
+                return self._padded(count)
+            if not repeats and quiet >= self._limit:
+                raise InputGap(f"no picture came for {self._limit:g} s")
+            await self._wait((self._patience if repeats else self._limit) - quiet)
+
+    def _trim(self) -> None:
+        surplus = max(0, len(self._pictures) - self._wanted)
+        for _ in range(surplus):
+            self._pictures.popleft()
+        if surplus:
+            self._on_drop(surplus)
+
+    def _pop(self, count: int) -> list[Arrived]:
+        taken = [self._pictures.popleft() for _ in range(count)]
+        self._newest = taken[-1]
+        self._changed.set()
+        return taken
+
+    def _padded(self, count: int) -> list[Arrived]:
+        taken = self._pop(len(self._pictures)) if self._pictures else []
+        assert self._newest is not None
+        return taken + [self._newest] * (count - len(taken))
+
+    async def _wait(self, seconds: float | None) -> None:
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            pass

@@ -1,0 +1,45 @@
+"""What a worker counts, for Prometheus. One registry a worker, nothing global."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Metrics:
+    """The counters, by the names that they have in `GET /metrics` (prefix `framewire_`)."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        registry = self._registry = CollectorRegistry()
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"framewire_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(f"framewire_{name}", text, registry=registry)
+
+        self.connections = gauge("connections", "Open websockets.")
+        self.sessions = gauge("sessions", "Streams that hold a place.")
+        self.waiting = gauge("waiting", "Streams that wait for a place.")
+        self.frames = counter("frames", "Frames sent.")
+        self.blocks = counter("blocks", "Blocks made.")
+        self.bytes_sent = counter("bytes_sent", "Bytes of messages sent.")
+        self.bytes_received = counter("bytes_received", "Bytes of messages received.")
+        self.errors = counter("errors", "Errors said or swallowed, by code.", "code")
+        self.pictures = counter("pictures", "Input pictures received.")
+        self.pictures_dropped = counter("pictures_dropped", "Input pictures not used.")
+        self.stage_seconds = Histogram(
+            "framewire_stage_seconds",
+            "Seconds a block spent in a stage.",
+            ("stage",),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+
+    def text(self) -> bytes:
+        """The exposition format."""
+        return generate_latest(self._registry)

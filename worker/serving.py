@@ -1,0 +1,110 @@
+"""The life of a worker process: listen, serve, drain on a signal, exit.
+
+uvicorn does the work; here is what it lacks: a drain before the shutdown, tokens kept out of its
+log, bounded socket buffers, and a way to drop a viewer that does not read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import socket
+from asyncio.transports import BaseTransport
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+from framewire.protocol import MAX_MESSAGE_BYTES
+
+from .config import Config
+from .host import Host
+from .viewer_socket import ABORT_EXTENSION
+
+logger = logging.getLogger(__name__)
+
+SEND_BUFFER_BYTES = 256 * 1024
+_SECRET_IN_URL = re.compile(r"((?:fal_jwt_token|token|key)=)[^&\s\"']+", re.IGNORECASE)
+
+
+class RedactTokens(logging.Filter):
+    """Takes tokens out of URLs before a line is written."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        redacted = _SECRET_IN_URL.sub(r"\1…", message)
+        if redacted != message:
+            record.msg, record.args = redacted, ()
+        return True
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's websocket with small kernel buffers (stale video) and an abort."""
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)
+        opened = transport.get_extra_info("socket")
+        if opened is not None and opened.family != socket.AF_UNIX:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if hasattr(self, "scope"):
+            self.scope["extensions"][ABORT_EXTENSION] = self.transport.abort  # type: ignore[assignment]
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server with our drain in front of its shutdown.
+
+    Args:
+        on_listening: told the bound port once connections are accepted.
+    """
+
+    def __init__(self, config: Config, app: FastAPI, on_listening: Callable[[int], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=config.host,
+                port=config.port,
+                ws=WebSocketProtocol,
+                ws_max_size=MAX_MESSAGE_BYTES,
+                ws_per_message_deflate=False,
+                ws_ping_interval=20,
+                ws_ping_timeout=60,
+                timeout_graceful_shutdown=5,
+                ssl_keyfile=config.ssl_keyfile or None,
+                ssl_certfile=config.ssl_certfile or None,
+                log_config=None,
+                access_log=False,
+                lifespan="on",
+            )
+        )
+        self._app = app
+        self._on_listening = on_listening
+        self._drain: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self.servers:
+            self._on_listening(self.servers[0].sockets[0].getsockname()[1])
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """First signal: drain, then exit. Second: exit now."""
+        if self._drain is not None:
+            self.should_exit = self.force_exit = True
+            return
+        asyncio.get_running_loop().call_soon_threadsafe(self.begin_drain)
+
+    def begin_drain(self) -> None:
+        if self._drain is None:
+            self._drain = asyncio.create_task(self._drain_and_exit())
+
+    async def _drain_and_exit(self) -> None:
+        host: Host = self._app.state.host
+        logger.info("draining: %d connections", len(host.connections))
+        await host.drain()
+        self.should_exit = True
