@@ -17,7 +17,8 @@ class Rope:
     """Cosines and sines of every token of a window, computed once for its geometry.
 
     Attributes:
-        cos: float32 [frames * tokens_per_frame, head_dim / 2]; `sin` likewise.
+        cos: float32 [frames * tokens_per_frame, head_dim], each pair's value twice; `sin`
+            likewise, negative at even channels.
         tokens_per_frame: tokens of one latent frame.
     """
 
@@ -48,30 +49,32 @@ def rope_table(
         ],
         dim=-1,
     ).flatten(0, 2)  # [tokens, head_dim / 2]
-    cos, sin = (f(angles).to(device, torch.float32) for f in (torch.cos, torch.sin))
-    return Rope(cos, sin, rows * columns)
+    return Rope(*_by_channel(angles, device), rows * columns)
 
 
 def time_shift(head_dim: int, frames: int, device: torch.device | str) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [1, head_dim / 2] that move rotated keys by `frames` frames in time."""
+    """Cosines and sines [1, head_dim] that move rotated keys by `frames` frames in time."""
     time, rows, columns = _split(head_dim)
     angles = torch.cat([frames * _frequencies(time), torch.zeros(rows + columns).double()])
-    return (
-        angles.cos()[None].to(device, torch.float32),
-        angles.sin()[None].to(device, torch.float32),
-    )
+    return _by_channel(angles[None], device)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotate the channel pairs of x [B, L, H, D] by the angles of its tokens, in float32.
 
     Args:
-        cos: [L, D / 2] or [1, D / 2]; `sin` likewise.
+        cos: [L, D] or [1, D], as in `Rope`; `sin` likewise.
     """
-    even, odd = x.float().reshape(*x.shape[:-1], -1, 2).unbind(-1)  # [B, L, H, D / 2]
-    cos, sin = cos[:, None], sin[:, None]  # [L, 1, D / 2]
-    turned = torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1)
-    return turned.flatten(-2).type_as(x)
+    x32 = x.float()
+    swapped = x32.reshape(*x.shape[:-1], -1, 2).flip(-1).flatten(-2)
+    return (x32 * cos[:, None] + swapped * sin[:, None]).type_as(x)
+
+
+def _by_channel(angles: Tensor, device: torch.device | str) -> tuple[Tensor, Tensor]:
+    """Cosines and signed sines [L, D], float32, of angles [L, D / 2]."""
+    cos = angles.cos().repeat_interleave(2, dim=-1)
+    sin = torch.stack([-angles.sin(), angles.sin()], dim=-1).flatten(-2)
+    return cos.to(device, torch.float32), sin.to(device, torch.float32)
 
 
 def _split(head_dim: int) -> tuple[int, int, int]:

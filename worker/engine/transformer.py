@@ -20,7 +20,8 @@ from .kv_cache import KVCache, TextCache
 from .rope import rotate
 
 _MAX_PERIOD = 10000.0
-_COMPILED_SHAPES = 8
+_COMPILED_SHAPES = 16
+_RECOMPILE_LIMIT = 64
 
 
 @dataclass(frozen=True)
@@ -49,20 +50,27 @@ class CausalTransformer:
     def __init__(self, model: WanTransformer3DModel) -> None:
         """Take a model that is already on its device and in its dtype."""
         self._model = cast(Any, model)
-        self._block: Callable[..., Tensor] = block_forward
         self._compiled: Callable[..., Tensor] | None = None
         self._shapes: set[tuple[object, ...]] = set()
+        self._settled = False
         first: Tensor = self._model.patch_embedding.weight
         self.device, self.dtype = first.device, first.dtype
 
     def compile(self, **options: Any) -> None:
         """Compile the repeated block; `options` go to `torch.compile`.
 
-        Every shape is a graph of its own, shared by all layers. The first eight shapes (four
-        sizes, at two a size) are compiled; later ones run as they are, for a recompilation
-        would stall every session.
+        Every shape is a graph of its own, shared by all layers; a steady stream has two. The
+        first 16 shapes are compiled, each when it first comes; later ones run as they are.
         """
+        # One code object serves all engines of a process; the default of 8 is soon used up, and
+        # what exceeds it is an error under fullgraph.
+        dynamo: Any = torch._dynamo.config
+        dynamo.recompile_limit = max(dynamo.recompile_limit, _RECOMPILE_LIMIT)
         self._compiled = torch.compile(block_forward, fullgraph=True, dynamic=False, **options)
+
+    def settle(self) -> None:
+        """Compile no further shape, so that no stream of another size stalls the others."""
+        self._settled = True
 
     def modulation(self, timesteps: Tensor) -> Modulation:
         """Embed timesteps, float [B, F], on the CPU or the model's device."""
@@ -99,7 +107,7 @@ class CausalTransformer:
 
         Args:
             x: noisy or clean latents [B, F, C, h, w].
-            rope: cosines and sines of x's tokens, each [L, head_dim / 2].
+            rope: cosines and sines of x's tokens, each [L, head_dim].
             window: where in `cache` to write, and which of it the tokens see.
 
         Returns:
@@ -154,7 +162,7 @@ class CausalTransformer:
         if self._compiled is None:
             return block_forward
         shape = (hidden.shape, window)
-        if shape not in self._shapes and len(self._shapes) < _COMPILED_SHAPES:
+        if not self._settled and len(self._shapes) < _COMPILED_SHAPES:
             self._shapes.add(shape)
         return self._compiled if shape in self._shapes else block_forward
 
