@@ -1,1 +1,56 @@
-"""framewire's async client."""
+"""framewire's async client: connect, start, steer, and read or save what arrives."""
+
+from framewire.protocol import BlockDone, Event, Queued, Started, Steered, Warned
+
+from .connect import connect
+from .errors import (
+    AddressError,
+    AuthError,
+    CapacityError,
+    ConnectError,
+    ConnectionLost,
+    FramewireError,
+    ParamsError,
+    SaveError,
+    ServerError,
+    SessionTimeoutError,
+    StallError,
+    StateError,
+    WorkerFailedError,
+    WorkerStartError,
+)
+from .frames import Frame
+from .local_worker import endpoint, local_worker
+from .savers import Recorder, Saver, saver_for
+from .session import Session
+
+__all__ = [
+    "AddressError",
+    "AuthError",
+    "BlockDone",
+    "CapacityError",
+    "ConnectError",
+    "ConnectionLost",
+    "Event",
+    "Frame",
+    "FramewireError",
+    "ParamsError",
+    "Queued",
+    "Recorder",
+    "SaveError",
+    "Saver",
+    "ServerError",
+    "Session",
+    "SessionTimeoutError",
+    "StallError",
+    "Started",
+    "StateError",
+    "Steered",
+    "Warned",
+    "WorkerFailedError",
+    "WorkerStartError",
+    "connect",
+    "endpoint",
+    "local_worker",
+    "saver_for",
+]

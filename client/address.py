@@ -1,0 +1,123 @@
+"""Where to connect: URLs and fal app ids become one `Address`; secrets in text become dots.
+
+Knows no credentials and opens nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
+
+from .errors import AddressError
+
+FAL_RUN_HOST = "fal.run"
+FAL_TOKEN_URL = "https://rest.fal.ai/tokens/"
+DEFAULT_ALIAS = "krea-wan-14b"
+TOKEN_QUERY = "fal_jwt_token"
+
+_APP_ID = re.compile(r"[\w.-]+/[\w.-]+(/[\w./-]*)?")
+_SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_SECRETS = (
+    (re.compile(rf"({TOKEN_QUERY}=)[^&\s\"']+"), r"\1…"),
+    (re.compile(r"\b((?:Bearer|Key)\s+)[^\s\"',]+"), r"\1…"),
+    (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), "…"),
+    (re.compile(r"(//)[^/@\s]+@"), r"\1…@"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One endpoint.
+
+    Attributes:
+        url: the WebSocket URL, which may hold a token; `str()` gives it redacted.
+        alias: the app's last name, which tokens are minted for.
+        token_url: where a key is turned into a token.
+        is_fal: fal's gateway is in front, which wants the token in the query.
+    """
+
+    url: str
+    alias: str
+    token_url: str
+    is_fal: bool
+
+    def __str__(self) -> str:
+        return redact(self.url)
+
+    def __repr__(self) -> str:
+        return f"<Address {self}>"
+
+    @property
+    def is_loopback(self) -> bool:
+        return urlsplit(self.url).hostname in _LOOPBACK
+
+    @property
+    def has_token(self) -> bool:
+        return any(name == TOKEN_QUERY for name, _ in parse_qsl(urlsplit(self.url).query))
+
+    def with_token(self, token: str) -> str:
+        """The URL that carries `token` in its query."""
+        parts = urlsplit(self.url)
+        query = [pair for pair in parse_qsl(parts.query) if pair[0] != TOKEN_QUERY]
+        return urlunsplit(parts._replace(query=urlencode([*query, (TOKEN_QUERY, token)])))
+
+
+def parse_address(
+    url_or_app: str, *, run_host: str = FAL_RUN_HOST, token_url: str | None = None
+) -> Address:
+    """The address that `url_or_app` means.
+
+    Args:
+        url_or_app: `ws://`, `wss://`, `http://` or `https://` URL (without a path: `/ws`), or a
+            fal app id such as `fal-ai/krea-wan-14b`, with or without `/ws`.
+        run_host: the host behind app ids.
+        token_url: where to mint, instead of fal's `/tokens/` or the worker's own.
+
+    Raises:
+        AddressError: it is neither.
+    """
+    text = url_or_app.strip()
+    if "://" in text:
+        return _from_url(text, run_host, token_url)
+    if not _APP_ID.fullmatch(text):
+        raise AddressError(
+            f"{redact(text)!r} is neither a WebSocket URL nor an app id",
+            hint="like ws://127.0.0.1:8000/ws or fal-ai/krea-wan-14b",
+        )
+    owner, alias, *path = text.strip("/").split("/")
+    url = f"wss://{run_host}/{owner}/{alias}/{'/'.join(path) or 'ws'}"
+    return Address(url, alias, token_url or FAL_TOKEN_URL, is_fal=True)
+
+
+def _from_url(text: str, run_host: str, token_url: str | None) -> Address:
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 - reading it is what checks it
+    except ValueError:
+        raise AddressError(f"{redact(text)!r} is no URL") from None
+    if parts.scheme not in _SCHEMES or not parts.hostname:
+        raise AddressError(
+            f"{redact(text)!r} is no WebSocket URL", hint="it begins with ws:// or wss://"
+        )
+    path = parts.path.rstrip("/") or "/ws"
+    names = [name for name in path.split("/") if name]
+    alias = names[1] if len(names) == 3 and names[0] != "session" else DEFAULT_ALIAS
+    host = parts.hostname
+    is_fal = host.endswith(".fal.run") or parts.netloc in (FAL_RUN_HOST, run_host)
+    url = urlunsplit((_SCHEMES[parts.scheme], parts.netloc, path, parts.query, ""))
+    own = FAL_TOKEN_URL if is_fal else _tokens_beside(parts)
+    return Address(url, alias, token_url or own, is_fal)
+
+
+def _tokens_beside(parts: SplitResult) -> str:
+    scheme = "https" if _SCHEMES[parts.scheme] == "wss" else "http"
+    return urlunsplit((scheme, parts.netloc, "/tokens/", "", ""))
+
+
+def redact(text: str) -> str:
+    """`text` with keys, tokens and passwords replaced by dots."""
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    return text

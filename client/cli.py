@@ -1,0 +1,177 @@
+"""`framewire`: the command line. Owns options, help and exit codes; the work is elsewhere.
+
+Exit codes: 0 done, 1 the stream failed, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from framewire.protocol import MAX_SEED
+
+from .address import parse_address
+from .connect import resolve_credentials
+from .credentials import fal_run_host
+from .errors import AddressError, AuthError, FramewireError
+from .steer_plan import PlannedSteer, parse_steer
+from .stream_command import KREA_FPS, run_stream
+from .tokens import token_source
+
+_STREAM_EPILOG = """\
+without --url and --fal a worker is started on this machine and stopped afterwards.
+
+--steer says when, then the prompt: 2.5s=PROMPT (seconds of the video), 30f=PROMPT (from frame
+30 on) or 4b=PROMPT (from block 4 on; exact on framewire workers).
+
+examples:
+  framewire stream "a lighthouse at dawn" --out dawn.mp4 --steer "4b=the lighthouse in a storm"
+  FAL_KEY=... framewire stream "a red fox" --fal fal-ai/krea-wan-14b --blocks 9 --out fox/
+"""
+_KEYS_HELP = (
+    "the environment is asked for what is not given: FAL_KEY (or FAL_KEY_ID and FAL_KEY_SECRET, "
+    "or FAL_API_KEY) for fal; FRAMEWIRE_TOKEN, FRAMEWIRE_KEY or FRAMEWIRE_SECRET for workers"
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = _parser().parse_args(argv)
+    work = run_stream if options.command == "stream" else _run_token
+    try:
+        with asyncio.Runner() as runner:
+            return runner.run(work(options))
+    except KeyboardInterrupt:
+        return 130
+    except (AddressError, AuthError) as error:
+        print(f"framewire: {error}", file=sys.stderr)
+        return 1
+
+
+async def _run_token(options: argparse.Namespace) -> int:
+    """`framewire token`: mint one and print it."""
+    target = options.url or options.fal or "ws://127.0.0.1:8000/ws"
+    try:
+        address = parse_address(target, run_host=fal_run_host(), token_url=options.token_url)
+        credentials = resolve_credentials(
+            address, key=options.key, token=None, secret=options.secret
+        )
+        if credentials.key is None and credentials.secret is None:
+            raise AuthError(
+                "nothing to mint with", hint="give --key or --secret, or set FRAMEWIRE_KEY"
+            )
+        token = await token_source(address, credentials, expiration=options.expires).get()
+    except FramewireError as error:
+        print(f"framewire token: {error}", file=sys.stderr)
+        return 1
+    print(token)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="framewire", description="Stream steerable, generated video over one WebSocket."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    raw = argparse.RawDescriptionHelpFormatter
+    stream = commands.add_parser(
+        "stream", help="stream a prompt and save it", epilog=_STREAM_EPILOG, formatter_class=raw
+    )
+    _add_stream_options(stream)
+    token = commands.add_parser("token", help="mint a token and print it", epilog=_KEYS_HELP)
+    _add_where(token)
+    token.add_argument(
+        "--expires", type=int, default=3600, metavar="S", help="seconds it lives (default: 3600)"
+    )
+    return parser
+
+
+def _add_where(parser: argparse.ArgumentParser) -> None:
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--url", help="a worker, such as ws://127.0.0.1:8000/ws")
+    where.add_argument("--fal", metavar="APP", help="an app on fal, such as fal-ai/krea-wan-14b")
+    keys = parser.add_mutually_exclusive_group()
+    keys.add_argument("--key", help="becomes a token at /tokens/; better set in the environment")
+    keys.add_argument("--secret", help="shared with the worker: tokens are minted here")
+    if parser.prog.endswith("stream"):
+        keys.add_argument("--token", help="a ready-made token")
+    parser.add_argument("--token-url", metavar="URL", help="where keys become tokens")
+
+
+def _add_stream_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("prompt", metavar="PROMPT")
+    _add_where(parser)
+    parser.add_argument(
+        "--out",
+        action="append",
+        default=[],
+        metavar="FILE|DIR/",
+        help="x.mp4 a video, x/ a folder of JPEGs, x.png a contact sheet; may be repeated",
+    )
+    parser.add_argument("--contact-sheet", metavar="FILE", help="the same as --out FILE.png")
+    parser.add_argument("--blocks", type=int, metavar="N", help="how many blocks")
+    parser.add_argument("--seed", type=int, metavar="S", help=f"0 to {MAX_SEED}")
+    parser.add_argument("--size", type=_size, metavar="WxH", help="such as 832x480")
+    parser.add_argument("--steps", type=int, metavar="N", help="denoising steps, 1 to 8")
+    parser.add_argument(
+        "--steer",
+        action="append",
+        default=[],
+        type=_steer,
+        metavar="WHEN=PROMPT",
+        help="change the prompt while it streams; may be repeated",
+    )
+    parser.add_argument(
+        "--start-frame", type=_picture, metavar="IMG", help="a picture to start from"
+    )
+    parser.add_argument(
+        "--fps",
+        type=_rate,
+        default=KREA_FPS,
+        metavar="N",
+        help=f"frames a second of the video (default: {KREA_FPS:g})",
+    )
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="ask for bare JPEGs without events, as the hosted endpoint sends anyway",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, times, height = text.lower().partition("x")
+    if not times or not width.isdecimal() or not height.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected WxH, such as 832x480")
+    return int(width), int(height)
+
+
+def _steer(text: str) -> PlannedSteer:
+    try:
+        return parse_steer(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _picture(text: str) -> bytes:
+    try:
+        return Path(text).read_bytes()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text}: {error.strerror}") from error
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r}: more than 0, at most 1000")
+    return rate
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""`connect`: from an address and credentials to a session. The one place where parts are chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from types import TracebackType
+
+from framewire.protocol import Event
+
+from .address import Address, parse_address
+from .credentials import Credentials, credentials_from_env, fal_run_host
+from .inbox import Inbox, Policy
+from .opening import Opener
+from .session import Session
+from .tokens import token_source
+
+DEFAULT_EXPIRATION = 120
+BUFFER_FRAMES = 24
+
+
+class connect:
+    """Connect to a worker or to fal's hosted endpoint.
+
+    Use it as `async with connect(...) as session`, or `session = await connect(...)` and close
+    the session yourself.
+
+    Args:
+        url_or_app: `ws://host:port/ws` (or http, https, wss), or a fal app id (`owner/alias`).
+
+        key: becomes a token at fal's or the worker's `/tokens/`.
+        token: a ready-made JWT.
+        secret: shared with the worker; tokens are minted here. Without any of the three the
+            environment is asked: `FAL_KEY` and its kin for fal, `FRAMEWIRE_TOKEN`,
+            `FRAMEWIRE_KEY` or `FRAMEWIRE_SECRET` for workers.
+        token_url: mint there instead.
+        token_expiration: seconds that minted tokens live.
+        headers: sent with the WebSocket request.
+
+        buffer: what happens to frames that arrive faster than they are read: `"wait"` slows
+            the worker down, `"newest"` drops the oldest (counted in `session.dropped`).
+        buffer_frames: how many frames may wait.
+        on_event: called at once with each event, for streams started with `events=True`.
+
+        open_timeout: seconds for the WebSocket handshake.
+        ready_timeout: seconds for the worker to be ready after it.
+        first_frame_timeout: seconds of silence allowed after `start`; None for no limit.
+        frame_timeout: seconds of silence allowed within a stream; None for no limit.
+        close_timeout: seconds for closing.
+
+    Raises:
+        ConnectError: there is no connection to be had; AuthError, AddressError.
+        ServerError: the server said no; CapacityError.
+    """
+
+    def __init__(
+        self,
+        url_or_app: str,
+        *,
+        key: str | None = None,
+        token: str | None = None,
+        secret: str | None = None,
+        token_url: str | None = None,
+        token_expiration: int = DEFAULT_EXPIRATION,
+        headers: Mapping[str, str] | None = None,
+        buffer: Policy = "wait",
+        buffer_frames: int = BUFFER_FRAMES,
+        on_event: Callable[[Event], None] | None = None,
+        open_timeout: float = 30.0,
+        ready_timeout: float = 60.0,
+        first_frame_timeout: float | None = 60.0,
+        frame_timeout: float | None = 10.0,
+        close_timeout: float = 5.0,
+    ) -> None:
+        address = parse_address(url_or_app, run_host=fal_run_host(), token_url=token_url)
+        credentials = resolve_credentials(address, key=key, token=token, secret=secret)
+        self._name = str(address)
+        self._connector = Opener(
+            address,
+            token_source(address, credentials, expiration=token_expiration),
+            headers=dict(headers or {}),
+            open_timeout=open_timeout,
+            ready_timeout=ready_timeout,
+            close_timeout=close_timeout,
+            on_event=on_event,
+        )
+        self._inbox = Inbox(buffer_frames, buffer)
+        self._on_event = on_event
+        self._frame_timeout = frame_timeout
+        self._first_frame_timeout = first_frame_timeout
+        self._session: Session | None = None
+
+    async def _open(self) -> Session:
+        return Session(
+            await self._connector(),
+            name=self._name,
+            inbox=self._inbox,
+            on_event=self._on_event,
+            frame_timeout=self._frame_timeout,
+            first_frame_timeout=self._first_frame_timeout,
+        )
+
+    def __await__(self) -> Generator[object, None, Session]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> Session:
+        self._session = await self._open()
+        return self._session
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+
+def resolve_credentials(
+    address: Address, *, key: str | None, token: str | None, secret: str | None
+) -> Credentials:
+    """What the caller gave, or what the environment holds for this address."""
+    given = Credentials(key=key, token=token, secret=secret)
+    if given or address.has_token:
+        return given
+    return credentials_from_env(address)

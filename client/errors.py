@@ -1,0 +1,167 @@
+"""What can go wrong for a caller, as types that say at which point to catch it.
+
+FramewireError
+├── StateError             called at the wrong moment: before start(), after close()
+├── ConnectError           no usable connection was made
+│   ├── AddressError       neither a WebSocket URL nor an app id
+│   ├── AuthError          a key or token is missing, or was refused
+│   └── WorkerStartError   the worker that was to run beside this program did not
+├── ServerError            the server said in words that it cannot go on
+│   ├── ParamsError        these params are no params; other ones may be tried
+│   ├── CapacityError      no room now; later there may be
+│   ├── SessionTimeoutError   a time limit of the server passed
+│   └── WorkerFailedError  the worker broke
+├── StallError             the connection stands, but nothing arrives on it
+├── ConnectionLost         it broke, or closed without a word
+└── SaveError              a file could not be written
+
+Knows no socket. Each carries `code`, `reason` and `hint` (what to do); texts are free of secrets.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from framewire.protocol import Error, ErrorCode
+
+
+class FramewireError(Exception):
+    """Anything this client raises on purpose.
+
+    Attributes:
+        code: for programs: the server's code, or this class's own.
+        reason: one line for a person.
+        hint: what to do about it; empty where nothing is known to help.
+    """
+
+    default_code = "ERROR"
+    default_hint = ""
+
+    def __init__(self, reason: str, *, code: str | None = None, hint: str | None = None) -> None:
+        self.reason = reason
+        self.code = code or self.default_code
+        self.hint = self.default_hint if hint is None else hint
+        super().__init__(f"{reason} ({self.hint})" if self.hint else reason)
+
+
+class StateError(FramewireError):
+    """The call does not fit what the session is doing."""
+
+    default_code = "STATE"
+
+
+class ConnectError(FramewireError):
+    """No usable connection was made."""
+
+    default_code = "CONNECT"
+
+
+class AddressError(ConnectError):
+    """Neither a WebSocket URL nor an app id."""
+
+    default_code = "ADDRESS"
+
+
+class AuthError(ConnectError):
+    """A key or token is missing, or was refused."""
+
+    default_code = "UNAUTHORIZED"
+
+
+class WorkerStartError(ConnectError):
+    """A worker of one's own did not come up."""
+
+    default_code = "WORKER_START"
+
+
+class ServerError(FramewireError):
+    """The server said that it cannot go on."""
+
+    default_code = "SERVER"
+
+
+class ParamsError(ServerError):
+    """These params cannot be streamed; the session stays usable and other ones may be started.
+
+    Attributes:
+        errors: pydantic's list, where there is one.
+    """
+
+    default_code = "BAD_PARAMS"
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+        errors: tuple[dict[str, Any], ...] = (),
+    ) -> None:
+        super().__init__(reason, code=code, hint=hint)
+        self.errors = errors
+
+
+class CapacityError(ServerError):
+    """No room now."""
+
+    default_code = "AT_CAPACITY"
+    default_hint = "try again later"
+
+
+class SessionTimeoutError(ServerError):
+    """A time limit of the server passed: idle, stalled or too long."""
+
+    default_code = "TIMEOUT"
+    default_hint = "connect anew"
+
+
+class WorkerFailedError(ServerError):
+    """The worker broke."""
+
+    default_code = "INTERNAL_ERROR"
+    default_hint = "connect anew; if it happens again, the worker's log says why"
+
+
+class StallError(FramewireError):
+    """Nothing arrived for too long."""
+
+    default_code = "STALL"
+    default_hint = "connect anew, or allow more time with frame_timeout"
+
+
+class ConnectionLost(FramewireError):
+    """The connection broke or was closed without a word.
+
+    Attributes:
+        close_code: the WebSocket close code; None if there was no close at all.
+    """
+
+    default_code = "CONNECTION_LOST"
+    default_hint = "connect anew"
+
+    def __init__(
+        self, reason: str, *, close_code: int | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(reason, hint=hint)
+        self.close_code = close_code
+
+
+class SaveError(FramewireError):
+    """A file could not be written."""
+
+    default_code = "SAVE"
+
+
+_BY_CODE: dict[str, type[FramewireError]] = {
+    ErrorCode.UNAUTHORIZED: AuthError,
+    ErrorCode.AT_CAPACITY: CapacityError,
+    ErrorCode.TIMEOUT: SessionTimeoutError,
+    ErrorCode.INTERNAL_ERROR: WorkerFailedError,
+}
+
+
+def error_from(said: Error) -> FramewireError:
+    """The exception for an error message of the server."""
+    if not said.ends_session:
+        return ParamsError(said.reason, code=said.code, errors=said.errors)
+    return _BY_CODE.get(said.code, ServerError)(said.reason, code=said.code)

@@ -1,0 +1,163 @@
+"""Opening a wire: token, handshake, ready. Turns every way that can fail into one exception.
+
+Owns what is known of gateways: fal upgrades first and fails after, so a refusal may come as an
+HTTP status, as a close code, as an error message, or as silence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as open_socket
+from websockets.exceptions import InvalidHandshake, InvalidStatus
+
+from framewire.protocol import MAX_MESSAGE_BYTES, Error, Event, Ready, State, Unknown
+
+from .address import Address, redact
+from .errors import (
+    AuthError,
+    CapacityError,
+    ConnectError,
+    ConnectionLost,
+    FramewireError,
+    error_from,
+)
+from .tokens import TokenSource
+from .wire import SocketWire, Wire
+
+PING_INTERVAL = 20.0
+PING_TIMEOUT = 60.0
+"""Pongs wait behind frames that the caller is slow to read, so this exceeds the 30 s after which
+a worker closes a stalled reader."""
+
+
+class _Redacting(logging.Filter):
+    """websockets logs requests with their headers and query: take the secrets out."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redact(record.getMessage()), ()
+        return True
+
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """A `Connector`: each call opens a new wire to the same address.
+
+    Attributes:
+        open_timeout: seconds for the WebSocket handshake.
+        ready_timeout: seconds from there to the worker's ready; a cold start may take long.
+        on_event: told of events (a place in the queue) that come before ready.
+    """
+
+    address: Address
+    tokens: TokenSource
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    open_timeout: float = 30.0
+    ready_timeout: float = 60.0
+    close_timeout: float = 5.0
+    on_event: Callable[[Event], None] | None = None
+
+    async def __call__(self) -> Wire:
+        token = await self.tokens.get()
+        try:
+            socket = await self._open(token)
+            wire = SocketWire(socket, str(self.address))
+            try:
+                await self._await_ready(wire)
+            except BaseException:
+                await wire.close()
+                raise
+        except AuthError:
+            self.tokens.refused()
+            raise
+        return wire
+
+    async def _open(self, token: str | None) -> ClientConnection:
+        url, headers = self.address.url, dict(self.headers)
+        if token is not None and self.address.is_fal:
+            url = self.address.with_token(token)
+        elif token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        try:
+            return await open_socket(
+                url,
+                additional_headers=headers,
+                compression=None,
+                max_size=MAX_MESSAGE_BYTES,
+                open_timeout=self.open_timeout,
+                close_timeout=self.close_timeout,
+                ping_interval=PING_INTERVAL,
+                ping_timeout=PING_TIMEOUT,
+                proxy=None if self.address.is_loopback else True,
+                logger=_socket_logger(),
+            )
+        except InvalidStatus as error:
+            body = bytes(error.response.body or b"")
+            raise self._refused(error.response.status_code, body) from None
+        except TimeoutError:
+            raise ConnectError(
+                f"{self.address} did not answer within {self.open_timeout:g} s"
+            ) from None
+        except (OSError, EOFError, InvalidHandshake) as error:
+            # From None: the chained exception could print the URL with its token.
+            raise ConnectError(
+                f"{self.address} cannot be reached: {redact(str(error)) or type(error).__name__}",
+                hint="is the worker running there?" if self.address.is_loopback else "",
+            ) from None
+
+    def _refused(self, status: int, body: bytes) -> FramewireError:
+        said = redact(" ".join(body.decode("utf-8", "replace").split())[:200])
+        reason = f"{self.address} answered HTTP {status}{f': {said}' if said else ''}"
+        if status in (401, 403):
+            return AuthError(reason, hint="a valid token is needed: pass key=, token= or secret=")
+        if status == 404:
+            return ConnectError(reason, hint="check the app id and the path")
+        if status in (429, 503):
+            return CapacityError(reason)
+        return ConnectError(reason)
+
+    async def _await_ready(self, wire: SocketWire) -> None:
+        try:
+            async with asyncio.timeout(self.ready_timeout):
+                while wire.state is State.OPENING:
+                    message = await wire.receive()
+                    if isinstance(message, Error):
+                        raise error_from(message)
+                    if isinstance(message, Event) and self.on_event is not None:
+                        self.on_event(message)
+                    elif not isinstance(message, Ready | Unknown):
+                        logger.debug("%s before ready", type(message).__name__)
+        except TimeoutError:
+            raise ConnectError(
+                f"{self.address} accepted, but was not ready within {self.ready_timeout:g} s",
+                hint="a cold start may take longer: allow more with ready_timeout",
+            ) from None
+        except ConnectionLost as error:
+            raise self._closed_early(error) from error
+
+    def _closed_early(self, error: ConnectionLost) -> FramewireError:
+        reason = f"{error.reason}, before it was ready"
+        match error.close_code:
+            case 1008:
+                return AuthError(reason, hint="is the token valid, unexpired and for this app?")
+            case 1013:
+                return CapacityError(reason)
+            case 1011 if self.address.is_fal:
+                return ConnectError(
+                    reason, hint="does the app exist, may the key use it, does its runner start?"
+                )
+        return ConnectError(reason)
+
+
+def _socket_logger() -> logging.Logger:
+    found = logging.getLogger("framewire.client.socket")
+    if not found.filters:
+        found.addFilter(_Redacting())
+    return found

@@ -1,0 +1,17 @@
+"""What becomes of frames: files of several kinds, each a `Saver`, chosen by the name's ending."""
+
+from .base import Saver
+from .choice import saver_for
+from .contact_sheet import ContactSheetSaver
+from .folder import FolderSaver
+from .recorder import Recorder
+from .video import VideoSaver
+
+__all__ = [
+    "ContactSheetSaver",
+    "FolderSaver",
+    "Recorder",
+    "Saver",
+    "VideoSaver",
+    "saver_for",
+]

@@ -1,0 +1,272 @@
+"""One stream after another over one connection: start, steer, read frames.
+
+Talks through a `Wire` and knows neither URL nor token. A task of its own reads the wire, so that
+pings, events and errors are seen while the caller is busy; the inbox bounds what piles up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self, Unpack
+
+from framewire.protocol import (
+    BlockDone,
+    Completed,
+    Error,
+    Event,
+    FromWorker,
+    LocalProtocolError,
+    Params,
+    Queued,
+    Started,
+    State,
+    Steer,
+    Steered,
+    Warned,
+)
+from framewire.protocol import Frame as WireFrame
+
+from .errors import ConnectionLost, FramewireError, StateError, error_from
+from .frames import Frame
+from .inbox import Inbox
+from .options import ImageOptions, StartOptions, SteerOptions, params_from, steer_from
+from .watchdog import Watchdog
+from .wire import Wire
+
+logger = logging.getLogger(__name__)
+
+
+class Session:
+    """A connection to a worker, ready for streams. `connect` makes it.
+
+    Attributes:
+        dropped: frames that `buffer="newest"` has thrown away.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        *,
+        name: str,
+        inbox: Inbox,
+        on_event: Callable[[Event], None] | None = None,
+        frame_timeout: float | None = 10.0,
+        first_frame_timeout: float | None = 60.0,
+    ) -> None:
+        self._wire = wire
+        self._name = name
+        self._inbox = inbox
+        self._on_event = on_event
+        self._watchdog = Watchdog(frame_timeout, first_frame_timeout, self._fail)
+        self._next_index = 0
+        self._was_started = False
+        self._closing: asyncio.Task[None] | None = None
+        self._reading = asyncio.create_task(self._read(), name=f"read {name}")
+
+    def __repr__(self) -> str:
+        return f"<Session {self._name} {self._wire.state.value}, {self._next_index} frames>"
+
+    @property
+    def dropped(self) -> int:
+        return self._inbox.dropped
+
+    async def start(self, prompt: str, **options: Unpack[StartOptions]) -> None:
+        """Start a stream; frames come by iterating over the session.
+
+        Works again after each stream's end, and after params were refused. In a later start
+        the worker keeps the values of the params that are left out.
+
+        Raises:
+            ParamsError: out of range. (What only the worker can tell raises while iterating.)
+            StateError: a stream is running.
+        """
+        params = params_from(prompt, options)
+        self._refuse_if_over()
+        if self._wire.state is State.STREAMING:
+            raise StateError(
+                "a stream is running", hint="read on to its end, or steer() or reset() it"
+            )
+        self._inbox.clear()
+        self._next_index = 0
+        self._was_started = True
+        self._watchdog.start(params)
+        await self._send(params)
+
+    async def steer(self, prompt: str | None = None, **options: Unpack[SteerOptions]) -> bool:
+        """Change the running stream from the next block on, or from block `at_block` on.
+
+        Returns:
+            False if the stream had completed already: then nothing was sent.
+
+        Raises:
+            ParamsError: out of range.
+            StateError: nothing was started.
+        """
+        return await self._change(steer_from(prompt=prompt, **options))
+
+    async def reset(self, prompt: str | None = None, **options: Unpack[SteerOptions]) -> None:
+        """Start over with the latest values and these; frames not read yet are dropped.
+
+        After a stream's end it streams again: iterate once more.
+        """
+        message = steer_from(prompt=prompt, action="reset", **options)
+        self._refuse_if_over()
+        if not self._was_started:
+            raise StateError("nothing to reset", hint="call start() first")
+        self._inbox.clear()
+        await self._send(message)
+        self._watchdog.resume()
+
+    async def send_image(self, jpeg: bytes, **options: Unpack[ImageOptions]) -> bool:
+        """Send one input picture (JPEG, PNG or WebP); the first makes the stream live.
+
+        Returns:
+            False if the stream had completed already: then nothing was sent.
+        """
+        sent = await self._change(steer_from(image=jpeg, **options))
+        if sent:
+            self._watchdog.sent_picture()
+        return sent
+
+    async def end(self) -> bool:
+        """No more input: the worker finishes the block it is at, then completes."""
+        return await self._change(steer_from(action="end"))
+
+    async def close(self) -> None:
+        """Close the connection; iteration ends. May be called twice."""
+        self._watchdog.stop()
+        self._inbox.close()
+        self._reading.cancel()
+        await asyncio.wait([self._reading])
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._wire.close())
+        await asyncio.shield(self._closing)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Frame:
+        """The next frame; the iteration ends where the stream is complete.
+
+        Raises:
+            ServerError: the server reports a failure.
+            StallError: no frame for `frame_timeout` seconds.
+            ConnectionLost: the connection ended before the stream did.
+        """
+        idle = self._inbox.is_empty and self._wire.state is not State.STREAMING
+        if idle and self._inbox.failure is None:
+            if not self._was_started:
+                raise StateError("no stream to read", hint="call start() first")
+            raise StopAsyncIteration
+        frame = await self._inbox.get()
+        if frame is None:
+            raise StopAsyncIteration
+        return frame
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _change(self, message: Steer) -> bool:
+        self._refuse_if_over()
+        if self._wire.state is State.COMPLETED:
+            # Sent now, a prompt would start a stream that nobody reads.
+            logger.info("%s: not sent, the stream has completed", self._name)
+            return False
+        await self._send(message)
+        return True
+
+    async def _send(self, message: Params | Steer) -> None:
+        try:
+            await self._wire.send(message)
+        except LocalProtocolError as error:
+            raise StateError(str(error), hint="call start() first") from error
+        except ConnectionLost as error:
+            # The server may have said why just before; that tells more than the close.
+            await asyncio.wait([self._reading], timeout=1.0)
+            raise self._inbox.failure or error from None
+
+    def _refuse_if_over(self) -> None:
+        if self._inbox.failure is not None:
+            raise self._inbox.failure
+        if self._reading.done():
+            raise StateError("the session is closed", hint="connect anew")
+
+    async def _read(self) -> None:
+        try:
+            while self._inbox.failure is None:
+                await self._take(await self._wire.receive())
+        except FramewireError as error:
+            ended = isinstance(error, ConnectionLost) and self._wire.state is State.COMPLETED
+            (logger.debug if ended else logger.info)("%s: %s", self._name, error)
+            self._inbox.fail(error)
+        except Exception as error:
+            logger.exception("%s: reading failed", self._name)
+            self._inbox.fail(ConnectionLost(f"reading failed: {type(error).__name__}"))
+        finally:
+            self._watchdog.stop()
+
+    async def _take(self, message: FromWorker) -> None:
+        self._watchdog.heard(message)
+        match message:
+            case WireFrame():
+                await self._take_frame(message)
+            case Completed():
+                self._watchdog.stop()
+                self._inbox.end_stream()
+            case Error() if message.ends_session:
+                self._fail(error_from(message))
+            case Error():
+                self._watchdog.stop()
+                self._inbox.end_stream(error_from(message))
+            case Queued() | Started() | BlockDone() | Steered() | Warned():
+                self._tell(message)
+            case _:
+                logger.debug("%s: not understood: %r", self._name, message)
+
+    async def _take_frame(self, message: WireFrame) -> None:
+        index = self._next_index if message.index is None else message.index
+        self._next_index = index + 1
+        frame = Frame(
+            index=index,
+            block=message.block,
+            jpeg=message.jpeg,
+            received_at=time.monotonic(),
+            request_id=message.request_id,
+            prompt_version=message.prompt_version,
+        )
+        self._watchdog.resume()
+        self._watchdog.hold()
+        try:
+            await self._inbox.put(frame)
+        finally:
+            self._watchdog.release()
+
+    def _tell(self, event: Event) -> None:
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except Exception:
+            logger.exception("%s: on_event failed", self._name)
+
+    def _fail(self, error: FramewireError) -> None:
+        self._inbox.fail(error)
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close_failed())
+
+    async def _close_failed(self) -> None:
+        self._reading.cancel()
+        await asyncio.wait([self._reading])
+        await self._wire.close()

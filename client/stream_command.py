@@ -1,0 +1,181 @@
+"""`framewire stream`: one stream from params to files. What the options mean; parsing is `cli`'s.
+
+Uses only the client's public parts, so it is also the longest example of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+from framewire.protocol import Event
+
+from .address import redact
+from .connect import connect
+from .errors import FramewireError, SaveError
+from .local_worker import local_worker
+from .options import StartOptions
+from .progress import ProgressLine, Tally
+from .savers import ContactSheetSaver, Recorder, Saver, saver_for
+from .session import Session
+from .steer_plan import SteerPlan
+
+KREA_FPS = 16.0
+
+
+async def run_stream(options: argparse.Namespace) -> int:
+    """Stream, save and report; returns the exit code."""
+    tally = Tally(prompts=[options.prompt])
+    error: FramewireError | None = None
+    savers: list[Saver] = []
+    where = options.url or options.fal or "a worker of its own"
+    try:
+        savers = _savers(options)
+        async with _address(options) as address:
+            where = address
+            await _stream(options, address, tally, savers)
+    except FramewireError as caught:
+        error = caught
+    finally:
+        interrupted = asyncio.current_task().cancelling() > 0  # type: ignore[union-attr]
+        if error is not None or not interrupted or tally.frames:
+            _report(options, redact(where), tally, savers, error, interrupted)
+    return 1 if error is not None else 0
+
+
+def start_options(options: argparse.Namespace) -> StartOptions:
+    """The params that the options ask for."""
+    width, height = options.size or (None, None)
+    found: StartOptions = {
+        "width": width,
+        "height": height,
+        "num_blocks": options.blocks,
+        "num_denoising_steps": options.steps,
+        "seed": options.seed,
+        "start_frame": options.start_frame,
+    }
+    if not options.plain:
+        found |= {"events": True, "fmt": "msgpack"}
+    return found
+
+
+async def _stream(
+    options: argparse.Namespace, address: str, tally: Tally, savers: list[Saver]
+) -> None:
+    plan = SteerPlan(options.steer, options.fps)
+    line = ProgressLine(tally, sys.stderr)
+
+    def on_event(event: Event) -> None:
+        tally.saw_event(event)
+        plan.saw_event(event)
+        line.draw(tally.prompts[-1])
+
+    async with (
+        Recorder(savers) as recorder,
+        connect(
+            address,
+            key=options.key,
+            token=options.token,
+            secret=options.secret,
+            token_url=options.token_url,
+            on_event=on_event,
+        ) as session,
+    ):
+        await session.start(options.prompt, **start_options(options))
+        with _in_background(_steer(session, plan, tally)):
+            try:
+                async for frame in session:
+                    tally.saw_frame(frame)
+                    plan.saw_frame(frame.index)
+                    prompt = tally.prompt_of(frame)
+                    await recorder.write(frame, prompt)
+                    line.draw(prompt)
+            finally:
+                line.clear()
+
+
+async def _steer(session: Session, plan: SteerPlan, tally: Tally) -> None:
+    while not plan.is_empty:
+        await plan.changed.wait()
+        plan.changed.clear()
+        for due in plan.due():
+            steer = due.steer
+            sent = await session.steer(steer.prompt, interp_steps=1, at_block=due.at_block)
+            if sent:
+                tally.sent_steer(str(steer), steer.prompt, due.at_block)
+
+
+@contextlib.contextmanager
+def _in_background(work: Any) -> Iterator[None]:
+    """Run `work` meanwhile. Its failures show in the session, which raises them too."""
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _address(options: argparse.Namespace) -> AsyncIterator[str]:
+    if options.url or options.fal:
+        yield options.url or options.fal
+        return
+    async with local_worker() as worker:
+        yield worker.url
+
+
+def _savers(options: argparse.Namespace) -> list[Saver]:
+    savers = [saver_for(target, fps=options.fps) for target in options.out]
+    if options.contact_sheet:
+        sheet = saver_for(options.contact_sheet)
+        if not isinstance(sheet, ContactSheetSaver):
+            raise SaveError(f"a contact sheet is a .png or .jpg, not {options.contact_sheet}")
+        savers.append(sheet)
+    return savers
+
+
+def _report(
+    options: argparse.Namespace,
+    where: str,
+    tally: Tally,
+    savers: list[Saver],
+    error: FramewireError | None,
+    interrupted: bool,
+) -> None:
+    files = [str(saver.path) for saver in savers if tally.frames and Path(saver.path).exists()]
+    failure = error and {"code": error.code, "reason": error.reason, "hint": error.hint}
+    if options.json:
+        completed = error is None and not interrupted
+        found = {"url": where, "completed": completed, "files": files, "error": failure}
+        print(json.dumps(tally.as_dict() | found, ensure_ascii=False))
+    else:
+        for text in _summary(tally, files, interrupted):
+            print(text)
+    if error is not None:
+        print(f"framewire: {error.code}: {error}", file=sys.stderr)
+
+
+def _summary(tally: Tally, files: list[str], interrupted: bool) -> Iterator[str]:
+    state = "interrupted after " if interrupted else ""
+    yield (
+        f"{state}{tally.frames} frames in {tally.last_after:.1f} s "
+        f"({tally.fps:.1f} fps, {tally.bytes / 1e6:.1f} MB)"
+    )
+    if tally.started is not None:
+        said = tally.started
+        yield f"seed {said.seed}, {said.width}x{said.height}, backend {said.backend}"
+    for steer in tally.steers:
+        block = "" if steer["block"] is None else f", from block {steer['block']}"
+        yield f"steered at {steer['when']}{block}: {steer['prompt']}"
+    for warning in tally.warnings:
+        yield f"warning: {warning}"
+    yield from (f"saved {name}" for name in files)
+    if not files and tally.frames:
+        yield "nothing was saved: add --out video.mp4 or --out frames/"

@@ -1,0 +1,171 @@
+"""Tokens in time: minted where the credentials say, kept, and renewed before they expire.
+
+Knows no WebSocket. How long a token lives is measured on the monotonic clock from the moment it
+came, so that neither a wrong nor a jumping wall clock makes a stale token look fresh.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+import re
+import time
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import httpx
+import jwt
+
+from framewire.protocol import ALGORITHM, TokenRequest, claims, token_in
+
+from .address import Address, redact
+from .credentials import Credentials
+from .errors import AuthError, ConnectError
+
+MINT_TIMEOUT = 15.0
+_MARGIN = 30.0  # seconds before expiry at which a token is renewed; a quarter of a short life
+_JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*")
+
+
+class TokenSource(Protocol):
+    """Where the token for the next connection comes from."""
+
+    async def get(self) -> str | None:
+        """A token that is good now; None where none is needed."""
+
+    def refused(self) -> None:
+        """The server did not take the token: do not hand it out again if another can be had."""
+
+
+class GivenToken:
+    """A token of the caller's, or none at all. It is never renewed."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+
+    async def get(self) -> str | None:
+        return self._token
+
+    def refused(self) -> None:
+        """Nothing to do: there is no other."""
+
+
+class MintedTokens:
+    """Tokens from `mint`, each used until shortly before it expires.
+
+    Args:
+        mint: makes a new token.
+        life: seconds asked for; believed where the token does not tell.
+        clock: seconds, never going back.
+    """
+
+    def __init__(
+        self,
+        mint: Callable[[], Awaitable[str]],
+        life: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._mint = mint
+        self._life = life
+        self._clock = clock
+        self._token: str | None = None
+        self._renew_at = 0.0
+        self._lock = asyncio.Lock()
+
+    async def get(self) -> str:
+        async with self._lock:
+            if self._token is None or self._clock() >= self._renew_at:
+                asked_at = self._clock()
+                self._token = await self._mint()
+                life = life_of(self._token) or self._life
+                self._renew_at = asked_at + life - min(_MARGIN, life / 4)
+            return self._token
+
+    def refused(self) -> None:
+        self._token = None
+
+
+def token_source(
+    address: Address, credentials: Credentials, *, expiration: int
+) -> GivenToken | MintedTokens:
+    """The source that fits what the caller has."""
+    if credentials.token is not None or not credentials:
+        return GivenToken(credentials.token)
+    request = TokenRequest(allowed_apps=(address.alias,), token_expiration=expiration)
+    if credentials.secret is not None:
+        secret = credentials.secret
+
+        async def mint() -> str:
+            return mint_here(secret, request)
+
+    else:
+        key = credentials.key or ""
+
+        async def mint() -> str:
+            return await mint_there(address.token_url, key, request)
+
+    return MintedTokens(mint, expiration)
+
+
+def mint_here(secret: str, request: TokenRequest) -> str:
+    """A token signed with the secret that the worker checks with."""
+    return jwt.encode(claims(request, time.time()), secret, algorithm=ALGORITHM)
+
+
+async def mint_there(url: str, key: str, request: TokenRequest) -> str:
+    """A token from a `/tokens/` endpoint.
+
+    Raises:
+        AuthError: the key was refused.
+        ConnectError: no token came, for any other reason.
+    """
+    where = f"the token endpoint {redact(url)}"
+    try:
+        async with httpx.AsyncClient(timeout=MINT_TIMEOUT) as client:
+            response = await client.post(
+                url,
+                json=request.model_dump(mode="json"),
+                headers={"Authorization": f"Key {key}"},
+            )
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        # From None: httpx's request object, headers and all, hangs on its exceptions.
+        reason = f"{where} cannot be reached: {type(error).__name__} {redact(str(error))}"
+        raise ConnectError(reason.strip()) from None
+    if response.status_code in (401, 403):
+        raise AuthError(
+            f"{where} refused the key (HTTP {response.status_code}{_said(response, key)})",
+            hint="check the key and that it may use this app",
+        )
+    if not response.is_success:
+        raise ConnectError(f"{where} answered HTTP {response.status_code}{_said(response, key)}")
+    return _token_in_response(response, where)
+
+
+def _token_in_response(response: httpx.Response, where: str) -> str:
+    try:
+        return token_in(response.json())
+    except ValueError:
+        bare = response.text.strip()
+        if _JWT.fullmatch(bare):
+            return bare
+        raise ConnectError(f"{where} answered without a token in it") from None
+
+
+def _said(response: httpx.Response, key: str) -> str:
+    text = " ".join(response.text.split())[:200].replace(key, "…")
+    return f": {redact(text)}" if text else ""
+
+
+def life_of(token: str) -> float | None:
+    """Seconds that a fresh JWT lives, by its own claims and unverified; None if it tells none."""
+    try:
+        body = token.split(".")[1]
+        values = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        began = values.get("iat")
+        life = float(values["exp"]) - (time.time() if began is None else float(began))
+    except (IndexError, KeyError, ValueError, TypeError, AttributeError, binascii.Error):
+        return None
+    return life if life > 0 else None

@@ -1,0 +1,115 @@
+"""Notices when a stream has gone silent. Knows no socket: it is told, and it calls back.
+
+A timer looks at the clock now and then, so that hearing a message costs one assignment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from framewire.protocol import FromWorker, Params, Queued
+
+from .errors import StallError
+
+REPEATS_AFTER = 10.0
+"""Seconds after which a worker that lacks pictures goes on with the newest one."""
+_FRAMES_A_BLOCK = 12  # a paced worker may be silent for as long as one block plays
+
+
+class Watchdog:
+    """Calls `on_stall` once, when a stream was silent for too long.
+
+    Args:
+        frame_timeout: seconds without a message; None for no limit.
+        first_frame_timeout: the same, until the first message after the params.
+        on_stall: takes the error.
+    """
+
+    def __init__(
+        self,
+        frame_timeout: float | None,
+        first_frame_timeout: float | None,
+        on_stall: Callable[[StallError], None],
+    ) -> None:
+        self._frame_timeout = frame_timeout
+        self._first_frame_timeout = first_frame_timeout
+        self._on_stall = on_stall
+        self._timer: asyncio.TimerHandle | None = None
+        self._alive_at = 0.0
+        self._waiting = False  # for the first message
+        self._queued = False
+        self._held = 0
+        self._grace = 0.0
+        self._live = False
+        self._pictures = 0
+
+    def start(self, params: Params) -> None:
+        """A stream was asked for."""
+        self._waiting, self._queued = True, False
+        self._live, self._pictures = bool(params.webcam_mode), 0
+        self._grace = _FRAMES_A_BLOCK / params.fps if params.fps else 0.0
+        self._arm()
+
+    def resume(self) -> None:
+        """A stream goes on that was not asked for with params (after a reset, say)."""
+        if self._timer is None:
+            self._arm()
+
+    def stop(self) -> None:
+        """Nothing is due any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def heard(self, message: FromWorker) -> None:
+        """The worker is alive."""
+        self._alive_at = self._now()
+        self._waiting = False
+        self._queued = isinstance(message, Queued)
+
+    def sent_picture(self) -> None:
+        """The stream is live, and the worker has one picture more to make frames from."""
+        self._live = True
+        self._pictures += 1
+        self._alive_at = self._now()
+
+    def hold(self) -> None:
+        """The reader is slow: silence is ours until `release`."""
+        self._held += 1
+
+    def release(self) -> None:
+        self._held -= 1
+        self._alive_at = self._now()
+
+    def _limit(self) -> float | None:
+        """Seconds of silence allowed now; None where silence is no sign of anything."""
+        no_pictures = self._live and self._pictures == 0
+        base = self._first_frame_timeout if self._waiting else self._frame_timeout
+        if base is None or self._held or self._queued or no_pictures:
+            return None
+        return base + self._grace + (REPEATS_AFTER if self._live else 0.0)
+
+    def _arm(self) -> None:
+        self.stop()
+        self._alive_at = self._now()
+        self._look_in(self._limit())
+
+    def _look_in(self, seconds: float | None) -> None:
+        delay = 1.0 if seconds is None else max(seconds, 0.001)
+        self._timer = asyncio.get_running_loop().call_later(delay, self._look)
+
+    def _look(self) -> None:
+        limit = self._limit()
+        silence = self._now() - self._alive_at
+        if limit is None or silence < limit:
+            # A limit can shrink (the first message came), so never sleep past the shorter one.
+            rest = None if limit is None else limit - silence
+            self._look_in(rest)
+            return
+        self._timer = None
+        what = "no frame" if not self._waiting else "no answer to the params"
+        self._on_stall(StallError(f"{what} for {silence:.1f} s"))
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,197 @@
+"""One WebSocket that speaks the protocol: typed messages in and out, and what its end means.
+
+`Wire` is what a session talks through and `Connector` what makes one: whoever wants to reconnect
+wraps these two and changes nothing else. Opening is in `opening`; frames are counted elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Protocol, cast
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConcurrencyError, ConnectionClosed
+
+from framewire.protocol import (
+    BlockDone,
+    Completed,
+    Connection,
+    Frame,
+    FromWorker,
+    Params,
+    ProtocolError,
+    Queued,
+    RemoteProtocolError,
+    Role,
+    Started,
+    State,
+    Steer,
+    Steered,
+    Warned,
+    parse_text,
+)
+
+from .errors import ConnectionLost
+
+SEND_TIMEOUT = 30.0
+STRAGGLERS = 0.5
+"""Seconds to wait for frames that `completed` has overtaken (Krea's server sends it early)."""
+
+logger = logging.getLogger(__name__)
+
+
+class Wire(Protocol):
+    """What a session needs of a connection."""
+
+    @property
+    def state(self) -> State:
+        """Where the conversation is."""
+
+    async def send(self, message: Params | Steer) -> None:
+        """Say something to the worker."""
+
+    async def receive(self) -> FromWorker:
+        """The next message; cancelling loses none."""
+
+    async def close(self) -> None:
+        """Close it. Never raises; may be called twice."""
+
+
+Connector = Callable[[], Awaitable[Wire]]
+"""Opens a wire on which the worker has said ready, with a token that is good now."""
+
+
+class SocketWire:
+    """A `Wire` over a WebSocket.
+
+    Args:
+        socket: just opened.
+        name: what to call the other side in errors; free of secrets.
+    """
+
+    def __init__(self, socket: ClientConnection, name: str) -> None:
+        self._socket = socket
+        self._name = name
+        self._protocol = Connection(Role.CLIENT)
+        self._held_back: str | None = None
+        self._after: deque[str] = deque()
+        self._frames = 0
+        self._frames_due: int | None = None
+        self._in_order = False
+
+    @property
+    def state(self) -> State:
+        return self._protocol.state
+
+    async def send(self, message: Params | Steer) -> None:
+        data = self._protocol.send(message)
+        if isinstance(message, Params):
+            self._frames, self._frames_due = 0, None
+        if message.num_blocks is not None:
+            self._frames_due = 12 * message.num_blocks - 6
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT):
+                await self._socket.send(data)
+        except ConnectionClosed as closed:
+            raise lost(self._name, closed) from closed
+        except TimeoutError:
+            raise ConnectionLost(f"{self._name} took nothing for {SEND_TIMEOUT:g} s") from None
+
+    async def receive(self) -> FromWorker:
+        while True:
+            data = await self._next()
+            try:
+                message = cast(FromWorker, self._protocol.receive(data))
+            except RemoteProtocolError as error:
+                # The reference server says `completed` twice; nothing is lost by going on.
+                logger.debug("%s sent what the protocol does not allow: %s", self._name, error)
+                continue
+            if isinstance(message, Frame):
+                self._frames += 1
+            # Our worker, told by what only it says, keeps `completed` last.
+            self._in_order = self._in_order or _is_ours(message)
+            return message
+
+    async def close(self) -> None:
+        # The peer's close waits behind the frames that nobody has read: read them away.
+        discarding = asyncio.create_task(self._discard())
+        try:
+            await self._socket.close()
+        except (ConnectionClosed, OSError, TimeoutError) as error:
+            logger.debug("closing %s: %s", self._name, error)
+        finally:
+            discarding.cancel()
+
+    async def _discard(self) -> None:
+        with contextlib.suppress(ConnectionClosed, ConcurrencyError):
+            while True:
+                await self._socket.recv()
+
+    async def _next(self) -> bytes | str:
+        """What the socket delivers, `completed` put back behind the frames it has overtaken."""
+        if self._held_back is None:
+            if self._after:
+                return self._after.popleft()
+            data = await self._read()
+            if not self._may_be_early(data):
+                return data
+            self._held_back = str(data)
+        try:
+            if self._frames_due is None or self._frames < self._frames_due:
+                async with asyncio.timeout(STRAGGLERS):
+                    data = await self._read()
+                if isinstance(data, bytes):
+                    return data
+                self._after.append(data)
+        except (TimeoutError, ConnectionLost):
+            pass  # no more frames; if the socket is closed, the next read says so
+        completed, self._held_back = self._held_back, None
+        return completed
+
+    async def _read(self) -> bytes | str:
+        try:
+            return await self._socket.recv()
+        except ConnectionClosed as closed:
+            raise lost(self._name, closed) from closed
+
+    def _may_be_early(self, data: bytes | str) -> bool:
+        if self._in_order or isinstance(data, bytes) or self.state is not State.STREAMING:
+            return False
+        if self._frames_due is not None and self._frames >= self._frames_due:
+            return False
+        try:
+            return parse_text(data).get("status") == Completed().status
+        except ProtocolError:
+            return False
+
+
+def _is_ours(message: FromWorker) -> bool:
+    if isinstance(message, Frame):
+        return message.index is not None
+    return isinstance(message, Queued | Started | BlockDone | Steered | Warned)
+
+
+def lost(name: str, closed: ConnectionClosed) -> ConnectionLost:
+    """The exception for a close that nobody asked for."""
+    frame = closed.rcvd
+    if frame is None:
+        if closed.sent is not None and closed.sent.reason:
+            return ConnectionLost(f"the connection to {name} broke: {closed.sent.reason}")
+        return ConnectionLost(f"the connection to {name} broke")
+    said = f": {frame.reason}" if frame.reason else " without a reason"
+    hint = _HINTS.get(frame.code)
+    return ConnectionLost(
+        f"{name} closed with {frame.code}{said}", close_code=frame.code, hint=hint
+    )
+
+
+_HINTS = {
+    1008: "the token may have expired, or a limit was passed",
+    1009: "a message was too large for it",
+    1012: "it is being restarted; connect anew",
+    1013: "it is full; try again later",
+}
