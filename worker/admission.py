@@ -69,19 +69,18 @@ class Admission:
         self._line.append(entry)
         self._metrics.waiting.set(len(self._line))
         on_position(len(self._line))
-        mine = False
         try:
             async with asyncio.timeout(wait):
                 await turn
-            mine = True
-        except TimeoutError:
-            raise Full(f"no place came free within {wait:g} s: try again later") from None
-        finally:
+        except BaseException as error:
             if entry in self._line:
                 self._line.remove(entry)
                 self._moved()
-            elif not mine:  # it was handed over in the moment this caller gave up
-                self._release()
+            elif turn.done() and not turn.cancelled() and turn.exception() is None:
+                self._release()  # it was handed over in the moment this caller gave up
+            if isinstance(error, TimeoutError):
+                raise Full(f"no place came free within {wait:g} s: try again later") from None
+            raise
 
     def _release(self) -> None:
         """Hand the place to the first in line, or put it back."""

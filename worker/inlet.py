@@ -85,7 +85,10 @@ class Inlet:
         if count == 0:
             return []
         loop = asyncio.get_running_loop()
+        began = loop.time()
         self._wanted = count
+        if self._policy == "newest":
+            self._trim()
         self._changed.set()
         while True:
             if len(self._pictures) >= count:
@@ -96,9 +99,11 @@ class Inlet:
             repeats = self._policy == "newest" and bool(self._pictures or self._newest)
             if repeats and quiet >= self._patience:
                 return self._padded(count)
-            if not repeats and quiet >= self._limit:
+            # Time in which no picture was wanted is not the sender's fault.
+            missed = min(quiet, loop.time() - began)
+            if not repeats and missed >= self._limit:
                 raise InputGap(f"no picture came for {self._limit:g} s")
-            await self._wait((self._patience if repeats else self._limit) - quiet)
+            await self._wait(self._patience - quiet if repeats else self._limit - missed)
 
     def _trim(self) -> None:
         surplus = max(0, len(self._pictures) - self._wanted)

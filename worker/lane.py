@@ -69,7 +69,7 @@ class Lane:
     def _work(self) -> None:
         while (entry := self._calls.get()) is not None:
             future, call = entry
-            if future.cancelled():
+            if future.done():  # its caller left, or was told that the lane is stuck
                 continue
             self._post(self._arm)
             try:
