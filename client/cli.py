@@ -16,9 +16,9 @@ from framewire.protocol import MAX_SEED
 from .address import parse_address
 from .connect import resolve_credentials
 from .credentials import fal_run_host
-from .errors import AddressError, AuthError, FramewireError
+from .errors import AuthError, FramewireError, ParamsError, SaveError
 from .steer_plan import PlannedSteer, parse_steer
-from .stream_command import KREA_FPS, run_stream
+from .stream_command import KREA_FPS, prepare, run_stream
 from .tokens import token_source
 
 _STREAM_EPILOG = """\
@@ -40,15 +40,16 @@ _KEYS_HELP = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = _parser().parse_args(argv)
-    work = run_stream if options.command == "stream" else _run_token
     try:
         with asyncio.Runner() as runner:
-            return runner.run(work(options))
+            if options.command == "token":
+                return runner.run(_run_token(options))
+            return runner.run(run_stream(options, prepare(options)))
+    except (ParamsError, SaveError) as error:
+        print(f"framewire stream: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
-    except (AddressError, AuthError) as error:
-        print(f"framewire: {error}", file=sys.stderr)
-        return 1
 
 
 async def _run_token(options: argparse.Namespace) -> int:

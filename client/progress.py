@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
@@ -28,20 +29,25 @@ class Tally:
     """
 
     prompts: list[str]
-    clock: Any = time.monotonic
+    clock: Callable[[], float] = time.monotonic
     frames: int = 0
     bytes: int = 0
     blocks: int | None = None
     position: int | None = None
     started: Started | None = None
     steers: list[dict[str, Any]] = field(default_factory=list)
+    unsent: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     first_after: float | None = None
     last_after: float = 0.0
 
     def __post_init__(self) -> None:
-        self._began = self.clock()
         self._recent: deque[float] = deque()
+        self.begin()
+
+    def begin(self) -> None:
+        """The stream is asked for now; times count from here."""
+        self._began = self.clock()
 
     def saw_frame(self, frame: Frame) -> None:
         now = self.clock() - self._began
@@ -117,6 +123,7 @@ class Tally:
             "backend": started.backend if started else None,
             "prompts": self.prompts,
             "steers": self.steers,
+            "unsent_steers": self.unsent,
             "warnings": self.warnings,
         }
 

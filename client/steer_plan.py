@@ -76,6 +76,10 @@ class SteerPlan:
     def is_empty(self) -> bool:
         return not self._waiting
 
+    def waiting(self) -> list[str]:
+        """When the steers are due that have not been handed out."""
+        return [str(steer) for steer in self._waiting]
+
     def saw_frame(self, index: int) -> None:
         """Frame `index` has arrived."""
         self._frames = index + 1

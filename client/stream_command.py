@@ -11,7 +11,6 @@ import contextlib
 import json
 import sys
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 from framewire.protocol import Event
@@ -20,7 +19,7 @@ from .address import redact
 from .connect import connect
 from .errors import FramewireError, SaveError
 from .local_worker import local_worker
-from .options import StartOptions
+from .options import StartOptions, params_from
 from .progress import ProgressLine, Tally
 from .savers import ContactSheetSaver, Recorder, Saver, saver_for
 from .session import Session
@@ -29,24 +28,33 @@ from .steer_plan import SteerPlan
 KREA_FPS = 16.0
 
 
-async def run_stream(options: argparse.Namespace) -> int:
+def prepare(options: argparse.Namespace) -> list[Saver]:
+    """Check what can be checked before anything is started; returns what will save the frames.
+
+    Raises:
+        ParamsError: params out of range.
+        SaveError: no such kind of file.
+    """
+    params_from(options.prompt, start_options(options))
+    return _savers(options)
+
+
+async def run_stream(options: argparse.Namespace, savers: list[Saver]) -> int:
     """Stream, save and report; returns the exit code."""
     tally = Tally(prompts=[options.prompt])
     error: FramewireError | None = None
-    savers: list[Saver] = []
     where = options.url or options.fal or "a worker of its own"
+    completed = False
     try:
-        savers = _savers(options)
         async with _address(options) as address:
             where = address
             await _stream(options, address, tally, savers)
+        completed = True
     except FramewireError as caught:
         error = caught
     finally:
-        interrupted = asyncio.current_task().cancelling() > 0  # type: ignore[union-attr]
-        if error is not None or not interrupted or tally.frames:
-            _report(options, redact(where), tally, savers, error, interrupted)
-    return 1 if error is not None else 0
+        _report(options, redact(where), tally, savers, error, completed)
+    return 0 if completed else 1
 
 
 def start_options(options: argparse.Namespace) -> StartOptions:
@@ -87,6 +95,7 @@ async def _stream(
             on_event=on_event,
         ) as session,
     ):
+        tally.begin()
         await session.start(options.prompt, **start_options(options))
         with _in_background(_steer(session, plan, tally)):
             try:
@@ -97,6 +106,7 @@ async def _stream(
                     await recorder.write(frame, prompt)
                     line.draw(prompt)
             finally:
+                tally.unsent = plan.waiting()
                 line.clear()
 
 
@@ -147,25 +157,25 @@ def _report(
     tally: Tally,
     savers: list[Saver],
     error: FramewireError | None,
-    interrupted: bool,
+    completed: bool,
 ) -> None:
-    files = [str(saver.path) for saver in savers if tally.frames and Path(saver.path).exists()]
-    failure = error and {"code": error.code, "reason": error.reason, "hint": error.hint}
+    files = [str(saver.path) for saver in savers if tally.frames and saver.path.exists()]
     if options.json:
-        completed = error is None and not interrupted
+        failure = error and {"code": error.code, "reason": error.reason, "hint": error.hint}
         found = {"url": where, "completed": completed, "files": files, "error": failure}
         print(json.dumps(tally.as_dict() | found, ensure_ascii=False))
-    else:
-        for text in _summary(tally, files, interrupted):
+    elif tally.frames:
+        for text in _summary(tally, files):
             print(text)
     if error is not None:
         print(f"framewire: {error.code}: {error}", file=sys.stderr)
+    elif not completed:
+        print("framewire: interrupted; what had arrived was saved", file=sys.stderr)
 
 
-def _summary(tally: Tally, files: list[str], interrupted: bool) -> Iterator[str]:
-    state = "interrupted after " if interrupted else ""
+def _summary(tally: Tally, files: list[str]) -> Iterator[str]:
     yield (
-        f"{state}{tally.frames} frames in {tally.last_after:.1f} s "
+        f"{tally.frames} frames in {tally.last_after:.1f} s "
         f"({tally.fps:.1f} fps, {tally.bytes / 1e6:.1f} MB)"
     )
     if tally.started is not None:
@@ -174,8 +184,10 @@ def _summary(tally: Tally, files: list[str], interrupted: bool) -> Iterator[str]
     for steer in tally.steers:
         block = "" if steer["block"] is None else f", from block {steer['block']}"
         yield f"steered at {steer['when']}{block}: {steer['prompt']}"
+    for when in tally.unsent:
+        yield f"not steered at {when}: the stream was shorter"
     for warning in tally.warnings:
         yield f"warning: {warning}"
     yield from (f"saved {name}" for name in files)
-    if not files and tally.frames:
+    if not files:
         yield "nothing was saved: add --out video.mp4 or --out frames/"
