@@ -78,13 +78,11 @@ class Gate:
         Raises:
             Unauthorized: Host or Origin is neither loopback nor allowed.
         """
-        if self._config.loopback and not _is_loopback(urlsplit(f"//{host}").hostname):
+        if self._config.loopback and not _is_loopback(f"//{host}"):
             raise Unauthorized(f"Host {host!r} is not this machine")
         if not origin or origin in self._origins:
             return
-        if (self._config.loopback or self._config.auth == "none") and not _is_loopback(
-            urlsplit(origin).hostname
-        ):
+        if (self._config.loopback or self._config.auth == "none") and not _is_loopback(origin):
             raise Unauthorized(f"Origin {origin!r} is not allowed: add it to --origins")
 
     def mint(self, request: TokenRequest) -> str:
@@ -96,10 +94,9 @@ class Gate:
         return bool(key) and secrets.compare_digest(credential.encode(), key.encode())
 
 
-def _is_loopback(hostname: str | None) -> bool:
-    if hostname == "localhost":
-        return True
+def _is_loopback(url: str) -> bool:
     try:
-        return ipaddress.ip_address(hostname or "").is_loopback
+        hostname = urlsplit(url).hostname or ""
+        return hostname == "localhost" or ipaddress.ip_address(hostname).is_loopback
     except ValueError:
         return False

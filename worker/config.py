@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
 AuthMode = Literal["none", "jwt", "platform"]
@@ -41,8 +41,8 @@ class Config:
     queue: int = 16
     max_connections: int = 256
     auth: AuthMode = "none"
-    secret: str = ""
-    key: str = ""
+    secret: str = field(default="", repr=False)
+    key: str = field(default="", repr=False)
     alias: str = "krea-wan-14b"
     origins: str = ""
     token_expiration: int = 300

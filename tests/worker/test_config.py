@@ -1,0 +1,110 @@
+"""Settings: where they come from, what is refused, and what is never shown."""
+
+from dataclasses import fields
+
+import pytest
+
+from framewire.worker.cli import main
+from framewire.worker.config import Config, ConfigError
+
+SECRET = "a secret of more than thirty-two bytes"
+
+
+def test_the_environment_sets_every_field_and_what_is_given_wins() -> None:
+    environ = {
+        "FRAMEWIRE_PORT": "9001",
+        "FRAMEWIRE_MAX_SESSIONS": "7",
+        "FRAMEWIRE_GRACE": "2.5",
+        "FRAMEWIRE_ALIAS": "other",
+        "UNRELATED": "x",
+    }
+    config = Config.load(environ, port=9002, alias=None)
+    assert (config.port, config.max_sessions, config.grace, config.alias) == (9002, 7, 2.5, "other")
+
+
+def test_every_field_can_be_set_from_the_environment() -> None:
+    for entry in fields(Config):
+        text = {"auth": "platform", "ssl_keyfile": "", "ssl_certfile": ""}.get(
+            entry.name, str(entry.default or 1)
+        )
+        loaded = Config.load({f"FRAMEWIRE_{entry.name.upper()}": text})
+        assert str(getattr(loaded, entry.name)) == text
+
+
+def test_a_value_of_the_wrong_type_names_the_variable_and_what_it_should_be() -> None:
+    with pytest.raises(ConfigError, match=r"FRAMEWIRE_PORT: expected int, got 'eighty'"):
+        Config.load({"FRAMEWIRE_PORT": "eighty"})
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "worker.example", ""])
+def test_an_address_others_can_reach_is_refused_without_auth(host: str) -> None:
+    with pytest.raises(ConfigError, match=r"--auth jwt.*or bind --host 127\.0\.0\.1"):
+        Config(host=host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_loopback_needs_no_auth(host: str) -> None:
+    assert Config(host=host).loopback
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1.example.com", "localhost.example.com", "0"])
+def test_what_only_looks_like_loopback_is_none(host: str) -> None:
+    with pytest.raises(ConfigError):
+        Config(host=host)
+
+
+@pytest.mark.parametrize("auth", [{"auth": "jwt", "secret": SECRET}, {"auth": "jwt", "key": "k"}])
+def test_an_open_address_with_tokens_is_served(auth: dict[str, str]) -> None:
+    assert not Config(host="0.0.0.0", **auth).loopback  # type: ignore[arg-type]
+
+
+def test_tokens_need_something_to_sign_or_mint_them_with() -> None:
+    with pytest.raises(ConfigError, match="FRAMEWIRE_SECRET"):
+        Config(auth="jwt")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"auth": "basic"}, "none, jwt, platform"),
+        ({"ssl_keyfile": "k.pem"}, "go together"),
+        ({"port": -1}, "port must be at least 0"),
+        ({"max_sessions": 0}, "max_sessions must be at least 1"),
+        ({"queue": -1}, "queue must be at least 0"),
+        ({"codec_threads": 0}, "codec_threads must be at least 1"),
+    ],
+)
+def test_what_cannot_be_served_with_is_refused_in_words(
+    values: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        Config(**values)  # type: ignore[arg-type]
+
+
+def test_what_is_shown_says_only_whether_secrets_are_set() -> None:
+    config = Config(auth="jwt", secret=SECRET, key="the key", host="0.0.0.0")
+    assert SECRET not in str(config.shown()) and "the key" not in str(config.shown())
+    assert (config.shown()["secret"], config.shown()["key"]) == ("set", "set")
+    assert Config().shown()["secret"] == "not set"
+    assert set(config.shown()) == {entry.name for entry in fields(Config)}
+
+
+def test_the_config_itself_does_not_print_its_secrets() -> None:
+    """A config in a traceback or a debug line must not give them away."""
+    config = Config(auth="jwt", secret=SECRET, key="the key")
+    assert SECRET not in repr(config) and "the key" not in repr(config)
+
+
+def test_the_command_refuses_an_open_address_with_what_to_do(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for entry in fields(Config):
+        monkeypatch.delenv(f"FRAMEWIRE_{entry.name.upper()}", raising=False)
+    assert main(["serve", "--host", "0.0.0.0"]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and "--auth jwt" in said.err
+
+
+def test_the_command_names_an_unknown_backend(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--backend", "dreams"]) == 2
+    assert "no backend 'dreams'" in capsys.readouterr().err
