@@ -6,14 +6,15 @@ Holds them and says whether the worker is ready or draining; does nothing on its
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 from .admission import Admission
-from .backends.base import Backend
+from .backends.base import Backend, BackendSession, Settings
 from .config import Config
-from .lane import Lane
+from .lane import Lane, LaneStuck
 from .metrics import Metrics
 
 T = TypeVar("T")
@@ -39,6 +40,40 @@ class Host:
     async def on_codec(self, call: Callable[[], T]) -> T:
         """Run a blocking call (decoding, encoding) on the codec threads."""
         return await asyncio.get_running_loop().run_in_executor(self._codec, call)
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[None]:
+        """Count the current task as one that a drain waits for."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.connections.add(task)
+        try:
+            yield
+        finally:
+            self.connections.discard(task)
+
+    @asynccontextmanager
+    async def opened(self, settings: Settings) -> AsyncIterator[BackendSession]:
+        """A lease on the backend: a session of it, closed whatever happens, cancelling included.
+
+        Raises:
+            SettingsError, CapacityError: the backend cannot open this stream.
+        """
+        opening = asyncio.ensure_future(self.lane.run(lambda: self.backend.open(settings)))
+        try:
+            session = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            with suppress(Exception):
+                await self._close(await opening)
+            raise
+        try:
+            yield session
+        finally:
+            await self._close(session)
+
+    async def _close(self, session: BackendSession) -> None:
+        with suppress(LaneStuck):
+            await asyncio.shield(self.lane.run(session.close))
 
     async def drain(self) -> None:
         """Take no more sessions and wait until the running ones have ended by themselves."""

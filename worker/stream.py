@@ -19,7 +19,6 @@ from .backends.base import BackendSession, Block, Change, Picture, Settings
 from .finisher import Finisher, Made, Voice
 from .host import Host
 from .inlet import Arrived, Inlet
-from .lane import LaneStuck
 from .outbox import Outbox
 from .pictures import PictureError, decode_picture
 from .steering import Due, Steering
@@ -85,34 +84,16 @@ class Stream:
             InputGap: the input stopped.
             Exception: whatever the backend raises.
         """
-        opened = await self._open()
-        self._voice.say(self._started())
-        finisher = Finisher(self._host, self._settings, self._outbox, self._voice)
-        try:
-            outcome = await self._make_blocks(opened, finisher)
-        except Exception:
-            await finisher.stop(discard=False)
-            raise
-        else:
-            return outcome
-        finally:
-            await finisher.stop(discard=True)
-            await self._close(opened)
-
-    async def _open(self) -> BackendSession:
-        opening = asyncio.ensure_future(
-            self._host.lane.run(lambda: self._host.backend.open(self._settings))
-        )
-        try:
-            return await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            with suppress(Exception):
-                await self._close(await opening)
-            raise
-
-    async def _close(self, opened: BackendSession) -> None:
-        with suppress(LaneStuck):
-            await asyncio.shield(self._host.lane.run(opened.close))
+        async with self._host.opened(self._settings) as opened:
+            self._voice.say(self._started())
+            finisher = Finisher(self._host, self._settings, self._outbox, self._voice)
+            try:
+                return await self._make_blocks(opened, finisher)
+            except Exception:
+                await finisher.stop(discard=False)
+                raise
+            finally:
+                await finisher.stop(discard=True)
 
     def _started(self) -> Started:
         settings = self._settings
