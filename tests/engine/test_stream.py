@@ -268,6 +268,33 @@ def test_a_block_cannot_overtake_the_decoding_that_it_needs() -> None:
     assert stream.generate_block().shape[0] == 12
 
 
+def test_decoding_may_lag_where_no_picture_is_needed_but_not_without_end() -> None:
+    """With the first frame kept, one block may be denoised before the last is decoded."""
+    params = StreamParams(32, 16, num_denoising_steps=2, seed=5, keep_first_frame=True)
+    engine = tiny_engine()
+    stream = engine.open(PROMPT, params)
+    latents = [stream.denoise_block()]
+    frames = []
+    for _ in range(4):
+        latents.append(stream.denoise_block())
+        frames.append(stream.decode_block(latents.pop(0)))
+    assert same(frames, run(engine.open(PROMPT, params), 4))
+    stream.denoise_block()
+    with pytest.raises(RuntimeError, match="decode first"):
+        stream.denoise_block()
+
+
+def test_latents_from_before_a_reset_are_not_decoded_into_the_new_stream() -> None:
+    """A block that was under way when the stream was reset is refused, not mixed in."""
+    stream = tiny_engine().open(PROMPT, SMALL)
+    stale = stream.denoise_block()
+    stream.reset()
+    fresh = stream.denoise_block()
+    with pytest.raises(ValueError, match="not after a reset"):
+        stream.decode_block(stale)
+    assert stream.decode_block(fresh).shape[0] == 6
+
+
 def test_every_stage_of_a_block_is_timed() -> None:
     """The hook is entered around the encoding, the context, each denoise pass and the decoding."""
     stages: list[str] = []

@@ -109,6 +109,8 @@ class Session:
         call = next(c for c in self.blocks[block]["calls"] if c["kind"] == "denoise")
         sigma = call["t"][0] / TRAIN_STEPS
         mixed = self.tensors[f"{call['key']}.x"][0].double()
+        if sigma == 1:  # nothing of the input is left in the mix
+            return torch.zeros_like(mixed).float()
         return ((mixed - sigma * self.noise()[block][0].double()) / (1 - sigma)).float()
 
     def trace(

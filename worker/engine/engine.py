@@ -119,7 +119,7 @@ class Engine:
         trace: PassTrace | None = None,
         timer: StageTimer = untimed,
     ) -> Generation:
-        """Open a stream.
+        """Open a stream; on the lane's thread, as its blocks.
 
         Args:
             prompt: text, or its prompt embeds from `encode_prompt`.

@@ -5,7 +5,8 @@ share (weights, scratch memory) is the engine's. Doesn't know sessions, messages
 The order is that of Krea's server; each departure from it is an option of the engine.
 """
 
-from dataclasses import dataclass, replace
+from collections import deque
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -28,13 +29,15 @@ from .vae import FRAMES_PER_LATENT
 if TYPE_CHECKING:
     from .engine import Engine
 
+_MAX_WAITING = 2
+
 
 @dataclass
 class _Progress:
     """What the blocks so far have left behind; a reset begins another.
 
     Attributes:
-        blocks: denoised; `decoded` likewise.
+        blocks: denoised; `decoded` likewise, and `waiting` to be.
         held: frames in the cache after the last block.
         decoder: the decoder's state; `encoder` the input encoder's, `entered` once it has begun.
     """
@@ -47,10 +50,11 @@ class _Progress:
     blocks: int = 0
     decoded: int = 0
     held: int = 0
+    waiting: deque[Tensor] = field(default_factory=deque)
 
 
 class Generation:
-    """A stream that is being generated. Opened by `Engine.open`; one thread at a time."""
+    """A stream that is being generated. Opened by `Engine.open`; used on the lane's thread."""
 
     def __init__(
         self,
@@ -154,10 +158,15 @@ class Generation:
     def denoise_block(self, pictures: Tensor | None = None) -> Tensor:
         """Make the next block's clean latents, float32 [F, C, h, w]; `decode_block` is due then.
 
+        Decoding may lag one block behind, on another thread, for as long as the next context
+        needs no picture of it.
+
         Raises:
             ValueError: wrong number or size of pictures; the stream is as before.
-            RuntimeError: the last block's pictures are needed, but it hasn't been decoded.
+            RuntimeError: the last block's pictures are needed, or two blocks wait to be decoded.
         """
+        if len(self._progress.waiting) >= _MAX_WAITING:
+            raise RuntimeError(f"decode first: {_MAX_WAITING} blocks wait already")
         still = self._encode_still()
         source = None if pictures is None else self._encode_input(pictures)
         plan = self._planner.plan(self.params, with_input=source is not None)
@@ -173,21 +182,30 @@ class Generation:
         latents = self._denoise(x, noise, plan, context)
         self._progress.held = context + latents.shape[0]
         self._progress.history.add_block(latents)
+        self._progress.waiting.append(latents)
         self._progress.blocks += 1
         self._progress.noise.prepare()
         return latents
 
     @torch.no_grad()
     def decode_block(self, latents: Tensor) -> Tensor:
-        """Decode a block's latents to uint8 frames [T, H, W, 3]; blocks in their order.
+        """Decode a block's latents to uint8 frames [T, H, W, 3].
 
         The frames that the decoder makes while it warms up are withheld.
+
+        Raises:
+            ValueError: these are not the latents that wait the longest, such as those of a block
+                from before a reset.
         """
+        progress = self._progress
+        if not progress.waiting or progress.waiting[0] is not latents:
+            raise ValueError("blocks are decoded once, in their order, and not after a reset")
         with self._timer("decode"):
-            pixels = self._engine.decoder.decode(latents, self._progress.decoder)  # [T, 3, H, W]
-            self._progress.history.add_pictures(pixels)
-            withheld = self._preset.dropped_frames if self._progress.decoded == 0 else 0
-            self._progress.decoded += 1
+            pixels = self._engine.decoder.decode(latents, progress.decoder)  # [T, 3, H, W]
+            progress.history.add_pictures(pixels)
+            withheld = self._preset.dropped_frames if progress.decoded == 0 else 0
+            progress.decoded += 1
+            progress.waiting.popleft()
             return eight_bit(pixels[withheld:])
 
     @property

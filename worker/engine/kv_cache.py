@@ -8,7 +8,7 @@ session, and no token is read that the same block hasn't written.
 import torch
 from torch import Tensor
 
-from .preset import TEXT_TOKENS, TransformerDims
+from .preset import TransformerDims
 from .rope import rotate, time_shift
 
 
@@ -24,6 +24,7 @@ class KVCache:
         """Allocate room for `tokens` tokens."""
         self.tokens = tokens
         self._head_dim = dims.head_dim
+        self._shifts: dict[int, tuple[Tensor, Tensor]] = {}
         shape = (1, tokens, dims.heads, dims.head_dim)
         self.layers: list[tuple[Tensor, Tensor]] = [
             (
@@ -44,7 +45,10 @@ class KVCache:
         Keys carry their rotation, so one that moves to an earlier position is turned back by the
         frames in between; the buffers stay where they are.
         """
-        cos, sin = time_shift(self._head_dim, -frames, self.layers[0][0].device)
+        if frames not in self._shifts:
+            device = self.layers[0][0].device
+            self._shifts[frames] = time_shift(self._head_dim, -frames, device)
+        cos, sin = self._shifts[frames]
         for k, v in self.layers:
             k[:, target : target + count] = rotate(k[:, source : source + count], cos, sin)
             v[:, target : target + count] = v[:, source : source + count].clone()
@@ -60,7 +64,7 @@ class TextCache:
         self, dims: TransformerDims, device: torch.device | str, dtype: torch.dtype
     ) -> None:
         """Allocate room for one prompt."""
-        shape = (1, TEXT_TOKENS, dims.heads, dims.head_dim)
+        shape = (1, dims.text_tokens, dims.heads, dims.head_dim)
         self.layers: list[tuple[Tensor, Tensor]] = [
             (
                 torch.empty(shape, device=device, dtype=dtype),

@@ -1,0 +1,9 @@
+"""One thread for all golden tests: tensors this small lose by more, above all on a busy machine."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    torch.set_num_threads(1)
