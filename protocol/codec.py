@@ -11,8 +11,14 @@ from typing import Any
 
 import msgpack
 
-from .errors import RemoteProtocolError
-from .limits import MAX_ELEMENTS, MAX_MESSAGE_BYTES, MAX_NESTING, MAX_TEXT_CHARS
+from .errors import LocalProtocolError, RemoteProtocolError
+from .limits import (
+    MAX_ELEMENTS,
+    MAX_MESSAGE_BYTES,
+    MAX_NESTING,
+    MAX_TEXT_CHARS,
+    MAX_TEXT_NESTING,
+)
 
 # First byte -> (bytes of the length field, kind); lengths count bytes ("raw") or elements.
 _SIZED: dict[int, tuple[int, str]] = {
@@ -31,8 +37,15 @@ _FIXED: dict[int, int] = {
 
 
 def pack_map(values: dict[str, Any]) -> bytes:
-    """A map as msgpack, with the bin family for bytes."""
-    return bytes(msgpack.packb(values, use_bin_type=True))
+    """A map as msgpack, with the bin family for bytes.
+
+    Raises:
+        LocalProtocolError: msgpack cannot hold a value (an integer of more than 64 bits, say).
+    """
+    try:
+        return bytes(msgpack.packb(values, use_bin_type=True))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise LocalProtocolError(f"cannot be sent: {_one_line(error)}") from error
 
 
 def unpack_map(data: bytes) -> dict[str, Any]:
@@ -62,7 +75,7 @@ def parse_text(text: str) -> dict[str, Any]:
     """The JSON object in `text`, null values dropped.
 
     Raises:
-        RemoteProtocolError: not JSON, not an object, or too large.
+        RemoteProtocolError: not JSON, not an object, too large or too deep.
     """
     if len(text) > MAX_TEXT_CHARS:
         raise RemoteProtocolError(f"text of {len(text)} characters; at most {MAX_TEXT_CHARS}")
@@ -72,6 +85,12 @@ def parse_text(text: str) -> dict[str, Any]:
         raise RemoteProtocolError(f"malformed JSON: {_one_line(error)}") from error
     if not isinstance(value, dict):
         raise RemoteProtocolError(f"expected a JSON object, got {type(value).__name__}")
+    level: list[Any] = [value]
+    for _ in range(MAX_TEXT_NESTING):
+        children = (item.values() if isinstance(item, dict) else item for item in level)
+        level = [child for each in children for child in each if isinstance(child, dict | list)]
+    if level:
+        raise RemoteProtocolError(f"JSON nested deeper than {MAX_TEXT_NESTING}")
     return _present(value)
 
 

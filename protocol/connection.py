@@ -81,12 +81,14 @@ class Connection:
         """
         if SENDER[kind_of(message)] is not self.role:
             raise LocalProtocolError(f"a {self.role.value} does not send {type(message).__name__}")
-        self._advance(message, LocalProtocolError)
         if isinstance(message, Params | Steer):
-            return pack_map(message.wire())
+            data: bytes | str = pack_map(message.wire())
+        else:
+            data = _encode_from_worker(message, self.envelope)
+        self._advance(message, LocalProtocolError)
         if isinstance(message, Error) and not message.ends_session:
             self._rejections += 1
-        return _encode_from_worker(message, self.envelope)
+        return data
 
     def _receive_as_worker(self, data: bytes | str) -> FromClient:
         steers = self.state is State.STREAMING
@@ -219,12 +221,13 @@ def _parse_error(values: dict[str, Any]) -> Error:
         details = tuple(item for item in error if isinstance(item, dict))
         reason = reason or "; ".join(_explain(item) for item in details) or str(error)
         return Error(code=ErrorCode.BAD_PARAMS, reason=str(reason), errors=details)
-    code = error if isinstance(error, str) else dump_text({"error": error})
+    code = error if isinstance(error, str) else f"{error!r:.200}"
     if code.upper() in ErrorCode.__members__:
         code = code.upper()
     return Error(code=code, reason=str(reason or code))
 
 
 def _explain(item: dict[str, Any]) -> str:
-    where = ".".join(str(part) for part in item.get("loc", ())) or "params"
-    return f"{where}: {item.get('msg', 'invalid')}"
+    loc = item.get("loc")
+    where = ".".join(str(part) for part in loc) if isinstance(loc, list | tuple) else ""
+    return f"{where or 'params'}: {item.get('msg', 'invalid')}"

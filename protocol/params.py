@@ -96,7 +96,9 @@ class Params(_FromWire):
     strength: Strength | None = Field(default=None, validation_alias=_STRENGTH_NAMES)
     start_frame: Picture | None = None
     timestep_shift: Annotated[float, Field(ge=0.1, le=20, allow_inf_nan=False)] | None = None
-    kv_cache_num_frames: Annotated[int, Field(ge=1, le=12)] | None = None
+    kv_cache_num_frames: Annotated[int, Field(ge=1, le=12), BeforeValidator(_not_bool)] | None = (
+        None
+    )
     keep_first_frame: bool | None = None
     interp_steps: InterpSteps | None = Field(default=None, validation_alias=_INTERP_NAMES)
     webcam_mode: bool | None = None
@@ -122,4 +124,4 @@ class Steer(_FromWire):
     image: Picture | None = None
     request_id: Annotated[str, Field(max_length=MAX_ID_CHARS)] | None = None
     timestamp: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    at_block: Annotated[int, Field(ge=0)] | None = None
+    at_block: Annotated[int, Field(ge=0), BeforeValidator(_not_bool)] | None = None

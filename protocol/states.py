@@ -84,6 +84,9 @@ TRANSITIONS: dict[State, dict[Kind, State]] = {
     },
     State.READY: {
         Kind.PARAMS: State.STREAMING,
+        # A prompt that crossed a rejection on the wire was taken for other params.
+        Kind.FRAME: State.STREAMING,
+        Kind.COMPLETED: State.COMPLETED,
         Kind.EVENT: State.READY,
         Kind.REJECTED: State.READY,
         Kind.FAILED: State.FAILED,
@@ -103,6 +106,7 @@ TRANSITIONS: dict[State, dict[Kind, State]] = {
         Kind.STEER: State.COMPLETED,
         # A prompt that crossed `completed` on the wire starts a new stream, unasked.
         Kind.FRAME: State.STREAMING,
+        Kind.COMPLETED: State.COMPLETED,
         Kind.EVENT: State.COMPLETED,
         Kind.REJECTED: State.READY,
         Kind.FAILED: State.FAILED,

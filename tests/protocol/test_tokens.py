@@ -1,0 +1,55 @@
+"""Tokens as data: requests, claims, and every shape in which mints answer."""
+
+import pytest
+from pydantic import ValidationError
+
+from framewire.protocol import ALGORITHM, TokenRequest, claims, token_in
+from framewire.protocol.tokens import DEFAULT_EXPIRATION, MAX_EXPIRATION
+
+
+def test_the_body_that_fal_client_sends_is_read() -> None:
+    body = b'{"allowed_apps":["krea-wan-14b"],"token_expiration":5000}'
+    request = TokenRequest.model_validate_json(body)
+    assert request.allowed_apps == ("krea-wan-14b",)
+    assert request.token_expiration == 5000
+
+
+def test_the_life_of_a_token_has_a_default_and_a_cap() -> None:
+    assert TokenRequest(allowed_apps=("a",)).token_expiration == DEFAULT_EXPIRATION == 120
+    assert TokenRequest(allowed_apps=("a",), token_expiration=MAX_EXPIRATION)
+    for wrong in (0, -1, MAX_EXPIRATION + 1):
+        with pytest.raises(ValidationError):
+            TokenRequest(allowed_apps=("a",), token_expiration=wrong)
+
+
+@pytest.mark.parametrize("apps", [[], [""], ["x" * 129], ["a"] * 17, "krea-wan-14b", None])
+def test_a_token_must_name_its_apps(apps: object) -> None:
+    with pytest.raises(ValidationError):
+        TokenRequest.model_validate({"allowed_apps": apps})
+
+
+def test_claims_hold_whole_seconds() -> None:
+    request = TokenRequest(allowed_apps=("a", "b"), token_expiration=60)
+    assert claims(request, 1000.9) == {"allowed_apps": ["a", "b"], "iat": 1000, "exp": 1060}
+    assert ALGORITHM == "HS256"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "TOKEN",
+        {"token": "TOKEN"},
+        {"jwt": "TOKEN"},
+        {"access_token": "TOKEN"},
+        {"detail": "TOKEN"},
+        {"token": "", "jwt": None, "access_token": "TOKEN"},
+    ],
+)
+def test_every_answer_shape_seen_in_use_is_read(answer: object) -> None:
+    assert token_in(answer) == "TOKEN"
+
+
+@pytest.mark.parametrize("answer", ["", None, {}, {"token": ""}, {"token": 5}, [], ["TOKEN"], 5])
+def test_an_answer_without_a_token_says_so_without_repeating_it(answer: object) -> None:
+    with pytest.raises(ValueError, match=f"no token in the answer .a {type(answer).__name__}"):
+        token_in(answer)
