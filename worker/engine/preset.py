@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 TEXT_TOKENS = 512
-"""Length of prompt embeds; the transformer attends to all of them, padding included."""
+"""Length of prompt embeds of every Wan model; it attends to all of them, padding included."""
 LATENT_STRIDE = 8
 """Pixels a side of one latent cell."""
 PIXEL_MULTIPLE = 16
@@ -24,6 +24,7 @@ class TransformerDims:
     ffn_dim: int
     head_dim: int = 128
     text_dim: int = 4096
+    text_tokens: int = TEXT_TOKENS
     freq_dim: int = 256
     channels: int = 16
 
