@@ -65,8 +65,10 @@ class Watchdog:
     def heard(self, message: FromWorker) -> None:
         """The worker is alive."""
         self._alive_at = self._now()
-        self._waiting = False
         self._queued = isinstance(message, Queued)
+        if self._waiting:
+            self._waiting = False
+            self._arm()  # the limit is another one from here on
 
     def sent_picture(self) -> None:
         """The stream is live, and the worker has one picture more to make frames from."""
@@ -103,9 +105,7 @@ class Watchdog:
         limit = self._limit()
         silence = self._now() - self._alive_at
         if limit is None or silence < limit:
-            # A limit can shrink (the first message came), so never sleep past the shorter one.
-            rest = None if limit is None else limit - silence
-            self._look_in(rest)
+            self._look_in(None if limit is None else limit - silence)
             return
         self._timer = None
         what = "no frame" if not self._waiting else "no answer to the params"

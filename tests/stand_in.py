@@ -168,12 +168,35 @@ async def token_endpoint(
         )
         writer.write(said)
         await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    running.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/tokens/"
-    try:
+    async with tcp_server(handle) as port:
+        running.url = f"http://127.0.0.1:{port}/tokens/"
         yield running
+
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def tcp_server(handle: Handler) -> AsyncIterator[int]:
+    """A bare TCP server on the port it yields; every connection is gone when it ends."""
+    serving: set[asyncio.Task[None]] = set()
+
+    async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
+        try:
+            await handle(reader, writer)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    server = await asyncio.start_server(serve_one, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        await server.wait_closed()
+        if serving:
+            await asyncio.wait(serving)

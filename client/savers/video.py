@@ -15,7 +15,8 @@ from framewire.client.frames import Frame
 
 from .base import VIDEO_EXTRA
 
-_OPTIONS = {"preset": "veryfast", "crf": "18"}
+_ENCODING = {"preset": "veryfast", "crf": "18", "g": "48"}  # a fragment every 48 frames
+_MUXING = {"movflags": "hybrid_fragmented", "flush_packets": "1"}
 
 
 class VideoSaver:
@@ -47,9 +48,7 @@ class VideoSaver:
     def open(self) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._container = self._av.open(
-                str(self.path), "w", format="mp4", options={"movflags": "hybrid_fragmented"}
-            )
+            self._container = self._av.open(str(self.path), "w", format="mp4", options=_MUXING)
         except OSError as error:
             raise SaveError(f"{self.path}: {error.strerror or error}") from error
         self._decoder = self._av.CodecContext.create("mjpeg", "r")
@@ -72,7 +71,7 @@ class VideoSaver:
             self._stream.width = picture.width - picture.width % 2
             self._stream.height = picture.height - picture.height % 2
             self._stream.pix_fmt = "yuv420p"
-            self._stream.options = _OPTIONS
+            self._stream.options = _ENCODING
         picture = picture.reformat(
             width=self._stream.width,
             height=self._stream.height,

@@ -1,0 +1,208 @@
+"""Savers: whole files, the right pictures in them, bounded memory, errors that say what to do."""
+
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+from stand_in import picture
+
+from framewire.client import Frame, Recorder, SaveError, saver_for
+from framewire.client.savers import ContactSheetSaver, FolderSaver, VideoSaver
+
+
+def frame(index: int, jpeg: bytes | None = None) -> Frame:
+    shown = picture(index) if jpeg is None else jpeg
+    return Frame(index=index, block=index // 12, jpeg=shown, received_at=float(index))
+
+
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [
+        ("frames/", FolderSaver),
+        ("frames", FolderSaver),
+        ("a.mp4", VideoSaver),
+        ("a.MP4", VideoSaver),
+        ("a.png", ContactSheetSaver),
+        ("a.jpg", ContactSheetSaver),
+    ],
+)
+def test_the_names_ending_chooses_the_saver(target: str, kind: type) -> None:
+    """One rule for every kind of file."""
+    assert isinstance(saver_for(target), kind)
+
+
+def test_an_unknown_ending_names_the_known_ones() -> None:
+    """Before anything is streamed."""
+    with pytest.raises(SaveError, match=r"\.mp4"):
+        saver_for("a.xyz")
+
+
+async def test_a_folder_holds_each_jpeg_as_it_came(tmp_path: Path) -> None:
+    """Byte for byte, numbered without gaps though frames were dropped, and nothing half done."""
+    async with Recorder([saver_for(f"{tmp_path}/new/frames/")]) as recorder:
+        for index in (0, 3, 7):
+            await recorder.write(frame(index))
+    names = sorted(path.name for path in (tmp_path / "new/frames").iterdir())
+    assert names == ["frame_000000.jpg", "frame_000001.jpg", "frame_000002.jpg"]
+    assert (tmp_path / "new/frames/frame_000002.jpg").read_bytes() == picture(7)
+
+
+async def test_a_folder_with_frames_in_it_is_left_alone(tmp_path: Path) -> None:
+    """Two streams in one folder would make one wrong one."""
+    (tmp_path / "frame_000000.jpg").write_bytes(b"mine")
+    recorder = Recorder([FolderSaver(tmp_path)])
+    with pytest.raises(SaveError, match="holds frames already"):
+        async with recorder:
+            await recorder.write(frame(0))
+    assert (tmp_path / "frame_000000.jpg").read_bytes() == b"mine"
+
+
+async def test_a_video_shows_the_frames_that_went_in(tmp_path: Path) -> None:
+    """H.264, yuv420p, the rate and size asked for, each picture close to its JPEG."""
+    path = tmp_path / "a.mp4"
+    async with Recorder([VideoSaver(path, fps=24)]) as recorder:
+        for index in range(20):
+            await recorder.write(frame(index, picture(index, 96, 64)))
+    with av.open(str(path)) as video:
+        stream = video.streams.video[0]
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert (stream.width, stream.height, stream.average_rate) == (96, 64, 24)
+        shown = [one.to_ndarray(format="rgb24").mean((0, 1)) for one in video.decode(stream)]
+    sent = [_mean_colour(picture(index, 96, 64)) for index in range(20)]
+    assert len(shown) == 20
+    assert np.abs(np.array(shown) - np.array(sent)).max() < 6
+
+
+async def test_a_video_of_odd_and_changing_sizes(tmp_path: Path) -> None:
+    """yuv420p needs even sides; a later stream of another size is scaled to the first."""
+    path = tmp_path / "a.mp4"
+    async with Recorder([VideoSaver(path)]) as recorder:
+        await recorder.write(frame(0, picture(0, 65, 67)))
+        await recorder.write(frame(1, picture(1, 128, 64)))
+    with av.open(str(path)) as video:
+        sizes = {(one.width, one.height) for one in video.decode(video=0)}
+    assert sizes == {(64, 66)}
+
+
+async def test_a_video_is_playable_while_it_is_written(tmp_path: Path) -> None:
+    """A killed program leaves what it had: the fragments written so far decode."""
+    path, copy = tmp_path / "a.mp4", tmp_path / "copy.mp4"
+    saver = VideoSaver(path)
+    saver.open()
+    for index in range(200):
+        saver.write(frame(index), None)
+    copy.write_bytes(path.read_bytes())
+    saver.close()
+    with av.open(str(copy)) as video:
+        assert sum(1 for _ in video.decode(video=0)) >= 96
+
+
+async def test_a_frame_that_is_no_picture_stops_one_saver_and_leaves_the_others(
+    tmp_path: Path,
+) -> None:
+    """The video is finished with what it had; the folder, which does not look, goes on."""
+    video, folder = VideoSaver(tmp_path / "a.mp4"), FolderSaver(tmp_path / "frames")
+    recorder = Recorder([video, folder])
+    with pytest.raises(SaveError, match="frame 2 is no picture"):
+        async with recorder:
+            for index in range(2):
+                await recorder.write(frame(index))
+            await recorder.write(frame(2, b"\xff\xd8 not really"))
+            await recorder.write(frame(3))
+    with av.open(str(tmp_path / "a.mp4")) as opened:
+        assert sum(1 for _ in opened.decode(video=0)) == 2
+    assert len(list((tmp_path / "frames").iterdir())) == 4
+    assert recorder.finished == [folder]
+
+
+async def test_when_nothing_can_be_saved_streaming_stops(tmp_path: Path) -> None:
+    """A full or read-only disk is told at the next frame, not at the end of the stream."""
+    blocked = tmp_path / "file"
+    blocked.write_bytes(b"")
+    recorder = Recorder([FolderSaver(blocked / "frames"), VideoSaver(blocked / "a.mp4")])
+    with pytest.raises(SaveError, match="file"):
+        async with recorder:
+            for index in range(1000):
+                await recorder.write(frame(index))
+    assert len(recorder.failures) == 2
+
+
+async def test_nothing_is_touched_before_the_first_frame(tmp_path: Path) -> None:
+    """A stream that fails to start does not destroy the file of the last one."""
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"mine")
+    async with Recorder([VideoSaver(path), ContactSheetSaver(tmp_path / "a.png")]):
+        pass
+    assert path.read_bytes() == b"mine"
+    assert not (tmp_path / "a.png").exists()
+
+
+@pytest.mark.parametrize("count", [1, 5, 12, 40, 2000])
+def test_a_contact_sheet_spans_the_stream_in_bounded_memory(tmp_path: Path, count: int) -> None:
+    """First and last frame are on it, the rest is spread evenly, in order, however long."""
+    sheet = ContactSheetSaver(tmp_path / "a.png", tiles=12)
+    sheet.open()
+    held = 0
+    for index in range(count):
+        sheet.write(frame(index, b""), "a fox")
+        held = max(held, len(sheet._spread) + len(sheet._turns))
+    chosen = [shot.frame.index for shot in sheet._chosen()]
+    assert held <= 60
+    assert len(chosen) == min(count, 12)
+    assert (chosen[0], chosen[-1]) == (0, count - 1)
+    assert chosen == sorted(set(chosen))
+    if count >= 40:
+        gaps = [later - earlier for earlier, later in pairwise(chosen)]
+        assert max(gaps) < 3 * count / 12
+
+
+def test_a_contact_sheet_shows_every_new_prompt(tmp_path: Path) -> None:
+    """The first frame of each prompt is on the sheet, wherever it fell."""
+    sheet = ContactSheetSaver(tmp_path / "a.png")
+    for index in range(500):
+        sheet.write(frame(index, b""), "b" if 101 <= index < 103 else "a")
+    assert {101, 103} <= {shot.frame.index for shot in sheet._chosen()}
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+async def test_a_contact_sheet_is_a_grid_of_the_pictures(tmp_path: Path, name: str) -> None:
+    """Four columns; the tile of frame 0 shows frame 0; captions leave ink below it."""
+    async with Recorder([saver_for(f"{tmp_path}/{name}")]) as recorder:
+        for index in range(8):
+            await recorder.write(frame(index, picture(index, 64, 32)), "a fox in the snow " * 9)
+    with Image.open(tmp_path / name) as sheet:
+        pixels = np.asarray(sheet.convert("RGB")).astype(int)
+    assert pixels.shape == (2 * (160 + 36 + 8) + 8, 4 * 328 + 8, 3)
+    tile = pixels[8:168, 8:328].mean((0, 1))
+    assert np.abs(tile - _mean_colour(picture(0, 64, 32))).max() < 6
+    assert pixels[170:200, 8:328].max() > 150
+
+
+@pytest.mark.parametrize(("name", "module"), [("a.mp4", "av"), ("a.png", "PIL.Image")])
+def test_without_the_extra_the_error_names_the_install_line(name: str, module: str) -> None:
+    """And the client, the folder saver included, works without it."""
+    code = f"""
+import sys
+sys.modules[{module!r}] = None
+from framewire.client import SaveError, saver_for
+saver_for("frames/")
+try:
+    saver_for({name!r})
+except SaveError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert "pip install 'framewire[video]'" in done.stdout
+
+
+def _mean_colour(jpeg: bytes) -> np.ndarray:
+    from io import BytesIO
+
+    return np.asarray(Image.open(BytesIO(jpeg)).convert("RGB")).mean((0, 1))
