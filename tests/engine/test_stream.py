@@ -317,3 +317,27 @@ def test_half_precision_runs_without_turning_the_latents_to_it() -> None:
     half = tiny_engine(dtype=torch.bfloat16).open(PROMPT, SMALL).denoise_block()
     assert half.dtype == torch.float32
     assert 0 < (half - full).abs().mean() < 0.1
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 4, 6])
+def test_a_block_needs_no_more_of_the_last_one_decoded_than_its_early_latents(frames: int) -> None:
+    """The rest of a block may be decoded after the next was denoised: the stream is the same."""
+    params = StreamParams(32, 16, num_denoising_steps=2, seed=5, kv_cache_num_frames=frames)
+    whole = torch.cat(run(tiny_engine().open(PROMPT, params), 6))
+    stream = tiny_engine().open(PROMPT, params)
+    made: list[Tensor] = []
+    rest: Tensor | None = None
+    for _ in range(6):
+        latents = stream.denoise_block()
+        if rest is not None:
+            made.append(stream.decode_block(rest))
+        early = stream.early_latents
+        if early:
+            made.append(stream.decode_block(latents, only=early))
+        rest = latents if early < latents.shape[0] else None
+    assert early == max(0, 4 - frames)
+    if rest is not None:
+        made.append(stream.decode_block(rest))
+    frames_made = torch.cat(made)
+    assert frames_made.shape == whole.shape
+    assert (frames_made.int() - whole.int()).abs().max() <= 1

@@ -28,7 +28,7 @@ class History:
         self._keep_first = keep_first
         self._first: Tensor | None = None
         self._last: deque[Tensor] = deque(maxlen=frames - 1)
-        self._pictures: deque[Tensor] = deque(maxlen=1 + FRAMES_PER_LATENT * (frames - 1))
+        self._pictures: dict[int, Tensor] = {}
         self._blocks = 0
         self._decoded = 0
 
@@ -41,10 +41,24 @@ class History:
         self._append(latents)
         self._blocks += 1
 
-    def add_pictures(self, pictures: Tensor) -> None:
-        """Remember a block's decoded pictures [T, 3, H, W], in the order of the blocks."""
-        self._pictures.extend(pictures)
-        self._decoded += 1
+    def add_pictures(self, pictures: Tensor, latents: int) -> None:
+        """Remember what the next `latents` latents were decoded to, [T, 3, H, W].
+
+        Of each latent's pictures only the last can stand in a context. Copied, since a view would
+        keep the whole block alive.
+        """
+        for later in reversed(range(latents)):
+            if not self._keep_first:
+                last = pictures[-1 - FRAMES_PER_LATENT * later]
+                self._pictures[self._decoded] = last.clone()
+            self._pictures.pop(self._decoded - self._frames, None)
+            self._decoded += 1
+
+    @property
+    def early_latents(self) -> int:
+        """How many latents must be decoded before the next block's context can be made."""
+        place = self._still_place()
+        return 0 if place is None else max(0, place + 1 - self._decoded)
 
     @property
     def empty(self) -> bool:
@@ -55,20 +69,27 @@ class History:
         """The picture [3, H, W] to be encoded for the context's first place, if one is due.
 
         Raises:
-            RuntimeError: it is due, but the last block hasn't been decoded.
+            RuntimeError: it is due, but its latent hasn't been decoded.
         """
-        left_window = self._block_frames * (self._blocks - 1) >= self._frames
-        if self.empty or self._keep_first or not left_window:
+        place = self._still_place()
+        if place is None:
             return None
-        if self._decoded < self._blocks:
+        if place not in self._pictures:
             raise RuntimeError("decode the last block before the next: its pictures are needed")
-        return self._pictures[0]
+        return self._pictures[place]
 
     def latents(self, still: Tensor | None) -> Tensor:
         """The context, [1..frames, C, h, w], with an encoded still [1, C, h, w] where one was due."""
         first = self._first if still is None else still
         assert first is not None, "there is no context before the first block"
         return torch.cat([first, *(latent[None] for latent in self._last)])
+
+    def _still_place(self) -> int | None:
+        """Which decoded latent, counted from the stream's first, the due still belongs to."""
+        left_window = self._block_frames * (self._blocks - 1) >= self._frames
+        if self.empty or self._keep_first or not left_window:
+            return None
+        return self._block_frames * self._blocks - self._frames
 
     def _append(self, latents: Tensor) -> None:
         if self._first is None:

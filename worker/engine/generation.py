@@ -37,7 +37,9 @@ class _Progress:
     """What the blocks so far have left behind; a reset begins another.
 
     Attributes:
-        blocks: denoised; `decoded` likewise, and `waiting` to be.
+        blocks: denoised; those `waiting` are not decoded yet, the first of them but for `begun`
+            latents.
+        withheld: frames made while the decoder warmed up.
         held: frames in the cache after the last block.
         decoder: the decoder's state; `encoder` the input encoder's, `entered` once it has begun.
     """
@@ -48,7 +50,8 @@ class _Progress:
     encoder: Any
     entered: bool = False
     blocks: int = 0
-    decoded: int = 0
+    begun: int = 0
+    withheld: int = 0
     held: int = 0
     waiting: deque[Tensor] = field(default_factory=deque)
 
@@ -158,8 +161,8 @@ class Generation:
     def denoise_block(self, pictures: Tensor | None = None) -> Tensor:
         """Make the next block's clean latents, float32 [F, C, h, w]; `decode_block` is due then.
 
-        Decoding may lag one block behind, on another thread, for as long as the next context
-        needs no picture of it.
+        Decoding may lag one block behind, on another thread, but for the `early_latents`, whose
+        pictures the next context needs.
 
         Raises:
             ValueError: wrong number or size of pictures; the stream is as before.
@@ -187,11 +190,21 @@ class Generation:
         self._progress.noise.prepare()
         return latents
 
+    @property
+    def early_latents(self) -> int:
+        """How many leading latents of the newest block the next block's context needs decoded."""
+        if self._preset.first_context != "reencode" or not self._context_due():
+            return 0
+        return self._progress.history.early_latents
+
     @torch.no_grad()
-    def decode_block(self, latents: Tensor) -> Tensor:
-        """Decode a block's latents to uint8 frames [T, H, W, 3].
+    def decode_block(self, latents: Tensor, *, only: int | None = None) -> Tensor:
+        """Decode what is left of a block's latents to uint8 frames [T, H, W, 3].
 
         The frames that the decoder makes while it warms up are withheld.
+
+        Args:
+            only: stop after the block's first so many latents; a later call decodes the rest.
 
         Raises:
             ValueError: these are not the latents that wait the longest, such as those of a block
@@ -201,11 +214,15 @@ class Generation:
         if not progress.waiting or progress.waiting[0] is not latents:
             raise ValueError("blocks are decoded once, in their order, and not after a reset")
         with self._timer("decode"):
-            pixels = self._engine.decoder.decode(latents, progress.decoder)  # [T, 3, H, W]
-            progress.history.add_pictures(pixels)
-            withheld = self._preset.dropped_frames if progress.decoded == 0 else 0
-            progress.decoded += 1
-            progress.waiting.popleft()
+            part = latents[progress.begun : only]
+            pixels = self._engine.decoder.decode(part, progress.decoder)  # [T, 3, H, W]
+            progress.history.add_pictures(pixels, part.shape[0])
+            withheld = min(pixels.shape[0], self._preset.dropped_frames - progress.withheld)
+            progress.withheld += withheld
+            progress.begun += part.shape[0]
+            if progress.begun == latents.shape[0]:
+                progress.waiting.popleft()
+                progress.begun = 0
             return eight_bit(pixels[withheld:])
 
     @property
