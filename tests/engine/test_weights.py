@@ -15,10 +15,35 @@ from framewire.worker.engine.weights import (
     build_transformer,
     diffusers_name,
     load_transformer,
-    published_names,
 )
 
 FRAME_TOKENS = 1560
+
+
+def published_names(dims: TransformerDims) -> list[str]:
+    """The names in the published checkpoints, without prefix, as the reference lists them."""
+    both = (".weight", ".bias")
+    names = [
+        f"{layer}{leaf}"
+        for layer in (
+            "patch_embedding",
+            "text_embedding.0",
+            "text_embedding.2",
+            "time_embedding.0",
+            "time_embedding.2",
+            "time_projection.1",
+            "head.head",
+        )
+        for leaf in both
+    ]
+    names.append("head.modulation")
+    for block in (f"blocks.{index}" for index in range(dims.layers)):
+        names.append(f"{block}.modulation")
+        for attention in (f"{block}.self_attn", f"{block}.cross_attn"):
+            names += [f"{attention}.{part}{leaf}" for part in "qkvo" for leaf in both]
+            names += [f"{attention}.norm_q.weight", f"{attention}.norm_k.weight"]
+        names += [f"{block}.{part}{leaf}" for part in ("norm3", "ffn.0", "ffn.2") for leaf in both]
+    return names
 
 
 def published(dims: TransformerDims = TINY, prefix: str = "model.") -> dict[str, Tensor]:

@@ -106,18 +106,6 @@ def diffusers_name(name: str, label: str = "the weights") -> str:
     return f"blocks.{in_block[1]}.{known[rest]}.{leaf}" if in_block else f"{known[rest]}.{leaf}"
 
 
-def published_names(dims: TransformerDims) -> list[str]:
-    """The names that a published checkpoint of these dims has, without prefix."""
-    leaves = ("weight", "bias")
-    names = ["head.modulation", *(f"{top}.{leaf}" for top in _TOP for leaf in leaves)]
-    for layer in range(dims.layers):
-        names.append(f"blocks.{layer}.modulation")
-        for part in _BLOCK:
-            normed = part.endswith(("norm_q", "norm_k"))
-            names.extend(f"blocks.{layer}.{part}.{leaf}" for leaf in leaves[: 1 if normed else 2])
-    return names
-
-
 def _is_diffusers(stem: str) -> bool:
     return (
         stem.startswith(("condition_embedder.", "proj_out."))

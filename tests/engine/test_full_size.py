@@ -1,0 +1,63 @@
+"""The published sizes without their memory: whole blocks of 14B at 832x480 on the meta device.
+
+A meta tensor has no values, so any step of a block that would read one back fails here, as it
+would make the host wait for a GPU.
+"""
+
+import pytest
+import torch
+from diffusers import AutoencoderKLWan
+from torch import Tensor
+
+from framewire.worker.engine.engine import Engine
+from framewire.worker.engine.params import EngineOptions, StreamParams
+from framewire.worker.engine.preset import (
+    KREA_REALTIME_14B,
+    TEXT_TOKENS,
+    WAN_1_3B,
+    WAN_14B,
+    TransformerDims,
+)
+from framewire.worker.engine.vae import StreamingVae
+from framewire.worker.engine.weights import build_transformer
+
+
+class MetaPrompts:
+    """Prompt embeds without values."""
+
+    def encode(self, text: str) -> Tensor:
+        return torch.empty(TEXT_TOKENS, 4096, device="meta", dtype=torch.bfloat16)
+
+
+@pytest.mark.parametrize(
+    ("dims", "options"),
+    [(WAN_14B, EngineOptions()), (WAN_1_3B, EngineOptions(kv_attention_bias=0.3))],
+    ids=["14B", "1.3B-bias"],
+)
+def test_blocks_of_the_published_sizes_read_nothing_back(
+    dims: TransformerDims, options: EngineOptions
+) -> None:
+    """Text and live blocks, past the first re-encoded picture and through a prompt ramp."""
+    preset = KREA_REALTIME_14B.with_dims("meta", dims)
+    with torch.device("meta"):
+        vae = StreamingVae(AutoencoderKLWan().to(torch.bfloat16).requires_grad_(False))
+    transformer = build_transformer(dims).to(torch.bfloat16)
+    engine = Engine(
+        preset, transformer, vae, decoder=vae, text_encoder=MetaPrompts(), options=options
+    )
+    generation = engine.open("a fox", StreamParams.of(preset, num_denoising_steps=2))
+    counts = []
+    for block in range(4):
+        if block == 2:
+            generation.steer(prompt="snow", interp_steps=2)
+        pictures = None
+        if block == 3:
+            pictures = torch.zeros(9, 480, 832, 3, dtype=torch.uint8)
+        latents = generation.denoise_block(pictures)
+        assert latents.is_meta and latents.shape == (3, 16, 60, 104)
+        frames = generation.decode_block(latents)
+        assert frames.is_meta and frames.shape[1:] == (480, 832, 3)
+        counts.append(frames.shape[0])
+    assert counts == [6, 12, 12, 12]
+    cache = engine.lane.cache(1)
+    assert cache.nbytes == dims.kv_bytes(6 * 1560)
