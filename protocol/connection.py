@@ -91,7 +91,7 @@ class Connection:
         return data
 
     def _receive_as_worker(self, data: bytes | str) -> FromClient:
-        steers = self.state is State.STREAMING
+        steers = self.state in (State.EARLY, State.STREAMING, State.FAILED)
         try:
             if isinstance(data, str):
                 raise RemoteProtocolError("expected a BINARY msgpack map, got a TEXT message")

@@ -7,6 +7,7 @@ it is used by: what one side sends is what the other receives.
 from __future__ import annotations
 
 from enum import Enum
+from typing import assert_never
 
 from .messages import (
     BlockDone,
@@ -132,3 +133,5 @@ def kind_of(message: Message) -> Kind:
             return Kind.FAILED if message.ends_session else Kind.REJECTED
         case Queued() | Started() | BlockDone() | Steered() | Warned() | Unknown():
             return Kind.EVENT
+        case _:
+            assert_never(message)

@@ -201,7 +201,7 @@ def test_later_params_take_what_they_leave_out_from_earlier_ones() -> None:
 
 def test_messages_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
-        params().seed = 5  # type: ignore[misc]
+        params().seed = 5
 
 
 def test_a_live_map_of_the_demo_app_is_read() -> None:
