@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
+from .allow_rule import AllowRule
+
 AuthMode = Literal["none", "jwt", "platform"]
 ENV_PREFIX = "FRAMEWIRE_"
-_SECRETS = ("secret", "key")
+_SECRETS = ("secret", "key", "expansion_key")
 
 
 class ConfigError(ValueError):
@@ -32,6 +34,10 @@ class Config:
         origins: browser origins that may connect besides loopback ones, comma-separated.
         grace: seconds that a drain may take.
         ready_timeout: seconds for params to arrive; the other time-outs are seconds as well.
+        clip_life: seconds that a finished clip can be fetched; `clip_megabytes` of them are kept.
+        video_hosts: hosts that a `video_url` may name, comma-separated: names, `*.example.com`,
+            `*` for any public one, or networks such as 10.0.0.0/8 for private addresses.
+        expansion_url: base URL of an OpenAI-compatible endpoint that expands prompts.
     """
 
     backend: str = "auto"
@@ -55,6 +61,13 @@ class Config:
     block_timeout: float = 120.0
     input_patience: float = 10.0
     jpeg_quality: int = 90
+    clip_life: float = 3600.0
+    clip_megabytes: int = 512
+    video_hosts: str = ""
+    video_megabytes: int = 64
+    expansion_url: str = ""
+    expansion_key: str = ""
+    expansion_model: str = ""
     codec_threads: int = 2
     ssl_keyfile: str = ""
     ssl_certfile: str = ""
@@ -73,6 +86,10 @@ class Config:
                 "auth jwt needs a secret that signs tokens (--secret) or a key that mints them "
                 "(--key); set FRAMEWIRE_SECRET or FRAMEWIRE_KEY to keep it out of the process list"
             )
+        try:
+            AllowRule(self.video_hosts)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
         if bool(self.ssl_keyfile) != bool(self.ssl_certfile):
             raise ConfigError("--ssl-keyfile and --ssl-certfile go together")
         for name, least in (("port", 0), ("max_sessions", 1), ("queue", 0), ("codec_threads", 1)):

@@ -18,6 +18,9 @@ from framewire.protocol import TokenRequest
 
 from .auth import Gate, Unauthorized
 from .backends.base import Backend
+from .clip_routes import add_clip_routes
+from .clip_store import ClipStore
+from .clips import ClipMaker
 from .config import Config
 from .doorway import serve_websocket
 from .host import Host
@@ -31,16 +34,20 @@ def create_app(config: Config, backend: Backend) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         host = app.state.host = Host(config, backend)
         await host.lane.run(backend.load)
+        app.state.clip_maker = ClipMaker(host)
+        clips = app.state.clips = ClipStore(config.clip_life, config.clip_megabytes * 1_000_000)
         try:
             yield
         finally:
             await host.drain()
             host.close()
+            clips.close()
 
     app = FastAPI(title="framewire worker", lifespan=lifespan, docs_url=None, redoc_url=None)
     _add_status(app, config, backend)
     _add_tokens(app, config, gate)
     _add_websockets(app, gate)
+    add_clip_routes(app, config, gate)
     return app
 
 
