@@ -69,12 +69,16 @@ class Finisher:
         """Finish this one next."""
         self._made.put_nowait(made)
 
+    def discard(self) -> None:
+        """Drop what was added and is not delivered yet, and what will be added."""
+        self._discard = True
+
     async def stop(self, *, discard: bool) -> None:
         """End once what was added is finished and delivered, or dropped with `discard`.
 
         When this returns, no thread works on the stream's blocks any more.
         """
-        self._discard = discard
+        self._discard |= discard
         if not self.task.done():
             self._made.put_nowait(None)
             with suppress(Exception):

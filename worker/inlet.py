@@ -76,6 +76,10 @@ class Inlet:
         self._ended = True
         self._changed.set()
 
+    def forget(self) -> None:
+        """The newest picture that was taken is of no use: do not repeat it."""
+        self._newest = None
+
     async def take(self, count: int) -> list[Arrived]:
         """The next block's pictures, oldest first: `count` of them, or none after the end.
 

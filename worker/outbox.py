@@ -51,7 +51,7 @@ class Outbox:
             Outgoing(data, is_frame=True, ends_block=index == last)
             for index, data in enumerate(frames)
         )
-        self._blocks += 1
+        self._blocks += bool(frames)
         self._expected -= 1
         self._changed.set()
 

@@ -102,6 +102,7 @@ class Session:
         self._outbox = Outbox()
         self._begin: asyncio.Queue[None] = asyncio.Queue(maxsize=1)
         self._steering: Steering | None = None
+        self._before: Steering | None = None
         self._inlet: Inlet | None = None
         self._stream: Stream | None = None
 
@@ -240,7 +241,7 @@ class Session:
             self._events = merged.events
         if merged.fmt is not None:
             self._connection.envelope = merged.fmt == "msgpack"
-        self._steering = Steering(merged)
+        self._before, self._steering = self._steering, Steering(merged)
         self._inlet = self._new_inlet(merged)
         self._begin.put_nowait(None)
 
@@ -257,8 +258,8 @@ class Session:
         assert self._steering is not None
         if steer.image is not None:
             self._host.metrics.pictures_dropped.inc()
-        elif steer.action == "reset":
-            self._steering.add(steer, 0)
+        if steer.action == "reset":
+            self._steering.add(steer.model_copy(update={"at_block": None}), 0)
             self._take_params(self._steering.start_over())
 
     async def _take_steer(self, steer: Steer) -> None:
@@ -346,6 +347,7 @@ class Session:
 
     def _reject(self, error: SettingsError) -> None:
         """Params that cannot be streamed: said like any bad params, and others may be tried."""
+        self._steering = self._before
         detail = {"type": "value_error", "loc": [error.key], "msg": str(error)}
         reason = f"{error.key}: {error}"
         self.say(Error(code=ErrorCode.BAD_PARAMS, reason=reason, errors=(detail,)))

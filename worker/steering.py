@@ -41,6 +41,12 @@ class Steering:
         self._held: list[Steer] = []
         self._prompt_with_image = params.prompt
 
+    @property
+    def num_blocks(self) -> int | None:
+        """The length last asked for, also before it is in force: it decides if a block follows."""
+        asked = self._next.get("num_blocks")
+        return asked if isinstance(asked, int) else self.params.num_blocks
+
     def add(self, steer: Steer, block: int) -> None:
         """Take a map in; `block` is the index of the next block.
 

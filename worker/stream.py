@@ -69,10 +69,16 @@ class Stream:
         self._change: Change | None = None
         self._prompt_version = 1
         self._interrupt = asyncio.Event()
+        self._finisher: Finisher | None = None
+        self._last_picture: Picture | None = None
         self.block = 0
 
     def interrupt(self) -> None:
         """Something changed (a map, a drain): look again before waiting on."""
+        if self._steering.reset and self._finisher is not None:
+            # The lane may be busy for long: nothing stale is to be shown until it comes back.
+            self._finisher.discard()
+            self._outbox.drop_frames()
         self._interrupt.set()
 
     async def run(self) -> Outcome:
@@ -87,6 +93,7 @@ class Stream:
         async with self._host.opened(self._settings) as opened:
             self._voice.say(self._started())
             finisher = Finisher(self._host, self._settings, self._outbox, self._voice)
+            self._finisher = finisher
             try:
                 return await self._make_blocks(opened, finisher)
             except Exception:
@@ -108,25 +115,28 @@ class Stream:
 
     @property
     def _num_blocks(self) -> int:
-        if self._input_used_up or (self._steering.ended and not self._live):
+        if self._input_used_up:
             return self.block
-        return self._steering.params.num_blocks or self._host.backend.defaults.num_blocks
+        if self._steering.ended and not self._steering.params.webcam_mode:
+            return self.block
+        return self._steering.num_blocks or self._host.backend.defaults.num_blocks
 
     async def _make_blocks(self, opened: BackendSession, finisher: Finisher) -> Outcome:
         while True:
             self._interrupt.clear()
             if self._steering.reset:
                 return Outcome.RESET
-            if self._host.draining.is_set():
-                if await self._until(self._outbox.empty(), finisher) is not _INTERRUPTED:
-                    raise Draining
-                continue
             if self._num_blocks <= self.block:
                 self._apply(self._steering.due(self.block))
             if self._num_blocks <= self.block:
+                await self._until(self._outbox.empty(), finisher)
+                if self._interrupt.is_set():  # a map that came with the last frame still counts
+                    continue
+                self._voice.say(Completed(session_id=self._voice.session_id))
+                return Outcome.COMPLETED
+            if self._host.draining.is_set():
                 if await self._until(self._outbox.empty(), finisher) is not _INTERRUPTED:
-                    self._voice.say(Completed(session_id=self._voice.session_id))
-                    return Outcome.COMPLETED
+                    raise Draining
                 continue
             if await self._until(self._outbox.room(), finisher) is _INTERRUPTED:
                 continue
@@ -140,6 +150,8 @@ class Stream:
             pictures = await self._host.on_codec(lambda taken=taken: self._decode(taken))  # type: ignore[misc]
             if len(pictures) == wanted:
                 await self._make_block(opened, finisher, taken, pictures)
+            elif taken:
+                self._inlet.forget()
             self._input_used_up = wanted > 0 and not taken
 
     async def _make_block(
@@ -185,7 +197,7 @@ class Stream:
         )
 
     def _decode(self, taken: list[Arrived]) -> list[Picture]:
-        """The pictures at the session's size; one that cannot be read repeats its neighbour."""
+        """The pictures at the session's size; one that cannot be read repeats the one before."""
         decoded: dict[int, Picture] = {}
         for arrived in taken:
             if id(arrived) not in decoded:
@@ -193,13 +205,16 @@ class Stream:
                     decoded[id(arrived)] = decode_picture(
                         arrived.data, self._settings.width, self._settings.height
                     )
-        if not decoded:
+        unreadable = len({id(arrived) for arrived in taken}) - len(decoded)
+        self._host.metrics.pictures_dropped.inc(unreadable)
+        last = self._last_picture
+        if last is None:
+            last = next(iter(decoded.values()), None)
+        if last is None:
             return []
-        self._host.metrics.pictures_dropped.inc(
-            len({id(arrived) for arrived in taken}) - len(decoded)
-        )
-        last = next(iter(decoded.values()))
-        return [last := decoded.get(id(arrived), last) for arrived in taken]
+        pictures = [last := decoded.get(id(arrived), last) for arrived in taken]
+        self._last_picture = last
+        return pictures
 
     async def _until(self, wait: Coroutine[Any, Any, T], finisher: Finisher) -> T | _Interrupted:
         """Wait for `wait`, for an interrupt, or for finishing to fail."""

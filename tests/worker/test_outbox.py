@@ -55,6 +55,15 @@ async def test_two_blocks_may_wait_and_one_more_be_in_the_making() -> None:
     await asyncio.wait_for(room, 1)
 
 
+async def test_a_block_without_frames_takes_no_room() -> None:
+    """A model whose decoder lags behind may deliver nothing for its first block."""
+    outbox = Outbox()
+    for _ in range(5):
+        await asyncio.wait_for(outbox.room(), 1)
+        put_block(outbox)
+    await asyncio.wait_for(outbox.empty(), 1)
+
+
 async def test_head_waits_for_something_to_send() -> None:
     outbox = Outbox()
     head = asyncio.create_task(outbox.head())
