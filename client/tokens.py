@@ -17,8 +17,10 @@ from typing import Protocol
 
 import httpx
 import jwt
+from pydantic import ValidationError
 
 from framewire.protocol import ALGORITHM, TokenRequest, claims, token_in
+from framewire.protocol.tokens import MAX_EXPIRATION
 
 from .address import Address, redact
 from .credentials import Credentials
@@ -91,10 +93,22 @@ class MintedTokens:
 def token_source(
     address: Address, credentials: Credentials, *, expiration: int
 ) -> GivenToken | MintedTokens:
-    """The source that fits what the caller has."""
+    """The source that fits what the caller has.
+
+    Args:
+        expiration: seconds that minted tokens are to live.
+
+    Raises:
+        AuthError: no token can live that long, or that shortly.
+    """
     if credentials.token is not None or not credentials:
         return GivenToken(credentials.token)
-    request = TokenRequest(allowed_apps=(address.alias,), token_expiration=expiration)
+    try:
+        request = TokenRequest(allowed_apps=(address.alias,), token_expiration=expiration)
+    except ValidationError:
+        raise AuthError(
+            f"no token lives for {expiration} s", hint=f"1 to {MAX_EXPIRATION} can be asked for"
+        ) from None
     if credentials.secret is not None:
         secret = credentials.secret
 

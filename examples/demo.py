@@ -17,7 +17,6 @@ BLOCKS, STEER_AT = 10, 5
 async def main() -> None:
     secret = secrets.token_hex(32)
     savers = [saver_for(str(OUT / name)) for name in ("demo.mp4", "contact_sheet.png")]
-    print("starting a worker")
     async with (
         local_worker(["--auth", "jwt"], env={"FRAMEWIRE_SECRET": secret}) as worker,
         connect(worker.url, secret=secret) as session,  # mints a token with the secret

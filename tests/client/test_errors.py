@@ -1,0 +1,56 @@
+"""The exceptions: the tree that the docstring draws, and what each carries."""
+
+import re
+
+import pytest
+
+from framewire.client import errors
+from framewire.client.errors import FramewireError, ParamsError, error_from
+from framewire.protocol import Error
+
+
+def test_the_tree_in_the_docstring_is_the_tree() -> None:
+    """Readers plan their except clauses by it."""
+    drawn: list[tuple[int, str]] = [
+        (len(match[1]) // 4, match[2])
+        for match in re.finditer(
+            r"^([│├└─ ]*)(\w+Error|ConnectionLost)\b", errors.__doc__ or "", re.MULTILINE
+        )
+    ]
+    path: list[str] = []
+    for depth, name in drawn:
+        path[depth:] = [name]
+        parent = path[depth - 1] if depth else "Exception"
+        assert getattr(errors, name).__base__.__name__ == parent
+    defined = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, FramewireError)
+    }
+    assert {name for _, name in drawn} == defined
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("BAD_PARAMS", errors.ParamsError),
+        ("BAD_MESSAGE", errors.ParamsError),
+        ("UNAUTHORIZED", errors.AuthError),
+        ("AT_CAPACITY", errors.CapacityError),
+        ("TIMEOUT", errors.SessionTimeoutError),
+        ("INTERNAL_ERROR", errors.WorkerFailedError),
+        ("SOMETHING_ELSE", errors.ServerError),
+    ],
+)
+def test_every_code_of_the_wire_has_its_exception(code: str, kind: type[FramewireError]) -> None:
+    """With the server's code and reason in it."""
+    error = error_from(Error(code=code, reason="because"))
+    assert type(error) is kind
+    assert (error.code, error.reason) == (code, "because")
+
+
+def test_text_is_reason_and_hint() -> None:
+    """What went wrong first, what to do in brackets."""
+    assert str(errors.CapacityError("full")) == "full (try again later)"
+    assert str(ParamsError("bad", hint="do this")) == "bad (do this)"
+    assert str(ParamsError("bad")) == "bad"
