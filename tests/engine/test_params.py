@@ -4,7 +4,6 @@ import pytest
 from tiny_engine import PRESET, tiny_engine
 
 from framewire.worker.engine.params import EngineOptions, StreamParams, check_strength
-from framewire.worker.engine.parts import spread_indices
 from framewire.worker.engine.preset import KREA_REALTIME_14B, Preset
 
 
@@ -65,10 +64,3 @@ def test_a_preset_with_a_loop_that_the_engine_lacks_is_refused() -> None:
     preset = Preset("other", PRESET.dims, commit="append", position="absolute")
     with pytest.raises(ValueError, match="preset other"):
         type(engine)(preset, None, engine.vae, decoder=engine.vae, text_encoder=None)
-
-
-def test_pictures_are_spread_over_what_arrived() -> None:
-    """More pictures than needed are thinned evenly, fewer are repeated, ends kept."""
-    assert spread_indices(9, 9) == list(range(9))
-    assert spread_indices(24, 3) == [0, 12, 23]
-    assert spread_indices(1, 3) == [0, 0, 0]

@@ -72,8 +72,3 @@ def eight_bit(pixels: Tensor) -> Tensor:
     """Frames [T, 3, H, W] in [-1, 1] as uint8 [T, H, W, 3], fractions cut off."""
     levels = ((pixels.float() + 1.0) / 2.0).clamp_(0.0, 1.0).mul_(255.0)
     return levels.to(torch.uint8).movedim(1, -1).contiguous()
-
-
-def spread_indices(count: int, wanted: int) -> list[int]:
-    """`wanted` indices spread evenly over `count` pictures, the first and the last among them."""
-    return torch.linspace(0, count - 1, wanted).round().long().tolist()
