@@ -5,6 +5,7 @@ less. Knows no layer and no cache.
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -28,21 +29,39 @@ class Group(NamedTuple):
     keys: tuple[KeyRange, ...]
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, groups: tuple[Group, ...] | None = None) -> Tensor:
+Kernel = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Softmax attention of q [B, H, L, D] to all of k and v [B, H, S, D]: [B, H, L, D]."""
+
+
+def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """PyTorch's attention, by whichever kernel it chooses."""
+    return F.scaled_dot_product_attention(q, k, v)
+
+
+def attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    groups: tuple[Group, ...] | None = None,
+    kernel: Kernel = sdpa,
+) -> Tensor:
     """Softmax attention of q [B, L, H, D] to k and v [B, S, H, D]: [B, L, H, D].
 
     Args:
         groups: which queries see which keys; they cover q in order. None: all see all.
+        kernel: used where no keys are weighed less than others.
     """
     q, k, v = (x.transpose(1, 2) for x in (q, k, v))  # [B, H, L, D]
     if groups is None:
-        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
-    parts = [_attend_group(q[:, :, group.first : group.last], k, v, group) for group in groups]
+        return kernel(q, k, v).transpose(1, 2)
+    parts = [
+        _attend_group(q[:, :, group.first : group.last], k, v, group, kernel) for group in groups
+    ]
     out = parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
     return out.transpose(1, 2)
 
 
-def _attend_group(q: Tensor, k: Tensor, v: Tensor, group: Group) -> Tensor:
+def _attend_group(q: Tensor, k: Tensor, v: Tensor, group: Group, kernel: Kernel) -> Tensor:
     """One group's attention [B, H, L, D].
 
     Adding a constant to the scores of a range adds it to the range's log-sum-exp, so ranges can
@@ -51,9 +70,7 @@ def _attend_group(q: Tensor, k: Tensor, v: Tensor, group: Group) -> Tensor:
     ranges = [KeyRange(*r) for r in group.keys]
     if len(ranges) == 1:
         only = ranges[0]
-        return F.scaled_dot_product_attention(
-            q, k[:, :, only.first : only.last], v[:, :, only.first : only.last]
-        )
+        return kernel(q, k[:, :, only.first : only.last], v[:, :, only.first : only.last])
     outs, sums = [], []
     for r in ranges:
         out, lse = _with_log_sum_exp(q, k[:, :, r.first : r.last], v[:, :, r.first : r.last])

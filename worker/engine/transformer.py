@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from diffusers import WanTransformer3DModel
 from torch import Tensor
 
-from .attention import Group, attend
+from .attention import Group, Kernel, attend, sdpa
 from .kv_cache import KVCache, TextCache
 from .rope import rotate
 
@@ -48,11 +48,15 @@ class CausalTransformer:
     """A Wan transformer that sees a block of frames and, through a cache, those before it."""
 
     def __init__(self, model: WanTransformer3DModel) -> None:
-        """Take a model that is already on its device and in its dtype."""
+        """Take a model that is already on its device and in its dtype.
+
+        `kernel` is what attends; another may be put in its place before the first pass.
+        """
         self._model = cast(Any, model)
         self._compiled: Callable[..., Tensor] | None = None
         self._shapes: set[tuple[object, ...]] = set()
         self._settled = False
+        self.kernel: Kernel = sdpa
         first: Tensor = self._model.patch_embedding.weight
         self.device, self.dtype = first.device, first.dtype
 
@@ -125,6 +129,7 @@ class CausalTransformer:
                 *keys_values,
                 *text_keys_values,
                 window,
+                self.kernel,
             )
         return self._head(hidden, modulation.embedding, x.shape)
 
@@ -152,11 +157,11 @@ class CausalTransformer:
                 *keys_values,
                 *text_keys_values,
                 window,
+                self.kernel,
             )
         table = _block_table(last, modulation.projection)
-        _write_keys(
-            last, _modulate(last.norm1, hidden, *table[:2]), *rope, *cache.layers[-1], window
-        )
+        _, k, v = _project(last.attn1, _modulate(last.norm1, hidden, *table[:2]))
+        _write_keys(last.attn1, k, v, *rope, *cache.layers[-1], window)
 
     def _runner(self, hidden: Tensor, window: Window) -> Callable[..., Tensor]:
         if self._compiled is None:
@@ -201,21 +206,23 @@ def block_forward(
     text_keys: Tensor,
     text_values: Tensor,
     window: Window,
+    kernel: Kernel = sdpa,
 ) -> Tensor:
     """One layer on tokens x [B, L, dim], writing its keys and values: [B, L, dim]."""
     table = _block_table(block, projection)
     shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = table
     attn = block.attn1
     h = _modulate(block.norm1, x, shift, scale)
-    q = rotate(attn.norm_q(attn.to_q(h)).unflatten(-1, (attn.heads, -1)), cos, sin)
-    _write_keys(block, h, cos, sin, keys, values, window)
-    h = attn.to_out[0](attend(q, keys, values, window.groups).flatten(2))
+    q, k, v = _project(attn, h)
+    q = rotate(attn.norm_q(q).unflatten(-1, (attn.heads, -1)), cos, sin)
+    _write_keys(attn, k, v, cos, sin, keys, values, window)
+    h = attn.to_out[0](attend(q, keys, values, window.groups, kernel).flatten(2))
     x = _add_gated(x, h, gate)
 
     attn = block.attn2
     h = block.norm2(x.float()).type_as(x)
     q = attn.norm_q(attn.to_q(h)).unflatten(-1, (attn.heads, -1))
-    x = x + attn.to_out[0](attend(q, text_keys, text_values).flatten(2))
+    x = x + attn.to_out[0](attend(q, text_keys, text_values, None, kernel).flatten(2))
 
     h = block.ffn(_modulate(block.norm3, x, ffn_shift, ffn_scale))
     return _add_gated(x, h, ffn_gate)
@@ -227,20 +234,27 @@ def _block_table(block: Any, projection: Tensor) -> tuple[Tensor, ...]:
     return table[:, :, :, None].unbind(2)
 
 
+def _project(attn: Any, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values of tokens h [B, L, dim], each [B, L, dim]."""
+    if attn.fused_projections:
+        q, k, v = attn.to_qkv(h).chunk(3, dim=-1)
+        return q, k, v
+    return attn.to_q(h), attn.to_k(h), attn.to_v(h)
+
+
 def _write_keys(
-    block: Any,
-    h: Tensor,
+    attn: Any,
+    k: Tensor,
+    v: Tensor,
     cos: Tensor,
     sin: Tensor,
     keys: Tensor,
     values: Tensor,
     window: Window,
 ) -> None:
-    attn = block.attn1
-    first, last = window.write_at, window.write_at + h.shape[1]
-    k = attn.norm_k(attn.to_k(h)).unflatten(-1, (attn.heads, -1))
-    keys[:, first:last] = rotate(k, cos, sin)
-    values[:, first:last] = attn.to_v(h).unflatten(-1, (attn.heads, -1))
+    first, last = window.write_at, window.write_at + k.shape[1]
+    keys[:, first:last] = rotate(attn.norm_k(k).unflatten(-1, (attn.heads, -1)), cos, sin)
+    values[:, first:last] = v.view(*v.shape[:2], attn.heads, -1)
 
 
 def _modulate(norm: Any, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:

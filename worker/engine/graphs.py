@@ -1,0 +1,92 @@
+"""A block's device work, recorded once and replayed from static addresses.
+
+Owns the CUDA graphs of one engine: what varies between blocks is copied into buffers that stay
+where they are, everything else (weights, caches, tables) must not move and is kept alive here.
+Knows neither layers nor streams.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .speed import SpeedError
+
+Work = Callable[..., Tensor]
+"""Device work on the given tensors that returns one tensor and waits for nothing."""
+Capture = Callable[[Work, tuple[Tensor, ...]], tuple[Callable[[], None], Tensor]]
+"""Record work on tensors that stay in place: what replays it, and where its result lies."""
+
+_KEPT = 8
+
+
+@dataclass
+class _Recorded:
+    inputs: tuple[Tensor, ...]
+    replay: Callable[[], None]
+    output: Tensor
+    work: Work  # keeps alive what it refers to: the graph has their addresses
+
+
+class BlockGraphs:
+    """Records of the last few kinds of work."""
+
+    def __init__(self, capture: Capture | None = None) -> None:
+        """Start empty.
+
+        Args:
+            capture: instead of a CUDA graph's.
+        """
+        self._capture = capture or capture_cuda
+        self._recorded: OrderedDict[Hashable, _Recorded] = OrderedDict()
+
+    def run(self, key: Hashable, work: Work, inputs: tuple[Tensor, ...]) -> Tensor:
+        """The result of `work(*inputs)`, replayed if work of this key has been recorded.
+
+        Args:
+            key: equal only for work that differs in nothing but the contents of `inputs`: all
+                numbers, shapes and addresses that it uses otherwise are part of it.
+        """
+        key = (key, tuple((tuple(x.shape), x.dtype) for x in inputs))
+        if key not in self._recorded:
+            static = tuple(x.clone() for x in inputs)
+            replay, output = self._capture(work, static)
+            self._recorded[key] = _Recorded(static, replay, output, work)
+            if len(self._recorded) > _KEPT:
+                self._recorded.popitem(last=False)
+        self._recorded.move_to_end(key)
+        recorded = self._recorded[key]
+        for held, given in zip(recorded.inputs, inputs, strict=True):
+            held.copy_(given, non_blocking=True)
+        recorded.replay()
+        return recorded.output.clone()
+
+    def clear(self) -> None:
+        """Forget all records: an address that they use is about to change."""
+        self._recorded.clear()
+
+
+def capture_cuda(work: Work, inputs: tuple[Tensor, ...]) -> tuple[Callable[[], None], Tensor]:
+    """Record `work` as a CUDA graph, after a run that lets kernels tune and allocate themselves.
+
+    Raises:
+        SpeedError: the inputs aren't on a CUDA device.
+    """
+    device = inputs[0].device
+    if device.type != "cuda":
+        raise SpeedError(f"CUDA graphs need a CUDA device, not {device.type}")
+    cuda: Any = torch.cuda
+    side = cuda.Stream(device)
+    side.wait_stream(cuda.current_stream(device))
+    with cuda.stream(side):
+        for _ in range(2):
+            work(*inputs)
+    cuda.current_stream(device).wait_stream(side)
+    graph = cuda.CUDAGraph()
+    # Other threads (decoding on a stream of its own) go on allocating while this one records.
+    with cuda.graph(graph, capture_error_mode="thread_local"):
+        output = work(*inputs)
+    return graph.replay, output
