@@ -27,19 +27,41 @@ class Host:
         self.config = config
         self.backend = backend
         self.metrics = Metrics()
+        self._loop = asyncio.get_running_loop()
         self.lane = Lane(config.block_timeout)
         self.admission = Admission(config.max_sessions, config.queue, self.metrics)
         self.draining = asyncio.Event()
         self.connections: set[asyncio.Task[None]] = set()
+        self._codec_calls = 0
         self._codec = ThreadPoolExecutor(config.codec_threads, thread_name_prefix="framewire-codec")
 
     @property
     def ready(self) -> bool:
         return not self.draining.is_set() and not self.lane.stuck
 
+    def status(self) -> dict[str, object]:
+        """What `GET /health` answers."""
+        return {
+            "ready": self.ready,
+            "draining": self.draining.is_set(),
+            "sessions": self.admission.taken,
+            "waiting": self.admission.waiting,
+            "connections": len(self.connections),
+            "max_sessions": self.config.max_sessions,
+            "backend": self.backend.name,
+        }
+
     async def on_codec(self, call: Callable[[], T]) -> T:
         """Run a blocking call (decoding, encoding) on the codec threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._codec, call)
+        self._codec_calls += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._codec, call)
+        finally:
+            self._codec_calls -= 1
+
+    def codec_share(self, most: int) -> int:
+        """How many parts to make of work for the codec threads: `most`, or as many as idle."""
+        return max(1, min(most, self.config.codec_threads - self._codec_calls))
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
@@ -75,10 +97,17 @@ class Host:
         with suppress(LaneStuck):
             await asyncio.shield(self.lane.run(session.close))
 
-    async def drain(self) -> None:
-        """Take no more sessions and wait until the running ones have ended by themselves."""
+    def begin_drain(self) -> None:
+        """Take no more sessions; the running ones end after their block. For any thread."""
+        self._loop.call_soon_threadsafe(self._refuse_all)
+
+    def _refuse_all(self) -> None:
         self.draining.set()
         self.admission.refuse("the worker is shutting down")
+
+    async def drain(self) -> None:
+        """Take no more sessions and wait until the running ones have ended by themselves."""
+        self._refuse_all()
         if self.connections:
             await asyncio.wait(self.connections, timeout=self.config.grace)
 

@@ -44,27 +44,18 @@ def create_app(config: Config, backend: Backend) -> FastAPI:
             clips.close()
 
     app = FastAPI(title="framewire worker", lifespan=lifespan, docs_url=None, redoc_url=None)
-    _add_status(app, config, backend)
+    _add_status(app)
     _add_tokens(app, config, gate)
     _add_websockets(app, gate)
     add_clip_routes(app, config, gate)
     return app
 
 
-def _add_status(app: FastAPI, config: Config, backend: Backend) -> None:
+def _add_status(app: FastAPI) -> None:
     @app.get("/health")
     async def health() -> JSONResponse:
         host: Host = app.state.host
-        state = {
-            "ready": host.ready,
-            "draining": host.draining.is_set(),
-            "sessions": host.admission.taken,
-            "waiting": host.admission.waiting,
-            "connections": len(host.connections),
-            "max_sessions": config.max_sessions,
-            "backend": backend.name,
-        }
-        return JSONResponse(state, status_code=200 if host.ready else 503)
+        return JSONResponse(host.status(), status_code=200 if host.ready else 503)
 
     @app.get("/metrics")
     async def metrics() -> Response:
