@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from .base import Backend
 
+__all__ = ["NAMES", "Backend", "choose"]
+
 NAMES = ("testcard",)
 
 

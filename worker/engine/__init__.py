@@ -1,0 +1,1 @@
+"""The streaming engine: torch only. Knows no socket, no message and no session."""
