@@ -43,7 +43,7 @@ class LocalWorker:
 async def local_worker(
     args: Sequence[str] = (),
     *,
-    backend: str = "auto",
+    backend: str | None = None,
     env: Mapping[str, str] | None = None,
     start_timeout: float = START_TIMEOUT,
 ) -> AsyncIterator[LocalWorker]:
@@ -51,7 +51,7 @@ async def local_worker(
 
     Args:
         args: more options of `serve`.
-        backend: its backend.
+        backend: its backend; None leaves it to `FRAMEWIRE_BACKEND` or to the worker.
         env: variables on top of this process's, for what must not show in a process list.
         start_timeout: seconds until it must listen, loading included.
 
@@ -60,7 +60,9 @@ async def local_worker(
     """
     command = [sys.executable, "-m", "framewire.worker.cli", "serve", "--json"]
     # Said outright, so that FRAMEWIRE_ variables meant for another worker do not reach this one.
-    command += ["--host", "127.0.0.1", "--port", "0", "--auth", "none", "--backend", backend, *args]
+    command += ["--host", "127.0.0.1", "--port", "0", "--auth", "none"]
+    command += [] if backend is None else ["--backend", backend]
+    command += args
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,

@@ -15,7 +15,7 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from framewire.client.errors import SaveError
+from framewire.client.errors import SaveError, StateError
 from framewire.client.frames import Frame
 
 from .base import Saver
@@ -44,6 +44,7 @@ class Recorder:
         self._waiting: deque[tuple[Frame, str | None]] = deque()
         self._limit = queue_frames
         self._room = asyncio.Event()
+        self._is_closed = False
         self._writing: asyncio.Task[None] | None = None
         # One thread: savers are not to be called from two at a time.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="framewire-save")
@@ -53,7 +54,10 @@ class Recorder:
 
         Raises:
             SaveError: every saver has failed, so that going on is for nothing.
+            StateError: it was closed.
         """
+        if self._is_closed:
+            raise StateError("the recorder is closed")
         if self.failures and not self._open and not self._unopened:
             raise self.failures[0]
         while len(self._waiting) >= self._limit:
@@ -64,7 +68,10 @@ class Recorder:
             self._writing = asyncio.create_task(self._write_out())
 
     async def close(self) -> None:
-        """Write what waits and finish all files. Failures are in `failures`."""
+        """Write what waits and finish all files; may be called twice. Failures: `failures`."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         try:
             if self._writing is not None:
                 await self._writing

@@ -107,6 +107,8 @@ async def test_a_talkative_worker_does_not_block(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both pipes are read on, or the worker would stop when they are full."""
+    done = tmp_path / "done"
+    os.mkfifo(done)
     fake_worker(
         tmp_path,
         monkeypatch,

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from stand_in import picture
 
-from framewire.client import Frame, Recorder, SaveError, saver_for
+from framewire.client import Frame, Recorder, SaveError, StateError, saver_for
 from framewire.client.savers import ContactSheetSaver, FolderSaver, VideoSaver
 
 
@@ -132,6 +132,16 @@ async def test_when_nothing_can_be_saved_streaming_stops(tmp_path: Path) -> None
     assert len(recorder.failures) == 2
 
 
+async def test_a_recorder_closes_once_and_takes_nothing_after(tmp_path: Path) -> None:
+    """Closing early inside the block is fine; a frame after that is the caller's mistake."""
+    async with Recorder([FolderSaver(tmp_path)]) as recorder:
+        await recorder.write(frame(0))
+        await recorder.close()
+        with pytest.raises(StateError, match="closed"):
+            await recorder.write(frame(1))
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 async def test_nothing_is_touched_before_the_first_frame(tmp_path: Path) -> None:
     """A stream that fails to start does not destroy the file of the last one."""
     path = tmp_path / "a.mp4"
@@ -189,7 +199,7 @@ def test_without_the_extra_the_error_names_the_install_line(name: str, module: s
     code = f"""
 import sys
 sys.modules[{module!r}] = None
-from framewire.client import SaveError, saver_for
+from framewire.client import SaveError, StateError, saver_for
 saver_for("frames/")
 try:
     saver_for({name!r})

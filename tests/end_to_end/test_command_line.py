@@ -1,0 +1,140 @@
+"""`framewire stream` and the examples as a user runs them: processes, files, exit codes."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+FRAMEWIRE = [sys.executable, "-m", "framewire.client.cli"]
+ENVIRON = {**os.environ, "FRAMEWIRE_BACKEND": "testcard"}
+NIGHT, HILLS = (
+    "a red circle moving right over a night sky",
+    "a blue square moving left over green hills",
+)
+
+
+def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=90, cwd=cwd, check=False)
+
+
+def changes(path: Path) -> np.ndarray:
+    """How much each decoded frame differs from the one before it: mean absolute difference."""
+    with av.open(str(path)) as video:
+        small = (frame.reformat(208, 120, "rgb24") for frame in video.decode(video=0))
+        frames = [frame.to_ndarray().astype(int) for frame in small]
+    pairs = zip(frames[1:], frames[:-1], strict=True)
+    return np.array([np.abs(later - earlier).mean() for later, earlier in pairs])
+
+
+def assert_changes_at(path: Path, frame: int, frames: int) -> None:
+    """One cut, at `frame` and nowhere else."""
+    found = changes(path)
+    assert len(found) + 1 == frames
+    assert int(found.argmax()) + 1 == frame
+    others = np.delete(found, frame - 1)
+    assert found[frame - 1] > 4 * others.max()
+
+
+def test_a_steered_stream_becomes_a_video_that_changes_there(tmp_path: Path) -> None:
+    """Worker of its own, steer at block 4, MP4, contact sheet, folder and JSON, in one go."""
+    done = run(
+        *FRAMEWIRE, "stream", NIGHT, "--seed", "3", "--blocks", "8", "--steer", f"4b={HILLS}",
+        "--size", "320x192", "--out", "a.mp4", "--out", "frames/", "--contact-sheet", "sheet.png",
+        "--json", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert (found["frames"], found["blocks"], found["seed"]) == (90, 8, 3)
+    assert (found["width"], found["height"], found["completed"]) == (320, 192, True)
+    assert found["files"] == ["a.mp4", "frames", "sheet.png"]
+    assert [steer["block"] for steer in found["steers"]] == [4]
+    assert_changes_at(tmp_path / "a.mp4", frame=42, frames=90)
+    assert len(list((tmp_path / "frames").glob("frame_*.jpg"))) == 90
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width > 1000
+
+
+def test_ctrl_c_finishes_the_files_and_returns_130(tmp_path: Path) -> None:
+    """What had arrived is playable, the worker is gone, and one object says so."""
+    process = subprocess.Popen(
+        [
+            *FRAMEWIRE, "stream", NIGHT, "--blocks", "1000000", "--size", "64x64",
+            "--out", "a.mp4", "--out", "frames/", "--json",
+        ],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=ENVIRON,
+    )  # fmt: skip
+    frames = tmp_path / "frames"
+    _wait_for(process, lambda: frames.exists() and any(frames.glob("frame_00003*.jpg")))
+    children = _children(process.pid)
+    assert children
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    found = json.loads(out)
+    assert (found["completed"], found["error"]) == (False, None)
+    assert "Traceback" not in err
+    with av.open(str(tmp_path / "a.mp4")) as video:
+        count = sum(1 for _ in video.decode(video=0))
+    assert count == len(list(frames.glob("frame_*.jpg"))) >= 30
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("hello", r"frame 29: a JPEG of \d+ bytes"),
+        ("steer", r"from block 9 on[\s\S]*138 frames"),
+        ("live_input", r"frame 41 shows picture \d+"),
+        ("save_frames", r"saved \S+frames\nsaved \S+video.mp4"),
+    ],
+)
+def test_each_example_runs_as_it_is(name: str, says: str, tmp_path: Path) -> None:
+    """From any folder, without arguments."""
+    done = run(sys.executable, str(ROOT / "examples" / f"{name}.py"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert re.search(says, done.stdout), done.stdout
+
+
+def test_the_examples_are_short() -> None:
+    """Forty lines at most: what needs more belongs in the client."""
+    for path in (ROOT / "examples").glob("*.py"):
+        assert len(path.read_text().splitlines()) <= 40, path.name
+
+
+def test_the_demo_leaves_a_video_that_changes_at_the_steer(tmp_path: Path) -> None:
+    """What `make demo` promises, measured in the decoded MP4."""
+    (tmp_path / "examples").mkdir()
+    program = tmp_path / "examples" / "demo.py"
+    program.write_text((ROOT / "examples" / "demo.py").read_text())
+    done = run(sys.executable, str(program), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    match = re.search(r"steered at frame (\d+), block 5", done.stdout)
+    assert match and int(match[1]) == 54, done.stdout
+    assert_changes_at(tmp_path / "out" / "demo.mp4", frame=54, frames=114)
+    with Image.open(tmp_path / "out" / "contact_sheet.png") as sheet:
+        assert sheet.width > 1000
+
+
+def _children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]
+
+
+def _wait_for(process: subprocess.Popen[str], condition: Any) -> None:
+    """Wait for files of another process; there is nothing else to be told by."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
