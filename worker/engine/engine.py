@@ -11,6 +11,7 @@ from diffusers import WanTransformer3DModel
 from torch import Tensor
 
 from .generation import Generation
+from .graphs import BlockGraphs
 from .kv_cache import KVCache, TextCache
 from .noise import NoiseSource
 from .params import EngineOptions, StreamParams
@@ -27,6 +28,9 @@ class Lane:
     """Memory that a block writes before it reads, so that one set serves all streams.
 
     The KV cache grows to the largest window that any stream has needed and keeps its address.
+
+    Attributes:
+        graphs: if set, the device work of blocks is recorded there and replayed.
     """
 
     def __init__(self, preset: Preset, transformer: CausalTransformer) -> None:
@@ -36,13 +40,24 @@ class Lane:
         self._cache: KVCache | None = None
         self._text: TextCache | None = None
         self._ropes: OrderedDict[tuple[int, int, int], Rope] = OrderedDict()
+        self.graphs: BlockGraphs | None = None
 
     def cache(self, tokens: int) -> KVCache:
         """The scratch KV cache, with room for `tokens` tokens at least."""
         if self._cache is None or self._cache.tokens < tokens:
-            self._cache = None
+            self._drop_cache()
             self._cache = self.own_cache(tokens)
         return self._cache
+
+    def trim(self, tokens: int) -> None:
+        """Give memory back, if the scratch has more room than for `tokens` tokens."""
+        if self._cache is not None and self._cache.tokens > tokens:
+            self._drop_cache()
+
+    def _drop_cache(self) -> None:
+        self._cache = None
+        if self.graphs is not None:
+            self.graphs.clear()
 
     def own_cache(self, tokens: int) -> KVCache:
         """A KV cache for one stream alone, where its keys outlive a block."""

@@ -7,6 +7,7 @@ The order is that of Krea's server; each departure from it is an option of the e
 
 from collections import deque
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,14 +15,16 @@ from torch import Tensor
 
 from .attention import block_group, causal_groups
 from .context import History
+from .graphs import BlockGraphs
 from .kv_cache import KVCache
 from .noise import NoiseSource, SeededNoise
 from .params import StreamParams
 from .parts import PassTrace, eight_bit, model_range
+from .passes import Saw, Surroundings, denoise, write_context
 from .plan import BlockPlan, Planner
 from .preset import LATENT_STRIDE
 from .prompt import PromptRamp
-from .schedule import add_noise, clean_latents
+from .schedule import add_noise
 from .timing import StageTimer
 from .transformer import Modulation, Window
 from .vae import FRAMES_PER_LATENT
@@ -308,9 +311,7 @@ class Generation:
             latents = self._progress.history.latents(still)
             frames = latents.shape[0]
             groups = causal_groups(frames, self._preset.block_frames, self._tokens)
-            self._pass(
-                "context", latents, 0.0, self._planner.context_modulation, Window(0, groups), 0
-            )
+            self._write_context(self._surroundings(0, frames, Window(0, groups)), latents)
             return frames
 
     def _roll(self) -> int:
@@ -324,41 +325,54 @@ class Generation:
             self._cache().roll(first, pinned * self._tokens, count, gone)
         return frames
 
+    def _write_context(self, at: Surroundings, latents: Tensor) -> None:
+        modulation = self._planner.context_modulation
+        sigma = self._planner.loader.sigma(0.0)
+        graphs = self._graphs()
+        if graphs is None:
+            write_context(at, latents, modulation, sigma, self._saw("context", 0))
+            return
+
+        def work(latents: Tensor, *parts: Tensor) -> Tensor:
+            return write_context(at, latents, Modulation(*parts), sigma)
+
+        graphs.run(("context", at.window, at.addresses()), work, (latents, *modulation))
+
     def _denoise(self, x: Tensor, noise: Tensor, plan: BlockPlan, context: int) -> Tensor:
         """All denoise passes on x [F, C, h, w]: clean latents."""
         bias = self._engine.options.kv_attention_bias
         groups = block_group(context, x.shape[0], self._tokens, bias)
-        window = Window(context * self._tokens, groups)
-        for index, (step, modulation) in enumerate(
-            zip(plan.schedule.steps, plan.modulations, strict=True)
-        ):
-            with self._timer("denoise"):
-                clean = self._pass("denoise", x, step.timestep, modulation, window, context)
-                if step.next_sigma is not None:
-                    x = add_noise(clean, noise[index + 1], step.next_sigma)
-        return clean
+        at = self._surroundings(context, x.shape[0], Window(context * self._tokens, groups))
+        graphs, schedule = self._graphs(), plan.schedule
+        if graphs is None:
+            saw = self._saw("denoise", context)
+            return denoise(at, schedule, x, noise, plan.modulations, timer=self._timer, saw=saw)
 
-    def _pass(
-        self,
-        kind: str,
-        x: Tensor,
-        timestep: float,
-        modulation: Modulation,
-        window: Window,
-        first_frame: int,
-    ) -> Tensor:
-        """One pass on x [F, C, h, w]; returns its clean latents, or x where nobody wants them."""
-        transformer = self._engine.transformer
-        text = self._engine.lane.text(self._ramp.current)
-        rope = self._rope.at(first_frame, x.shape[0])
-        if kind == "context" and self._trace is None:
-            transformer.write_context(x[None], modulation, rope, self._cache(), text, window)
-            return x
-        flow = transformer.forward(x[None], modulation, rope, self._cache(), text, window)[0]
-        clean = clean_latents(x, flow, self._planner.loader.sigma(timestep))
-        if self._trace is not None:
-            self._trace(kind, self.block, first_frame, timestep, x, clean)
-        return clean
+        def work(x: Tensor, noise: Tensor, *parts: Tensor) -> Tensor:
+            pairs = zip(parts[::2], parts[1::2], strict=True)
+            return denoise(at, schedule, x, noise, [Modulation(*pair) for pair in pairs])
+
+        key = ("denoise", schedule, at.window, at.addresses())
+        parts = [part for modulation in plan.modulations for part in modulation]
+        with self._timer("denoise"):
+            return graphs.run(key, work, (x, noise, *parts))
+
+    def _surroundings(self, first_frame: int, frames: int, window: Window) -> Surroundings:
+        engine = self._engine
+        text = engine.lane.text(self._ramp.current)
+        rope = self._rope.at(first_frame, frames)
+        return Surroundings(engine.transformer, rope, self._cache(), text, window)
+
+    def _graphs(self) -> BlockGraphs | None:
+        """The engine's records, where this stream's work is the same as others'."""
+        if self._trace is not None or self._own_cache is not None:
+            return None
+        return self._engine.lane.graphs
+
+    def _saw(self, kind: str, first_frame: int) -> Saw | None:
+        if self._trace is None:
+            return None
+        return partial(self._trace, kind, self.block, first_frame)
 
 
 def _same(prompt: str | Tensor, other: str | Tensor) -> bool:

@@ -54,7 +54,7 @@ def to_fp8(model: WanTransformer3DModel) -> int:
     """
     blocks = _blocks(model)
     device = next(blocks.parameters()).device
-    if device.type != "cuda" or torch.cuda.get_device_capability(device) < FP8_CAPABILITY:
+    if not fp8_products(device):
         raise SpeedError("fp8 needs an NVIDIA GPU of compute capability 8.9 or more (Ada, Hopper)")
     try:
         quantization: Any = importlib.import_module("torchao.quantization")
@@ -66,6 +66,11 @@ def to_fp8(model: WanTransformer3DModel) -> int:
     )
     quantization.quantize_(blocks, config, filter_fn=lambda layer, _: _takes_fp8(layer))
     return len(changed)
+
+
+def fp8_products(device: torch.device) -> bool:
+    """Whether the device multiplies fp8."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= FP8_CAPABILITY
 
 
 def _blocks(model: WanTransformer3DModel) -> Any:

@@ -7,7 +7,6 @@ a session, a schedule or a context is.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -24,8 +23,7 @@ _COMPILED_SHAPES = 16
 _RECOMPILE_LIMIT = 64
 
 
-@dataclass(frozen=True)
-class Modulation:
+class Modulation(NamedTuple):
     """What the timesteps of a pass do to the layers; computed once a schedule.
 
     Attributes:
