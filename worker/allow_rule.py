@@ -58,9 +58,9 @@ def _is_public(address: Address) -> bool:
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return _is_public(address.ipv4_mapped)
-        wrapped = [address.sixtofour, *(address.teredo or ())]
         if address in _NAT64:
-            wrapped.append(ipaddress.IPv4Address(address.packed[-4:]))
+            return _is_public(ipaddress.IPv4Address(address.packed[-4:]))
+        wrapped = [address.sixtofour, *(address.teredo or ())]
     if any(inner is not None and not _is_public(inner) for inner in wrapped):
         return False
     return address.is_global and not (address.is_multicast or address.is_reserved)

@@ -5,6 +5,8 @@ Speaks the chat call of OpenAI-compatible endpoints and knows no particular one.
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 
 from framewire.protocol.limits import MAX_PROMPT_CHARS
@@ -42,7 +44,8 @@ async def expand_prompt(config: Config, prompt: str) -> str:
     messages = [{"role": "system", "content": _TASK}, {"role": "user", "content": prompt}]
     headers = {"Authorization": f"Bearer {config.expansion_key}"} if config.expansion_key else {}
     try:
-        async with httpx.AsyncClient(timeout=EXPANSION_SECONDS) as client:
+        tls = await asyncio.to_thread(httpx.create_ssl_context)
+        async with httpx.AsyncClient(timeout=EXPANSION_SECONDS, verify=tls) as client:
             response = await client.post(
                 f"{config.expansion_url.rstrip('/')}/chat/completions",
                 json={"model": config.expansion_model, "messages": messages, "max_tokens": 300},

@@ -67,7 +67,10 @@ class Fetcher:
             raise FetchError("the data URL is no base64") from None
 
     async def _over_http(self, url: str) -> bytes:
-        async with httpx.AsyncClient(timeout=_CONNECT_SECONDS, trust_env=False) as client:
+        tls = await asyncio.to_thread(httpx.create_ssl_context, trust_env=False)
+        async with httpx.AsyncClient(
+            timeout=_CONNECT_SECONDS, trust_env=False, verify=tls
+        ) as client:
             for _ in range(_REDIRECTS + 1):
                 response = await client.send(await self._request(client, url), stream=True)
                 try:
