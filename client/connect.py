@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from types import TracebackType
 
 from framewire.protocol import Event
@@ -83,7 +84,8 @@ class connect:
             close_timeout=close_timeout,
             on_event=on_event,
         )
-        self._inbox = Inbox(buffer_frames, buffer)
+        self._new_inbox = partial(Inbox, buffer_frames, buffer)
+        self._new_inbox()  # a buffer that cannot be is refused before anything is opened
         self._on_event = on_event
         self._frame_timeout = frame_timeout
         self._first_frame_timeout = first_frame_timeout
@@ -93,7 +95,7 @@ class connect:
         return Session(
             await self._connector(),
             name=self._name,
-            inbox=self._inbox,
+            inbox=self._new_inbox(),
             on_event=self._on_event,
             frame_timeout=self._frame_timeout,
             first_frame_timeout=self._first_frame_timeout,

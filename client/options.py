@@ -7,10 +7,11 @@ from typing import Any, Literal, TypedDict, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from framewire.protocol import Params, Steer
+from framewire.protocol import MAX_MESSAGE_BYTES, Params, Steer
 
 from .errors import ParamsError
 
+_ROOM = 64 * 1024  # of a message, for everything but its picture
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -76,6 +77,10 @@ def _checked(model: type[_Model], options: dict[str, Any]) -> _Model:
     if unknown:
         known = ", ".join(sorted(model.model_fields))
         raise TypeError(f"no such param: {', '.join(sorted(unknown))}; there are {known}")
+    for key, value in options.items():
+        if isinstance(value, bytes | str) and len(value) > MAX_MESSAGE_BYTES - _ROOM:
+            limit = f"at most {MAX_MESSAGE_BYTES // 2**20} MiB go into one message"
+            raise ParamsError(f"{key}: {len(value) / 2**20:.1f} MiB; {limit}")
     try:
         return model.model_validate({k: v for k, v in options.items() if v is not None})
     except ValidationError as error:

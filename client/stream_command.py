@@ -43,8 +43,8 @@ async def run_stream(options: argparse.Namespace, savers: list[Saver]) -> int:
     """Stream, save and report; returns the exit code."""
     tally = Tally(prompts=[options.prompt])
     error: FramewireError | None = None
-    where = options.url or options.fal or "a worker of its own"
-    completed = False
+    where: str | None = options.url or options.fal
+    completed = interrupted = False
     try:
         async with _address(options) as address:
             where = address
@@ -52,8 +52,21 @@ async def run_stream(options: argparse.Namespace, savers: list[Saver]) -> int:
         completed = True
     except FramewireError as caught:
         error = caught
+    except asyncio.CancelledError:
+        interrupted = True
+        raise
     finally:
-        _report(options, redact(where), tally, savers, error, completed)
+        found = {
+            "url": where and redact(where),
+            "completed": completed,
+            "interrupted": interrupted,
+            "error": error and {"code": error.code, "reason": error.reason, "hint": error.hint},
+        }
+        _report(options, tally, savers, found)
+        if error is not None:
+            print(f"framewire: {error.code}: {error}", file=sys.stderr)
+        elif interrupted:
+            print("framewire: interrupted; what had arrived was saved", file=sys.stderr)
     return 0 if completed else 1
 
 
@@ -152,25 +165,14 @@ def _savers(options: argparse.Namespace) -> list[Saver]:
 
 
 def _report(
-    options: argparse.Namespace,
-    where: str,
-    tally: Tally,
-    savers: list[Saver],
-    error: FramewireError | None,
-    completed: bool,
+    options: argparse.Namespace, tally: Tally, savers: list[Saver], found: dict[str, Any]
 ) -> None:
     files = [str(saver.path) for saver in savers if tally.frames and saver.path.exists()]
     if options.json:
-        failure = error and {"code": error.code, "reason": error.reason, "hint": error.hint}
-        found = {"url": where, "completed": completed, "files": files, "error": failure}
-        print(json.dumps(tally.as_dict() | found, ensure_ascii=False))
+        print(json.dumps(tally.as_dict() | found | {"files": files}, ensure_ascii=False))
     elif tally.frames:
         for text in _summary(tally, files):
             print(text)
-    if error is not None:
-        print(f"framewire: {error.code}: {error}", file=sys.stderr)
-    elif not completed:
-        print("framewire: interrupted; what had arrived was saved", file=sys.stderr)
 
 
 def _summary(tally: Tally, files: list[str]) -> Iterator[str]:
@@ -182,8 +184,10 @@ def _summary(tally: Tally, files: list[str]) -> Iterator[str]:
         said = tally.started
         yield f"seed {said.seed}, {said.width}x{said.height}, backend {said.backend}"
     for steer in tally.steers:
-        block = "" if steer["block"] is None else f", from block {steer['block']}"
-        yield f"steered at {steer['when']}{block}: {steer['prompt']}"
+        block, made = steer["block"], tally.blocks
+        since = "" if block is None else f", from block {block}"
+        late = " (never shown: the stream had ended)" if block and made and block >= made else ""
+        yield f"steered at {steer['when']}{since}: {steer['prompt']}{late}"
     for when in tally.unsent:
         yield f"not steered at {when}: the stream was shorter"
     for warning in tally.warnings:

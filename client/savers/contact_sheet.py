@@ -26,6 +26,7 @@ _DARK, _LIGHT = (18, 18, 20), (225, 225, 225)
 
 @dataclass(frozen=True, slots=True)
 class _Shot:
+    number: int  # in the order of arrival
     frame: Frame
     prompt: str | None
 
@@ -66,7 +67,7 @@ class ContactSheetSaver:
             raise SaveError(f"{self.path}: {error.strerror or error}") from error
 
     def write(self, frame: Frame, prompt: str | None) -> None:
-        shot = _Shot(frame, prompt)
+        shot = _Shot(self._seen, frame, prompt)
         if self._last is not None and prompt != self._last.prompt:
             self._turns.append(shot)
             if len(self._turns) > self._tiles:
@@ -103,7 +104,7 @@ class ContactSheetSaver:
         for number in range(min(room, len(pool))):
             shot = pool[(2 * number + 1) * len(pool) // (2 * min(room, len(pool)))]
             chosen[id(shot)] = shot
-        return sorted(chosen.values(), key=lambda shot: shot.frame.received_at)
+        return sorted(chosen.values(), key=lambda shot: shot.number)
 
     def _draw(self, shots: list[_Shot]) -> Any:
         pictures = [self._thumbnail(shot.frame) for shot in shots]

@@ -44,6 +44,17 @@ async def test_connect_can_be_awaited() -> None:
         assert isinstance(session, Session)
 
 
+async def test_one_connect_can_open_several_sessions() -> None:
+    """Each with a buffer of its own."""
+    async with stand_in(streams) as server:
+        connecting = connect(server.url)
+        first, second = await connecting, await connecting
+        await first.close()
+        await second.start("a fox", num_blocks=1)
+        assert len([frame async for frame in second]) == 6
+        await second.close()
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [

@@ -134,12 +134,12 @@ async def test_when_nothing_can_be_saved_streaming_stops(tmp_path: Path) -> None
 
 async def test_a_recorder_closes_once_and_takes_nothing_after(tmp_path: Path) -> None:
     """Closing early inside the block is fine; a frame after that is the caller's mistake."""
-    async with Recorder([FolderSaver(tmp_path)]) as recorder:
+    async with Recorder([FolderSaver(tmp_path / "f")]) as recorder:
         await recorder.write(frame(0))
         await recorder.close()
         with pytest.raises(StateError, match="closed"):
             await recorder.write(frame(1))
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len(list((tmp_path / "f").iterdir())) == 1
 
 
 async def test_nothing_is_touched_before_the_first_frame(tmp_path: Path) -> None:

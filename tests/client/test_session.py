@@ -99,7 +99,14 @@ def test_every_key_of_the_wire_can_be_asked_for() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"num_blocks": 0}, {"strength": 1.5}, {"seed": -1}, {"width": 63}, {"start_frame": "x.png"}],
+    [
+        {"num_blocks": 0},
+        {"strength": 1.5},
+        {"seed": -1},
+        {"width": 63},
+        {"start_frame": "x.png"},
+        {"start_frame": bytes(2**24)},
+    ],
 )
 async def test_params_out_of_range_are_refused_before_they_are_sent(
     options: StartOptions,
