@@ -12,6 +12,7 @@ from dataclasses import fields
 from typing import Any, get_args
 
 from .config import AuthMode, Config, ConfigError
+from .models.command import add_commands as add_models
 
 logger = logging.getLogger(__name__)
 
@@ -61,8 +62,12 @@ _HELP: dict[str, str] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    options = vars(_parser().parse_args(argv))
-    command, as_json = options.pop("command"), options.pop("json")
+    parsed = _parser().parse_args(argv)
+    if parsed.run is not None:
+        code: int = parsed.run(parsed)
+        return code
+    options = vars(parsed)
+    command, as_json, _ = options.pop("command"), options.pop("json"), options.pop("run")
     try:
         config = Config.load(os.environ, **options)
     except ConfigError as error:
@@ -82,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_SERVE_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    serve.set_defaults(run=None)
     serve.add_argument("--json", action="store_true", help="say where it listens as a JSON line")
     for entry in fields(Config):
         kind: Any = type(entry.default)
@@ -92,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
             metavar=None if entry.name == "auth" else kind.__name__.upper(),
             help=_HELP[entry.name] + (f" (default: {entry.default})" if entry.default else ""),
         )
+    add_models(commands)
     return parser
 
 
