@@ -35,12 +35,16 @@ class MemoryViewer:
         self.reads = asyncio.Event()
         self.reads.set()
         self.on_send: Callable[[bytes | str], Awaitable[None]] | None = None
+        self._taken = False
         self.closed: tuple[int, str] | None = None
         self.aborted = False
         self.task = asyncio.create_task(Session(host, self, **options).run())
 
     async def receive(self) -> bytes | str:
+        if self._taken:
+            self._to_worker.task_done()
         data = await self._to_worker.get()
+        self._taken = True
         if data is None:
             raise Disconnected
         return data
@@ -68,6 +72,11 @@ class MemoryViewer:
 
     def hang_up(self) -> None:
         self._to_worker.put_nowait(None)
+
+    async def taken_in(self) -> None:
+        """Wait until the session has dealt with everything that was said."""
+        async with asyncio.timeout(PATIENCE):
+            await self._to_worker.join()
 
     async def next(self) -> Any:
         """The next message: bytes of a frame, what a text says, or None after the end."""

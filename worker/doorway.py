@@ -6,6 +6,7 @@ Knows the web framework's websocket and the rules; which URL leads here is the s
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 
 from starlette.websockets import WebSocket
 
@@ -14,7 +15,7 @@ from framewire.protocol import CLOSE_CODES, CloseCode, Connection, Error, ErrorC
 from .auth import Gate, Unauthorized
 from .host import Host
 from .session import Session
-from .viewer_socket import StarletteSocket
+from .viewer_socket import Disconnected, StarletteSocket
 
 _TRUE = ("1", "true", "yes", "on")
 
@@ -39,8 +40,9 @@ async def serve_websocket(
     if refusal is not None:
         error, close_code = refusal
         host.metrics.errors.labels(error.code).inc()
-        await viewer.send(Connection(Role.WORKER).send(error))
-        await viewer.close(close_code, error.reason)
+        with suppress(Disconnected):
+            await viewer.send(Connection(Role.WORKER).send(error))
+            await viewer.close(close_code, error.reason)
         return
     query = websocket.query_params
     session = Session(

@@ -28,6 +28,8 @@ from .viewer_socket import ABORT_EXTENSION
 logger = logging.getLogger(__name__)
 
 SEND_BUFFER_BYTES = 256 * 1024
+LINGER_SECONDS = 2.0
+QUIET_SECONDS = 0.2
 _SECRET_IN_URL = re.compile(r"((?:fal_jwt_token|token|key)=)[^&\s\"']+", re.IGNORECASE)
 
 
@@ -43,7 +45,9 @@ class RedactTokens(logging.Filter):
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's websocket with small kernel buffers (stale video) and an abort."""
+    """uvicorn's websocket with small kernel buffers (stale video), an abort and a kinder end."""
+
+    _linger_until = 0.0
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
@@ -55,6 +59,40 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if hasattr(self, "scope"):
             self.scope["extensions"][ABORT_EXTENSION] = self.transport.abort  # type: ignore[assignment]
+
+    def handle_parser_exception(self) -> None:
+        """Say why (too large, say) and read on for a moment, dropping what comes.
+
+        A socket that is closed with data unread resets the connection, and a viewer that is still
+        sending would never see the close code.
+        """
+        close = self.conn.close_sent
+        if close is None:
+            self.transport.close()
+        if self.close_sent or close is None:
+            return
+        self.queue.put_nowait(
+            {"type": "websocket.disconnect", "code": close.code, "reason": close.reason}
+        )
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        self._linger_until = self.loop.time() + LINGER_SECONDS
+        self._linger()
+
+    def data_received(self, data: bytes) -> None:
+        if self._linger_until:
+            self._linger()
+        else:
+            super().data_received(data)
+
+    def _linger(self) -> None:
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+        quiet = min(self._linger_until, self.loop.time() + QUIET_SECONDS)
+        self.close_timer = self.loop.call_at(quiet, self.transport.close)
 
 
 class Server(uvicorn.Server):

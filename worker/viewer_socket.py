@@ -5,11 +5,13 @@ The one file that knows both the session's idea of a socket and the web framewor
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 ABORT_EXTENSION = "framewire.abort"
+CLOSE_SECONDS = 5.0
 
 
 class Disconnected(Exception):
@@ -68,8 +70,9 @@ class StarletteSocket:
         if self._websocket.client_state is WebSocketState.DISCONNECTED:
             return
         try:
-            await self._websocket.close(code, reason[:120])
-        except (WebSocketDisconnect, RuntimeError):
+            async with asyncio.timeout(CLOSE_SECONDS):  # it waits where the viewer does not read
+                await self._websocket.close(code, reason[:120])
+        except (WebSocketDisconnect, RuntimeError, TimeoutError):
             self.abort()
 
     def abort(self) -> None:

@@ -228,8 +228,7 @@ async def test_all_keys_of_a_map_reach_the_backend_together_before_the_next_bloc
         await entered(gate)
         viewer.say(prompt="not yet", strength=0.5, interp_steps=9)
         viewer.say(prompt="b", strength=0.25, num_blocks=5, interpolation_steps=2)
-        viewer.say(num_blocks="nonsense")  # answered by a warning: then both were taken in
-        await viewer.until(is_event("warning"))
+        await viewer.taken_in()
         gate.open()
         messages = await viewer.stream()
     assert backend.sessions[0].changes == [(2, Change(prompt="b", interp_steps=2, strength=0.25))]
@@ -431,8 +430,7 @@ async def test_a_reset_while_a_block_is_made_flushes_at_once_what_waits_unread()
         await entered(gate)
         viewer.say(action="reset", seed=2)
         viewer.say(num_blocks="nonsense")
-        while not viewer._to_worker.empty():
-            await asyncio.sleep(0)
+        await viewer.taken_in()
         viewer.reads.set()
         stale = await viewer.until(is_event("warning"))
         assert len(frames_in(stale)) <= 1
@@ -521,8 +519,7 @@ async def test_a_clip_that_ends_before_its_stream_has_begun_is_used_all_the_same
         for red in range(4):
             viewer.say(image=picture(red))
         viewer.say(action="end")
-        while not viewer._to_worker.empty():
-            await asyncio.sleep(0)
+        await viewer.taken_in()
         gate.open()
         assert len(frames_in(await viewer.stream())) == 2
     assert backend.sessions[0].pictures == [[0, 1, 2, 3]]
@@ -537,8 +534,7 @@ async def test_the_first_picture_switches_a_stream_from_text_to_live_input() -> 
         await entered(gate)
         for red in (7, 8, 9, 10):
             viewer.say(image=picture(red), request_id=f"id {red}")
-        while not host.metrics.pictures._value.get() == 4:
-            await asyncio.sleep(0)
+        await viewer.taken_in()
         gate.open()
         frames = [
             msgpack.unpackb(frame) for frame in frames_in(await asyncio.wait_for(_n(viewer, 6), 10))
@@ -599,14 +595,15 @@ async def test_a_picture_that_is_none_is_counted_and_the_stream_goes_on() -> Non
 
 
 async def test_pictures_with_a_sound_header_and_no_body_are_passed_over() -> None:
-    backend = ScriptedBackend()
+    backend, gate = ScriptedBackend(), Gate()
+    backend.lane[0] = gate
     async with hosting(backend) as host:
         viewer = await ready(host)
         viewer.say(prompt="a", webcam_mode=True, num_blocks=2)
         for data in (picture(5), picture(6), picture(7)[:60], picture(8)):
             viewer.say(image=data)
-        while not backend.events:
-            await asyncio.sleep(0)
+        await entered(gate)
+        gate.open()
         for data in (picture(9), picture(10)):
             viewer.say(image=data)
         await viewer.stream()

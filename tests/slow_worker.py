@@ -1,0 +1,38 @@
+"""The worker's command with a test card whose every block takes a second, or hangs for good.
+
+Run as a program, with the command's own arguments; FRAMEWIRE_TEST_BLOCK is the seconds a block.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from framewire.worker import backends
+from framewire.worker.backends.base import Backend, Block, Picture, Settings
+from framewire.worker.backends.testcard import TestcardBackend, TestcardSession
+from framewire.worker.cli import main
+
+SECONDS = float(os.environ.get("FRAMEWIRE_TEST_BLOCK", "1"))
+
+
+class SlowSession(TestcardSession):
+    def next_block(self, pictures: Sequence[Picture]) -> Callable[[], Block]:
+        time.sleep(SECONDS)
+        return super().next_block(pictures)
+
+
+class SlowBackend(TestcardBackend):
+    name = "slow"
+
+    def open(self, settings: Settings) -> SlowSession:
+        return SlowSession(settings)
+
+
+def choose(name: str, *_: object, **__: object) -> tuple[Backend, str]:
+    return SlowBackend(), "the test asked for it"
+
+
+if __name__ == "__main__":
+    backends.choose = choose
+    sys.exit(main())
