@@ -25,6 +25,7 @@ from .expansion import ExpansionFailed, ExpansionOff, expand_prompt
 from .fetching import Fetcher, FetchError
 from .host import Host
 from .lane import LaneStuck
+from .levels import eight_bit
 from .settling import settle
 from .stream import Draining
 from .video_files import ExtraMissing, VideoError, VideoReader, VideoWriter, require_av
@@ -155,7 +156,7 @@ class _Run:
         finish = await self._host.lane.run(lambda: self._session.next_block(pictures))
 
         def write() -> int:
-            frames = finish().frames[: most - self._made]
+            frames = eight_bit(finish().frames[: most - self._made])
             writer.write(frames)
             return len(frames)
 

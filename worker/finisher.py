@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 
 from framewire.protocol import BlockDone, Frame, Message
 
-from .backends.base import Block, Settings
+from .backends.base import Block, Frames, Planes, Settings
 from .host import Host
 from .inlet import Arrived
 from .outbox import Outbox
@@ -45,6 +46,15 @@ class Made:
     prompt_version: int
     pictures: list[Arrived]
     lane_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """What a block became; `ready_at` is when its pixels were there, by `time.perf_counter`."""
+
+    jpegs: list[bytes]
+    ms: Mapping[str, float]
+    ready_at: float
 
 
 class Finisher:
@@ -89,25 +99,41 @@ class Finisher:
         while (made := await self._made.get()) is not None:
             if self._discard:
                 continue
-            jpegs, ms = await self._host.on_codec(lambda made=made: self._finish(made))  # type: ignore[misc]
+            finished = await self._finish(made)
             if not self._discard:
-                self._deliver(made, jpegs, ms)
+                self._deliver(made, finished)
 
-    def _finish(self, made: Made) -> tuple[list[bytes], Mapping[str, float]]:
-        block = made.finish()
-        frames = block.frames
-        expected = (self._settings.height, self._settings.width, 3)
-        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[1:] != expected:
+    async def _finish(self, made: Made) -> _Finished:
+        block = await self._host.on_codec(made.finish)
+        ready_at = time.perf_counter()
+        self._check(block.frames)
+        jpegs = await self._encode(block.frames)
+        jpeg_ms = 1000 * (time.perf_counter() - ready_at)
+        return _Finished(jpegs, {**block.ms, "lane": made.lane_ms, "jpeg": jpeg_ms}, ready_at)
+
+    def _check(self, frames: Frames | Planes) -> None:
+        height, width = self._settings.height, self._settings.width
+        shape = (height, width, 3) if frames.dtype == np.uint8 else (3, height, width)
+        known = frames.dtype in (np.uint8, np.float32)
+        if not known or frames.ndim != 4 or frames.shape[1:] != shape:
             raise TypeError(
-                f"backend {self._host.backend.name} made {frames.dtype} {frames.shape}; "
-                f"expected uint8 [T, {expected[0]}, {expected[1]}, 3]"
+                f"backend {self._host.backend.name} made {frames.dtype} {frames.shape}; expected "
+                f"uint8 [T, {height}, {width}, 3] or float32 [T, 3, {height}, {width}]"
             )
-        began = time.perf_counter()
-        jpegs = encode_jpegs(frames, self._host.config.jpeg_quality)
-        jpeg_ms = 1000 * (time.perf_counter() - began)
-        return jpegs, {**block.ms, "lane": made.lane_ms, "jpeg": jpeg_ms}
 
-    def _deliver(self, made: Made, jpegs: list[bytes], ms: Mapping[str, float]) -> None:
+    async def _encode(self, frames: Frames | Planes) -> list[bytes]:
+        """Every frame as a JPEG, on as many codec threads as have nothing else to do."""
+        quality = self._host.config.jpeg_quality
+        count = -(-len(frames) // self._host.codec_share(len(frames)))
+        calls = [
+            partial(encode_jpegs, frames[first : first + count], quality)
+            for first in range(0, len(frames), count or 1)
+        ]
+        parts = await asyncio.gather(*(self._host.on_codec(call) for call in calls))
+        return [jpeg for part in parts for jpeg in part]
+
+    def _deliver(self, made: Made, finished: _Finished) -> None:
+        jpegs, ms = finished.jpegs, finished.ms
         count = len(jpegs)
         self._outbox.put_block(
             [
@@ -121,7 +147,8 @@ class Finisher:
                     )
                 )
                 for place, jpeg in enumerate(jpegs)
-            ]
+            ],
+            finished.ready_at,
         )
         if made.pictures:
             newest = max(arrived.at for arrived in made.pictures)
@@ -139,7 +166,7 @@ class Finisher:
         self._frames += count
         self._host.metrics.blocks.inc()
         for stage, value in ms.items():
-            self._host.metrics.stage_seconds.labels(stage).observe(value / 1000)
+            self._host.metrics.observe(stage, value / 1000)
 
 
 def _source(pictures: list[Arrived], place: int, count: int) -> str | None:

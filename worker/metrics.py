@@ -40,6 +40,10 @@ class Metrics:
             registry=registry,
         )
 
+    def observe(self, stage: str, seconds: float) -> None:
+        """A block took so long in `stage`."""
+        self.stage_seconds.labels(stage).observe(seconds)
+
     def text(self) -> bytes:
         """The exposition format."""
         return generate_latest(self._registry)

@@ -18,11 +18,17 @@ TEXTS = 256
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One encoded message; `ends_block` marks the last frame of a block."""
+    """One encoded message.
+
+    Attributes:
+        ends_block: it is the last frame of a block.
+        ready_at: when its block was made, in seconds of `time.perf_counter`; None where unknown.
+    """
 
     data: bytes | str
     is_frame: bool = False
     ends_block: bool = False
+    ready_at: float | None = None
 
 
 class Outbox:
@@ -44,11 +50,11 @@ class Outbox:
         """A block is being made; `put_block` delivers it."""
         self._expected += 1
 
-    def put_block(self, frames: Sequence[bytes | str]) -> None:
-        """Append the frames of an expected block."""
+    def put_block(self, frames: Sequence[bytes | str], ready_at: float | None = None) -> None:
+        """Append the frames of an expected block, which was made at `ready_at`."""
         last = len(frames) - 1
         self._items.extend(
-            Outgoing(data, is_frame=True, ends_block=index == last)
+            Outgoing(data, is_frame=True, ends_block=index == last, ready_at=ready_at)
             for index, data in enumerate(frames)
         )
         self._blocks += bool(frames)

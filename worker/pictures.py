@@ -10,6 +10,7 @@ import io
 import math
 import struct
 import zlib
+from typing import cast
 
 import numpy as np
 import simplejpeg
@@ -18,6 +19,9 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
+
+from .backends.base import Frames, Planes
+from .levels import packed
 
 MAX_PIXELS = 40_000_000
 MIN_SIDE, MAX_SIDE = 64, 2048
@@ -98,16 +102,21 @@ def snapped(width: int, height: int, multiple: int) -> tuple[int, int]:
     return snap(width), snap(height)
 
 
-def encode_jpegs(frames: NDArray[np.uint8], quality: int = 90) -> list[bytes]:
-    """Each of `frames` [T, H, W, 3] uint8 RGB as a whole JPEG with 4:2:0 chroma.
+def encode_jpegs(frames: Frames | Planes, quality: int = 90) -> list[bytes]:
+    """Each of `frames` as a whole JPEG with 4:2:0 chroma.
 
     The encoder lets go of the GIL: threads of several sessions encode at once.
     """
+    is_ready = frames.dtype == np.uint8
+    pictures = map(np.ascontiguousarray, frames) if is_ready else packed(cast(Planes, frames))
     return [
         simplejpeg.encode_jpeg(
-            np.ascontiguousarray(frame), quality=quality, colorspace="RGB", colorsubsampling="420"
+            picture,
+            quality=quality,
+            colorspace="RGB" if is_ready else "RGBX",
+            colorsubsampling="420",
         )
-        for frame in frames
+        for picture in pictures
     ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
 from collections.abc import Iterable
 from typing import Any
@@ -205,6 +206,8 @@ class Session:
             self._outbox.sent(item)
             metrics.bytes_sent.inc(len(item.data))
             metrics.frames.inc(item.is_frame)
+            if item.ends_block and item.ready_at is not None:
+                metrics.observe("delivery", time.perf_counter() - item.ready_at)
 
     async def _read(self) -> None:
         while True:

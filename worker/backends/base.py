@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]  # [H, W, 3] RGB, at the session's size
 Frames = NDArray[np.uint8]  # [T, H, W, 3] RGB
+Planes = NDArray[np.float32]  # [T, 3, H, W] RGB in [-1, 1], as decoders leave it in host memory
 
 
 class SettingsError(ValueError):
@@ -88,9 +89,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One block's frames, and the milliseconds that each stage of it took."""
+    """One block's frames, and the milliseconds that each stage of it took.
 
-    frames: Frames
+    Planes are brought to 8 bits as they are encoded, which costs less than doing it before.
+    """
+
+    frames: Frames | Planes
     ms: Mapping[str, float] = field(default_factory=dict)
 
 
