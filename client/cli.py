@@ -16,6 +16,7 @@ from framewire.protocol import MAX_SEED
 from .address import parse_address
 from .connect import resolve_credentials
 from .credentials import fal_run_host
+from .doctor import run_doctor
 from .errors import AuthError, FramewireError, ParamsError, SaveError
 from .steer_plan import PlannedSteer, parse_steer
 from .stream_command import KREA_FPS, prepare, run_stream
@@ -44,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with asyncio.Runner() as runner:
             if options.command == "token":
                 return runner.run(_run_token(options))
+            if options.command == "doctor":
+                return runner.run(run_doctor(options))
             return runner.run(run_stream(options, prepare(options)))
     except (ParamsError, SaveError) as error:
         print(f"framewire stream: {error}", file=sys.stderr)
@@ -87,6 +90,14 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument(
         "--expires", type=int, default=3600, metavar="S", help="seconds it lives (default: 3600)"
     )
+    doctor = commands.add_parser(
+        "doctor", help="find the step at which a stream fails", epilog=_KEYS_HELP
+    )
+    _add_where(doctor)
+    doctor.add_argument(
+        "--timeout", type=_seconds, default=60.0, metavar="S", help="for each step (default: 60)"
+    )
+    doctor.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 
 
@@ -97,7 +108,7 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
     keys = parser.add_mutually_exclusive_group()
     keys.add_argument("--key", help="becomes a token at /tokens/; better set in the environment")
     keys.add_argument("--secret", help="shared with the worker: tokens are minted here")
-    if parser.prog.endswith("stream"):
+    if not parser.prog.endswith("token"):
         keys.add_argument("--token", help="a ready-made token")
     parser.add_argument("--token-url", metavar="URL", help="where keys become tokens")
 
@@ -162,6 +173,16 @@ def _picture(text: str) -> bytes:
         return Path(text).read_bytes()
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{text}: {error.strerror}") from error
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r}: more than 0, at most 3600")
+    return seconds
 
 
 def _rate(text: str) -> float:

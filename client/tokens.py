@@ -13,7 +13,7 @@ import json
 import re
 import time
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import httpx
 import jwt
@@ -173,13 +173,22 @@ def _said(response: httpx.Response, key: str) -> str:
     return f": {redact(text)}" if text else ""
 
 
-def life_of(token: str) -> float | None:
-    """Seconds that a fresh JWT lives, by its own claims and unverified; None if it tells none."""
+def claims_in(token: str) -> dict[str, Any]:
+    """What a JWT claims, unverified; nothing where it is none that can be read."""
     try:
         body = token.split(".")[1]
         values = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    except (IndexError, ValueError, binascii.Error):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def life_of(token: str) -> float | None:
+    """Seconds that a fresh JWT lives, by its own claims and unverified; None if it tells none."""
+    values = claims_in(token)
+    try:
         began = values.get("iat")
         life = float(values["exp"]) - (time.time() if began is None else float(began))
-    except (IndexError, KeyError, ValueError, TypeError, AttributeError, binascii.Error):
+    except (KeyError, ValueError, TypeError):
         return None
     return life if life > 0 else None
