@@ -31,6 +31,7 @@ class Host:
         self.lane = Lane(config.block_timeout)
         self.admission = Admission(config.max_sessions, config.queue, self.metrics)
         self.draining = asyncio.Event()
+        self._drained_by = 0.0
         self.connections: set[asyncio.Task[None]] = set()
         self._codec_calls = 0
         self._codec = ThreadPoolExecutor(config.codec_threads, thread_name_prefix="framewire-codec")
@@ -102,14 +103,17 @@ class Host:
         self._loop.call_soon_threadsafe(self._refuse_all)
 
     def _refuse_all(self) -> None:
+        if not self.draining.is_set():
+            self._drained_by = self._loop.time() + self.config.grace
         self.draining.set()
         self.admission.refuse("the worker is shutting down")
 
     async def drain(self) -> None:
         """Take no more sessions and wait until the running ones have ended by themselves."""
         self._refuse_all()
-        if self.connections:
-            await asyncio.wait(self.connections, timeout=self.config.grace)
+        left = self._drained_by - self._loop.time()  # the grace is one, however many ask
+        if self.connections and left > 0:
+            await asyncio.wait(self.connections, timeout=left)
 
     def close(self) -> None:
         """Free the backend; the sessions have ended."""

@@ -12,6 +12,7 @@ import re
 import socket
 from asyncio.transports import BaseTransport
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 import uvicorn
@@ -28,17 +29,21 @@ from .viewer_socket import ABORT_EXTENSION
 logger = logging.getLogger(__name__)
 
 SEND_BUFFER_BYTES = 256 * 1024
+SHUTDOWN_SECONDS = 1
 LINGER_SECONDS = 2.0
 QUIET_SECONDS = 0.2
-_SECRET_IN_URL = re.compile(r"((?:fal_jwt_token|token|key)=)[^&\s\"']+", re.IGNORECASE)
+_SECRET = re.compile(
+    r"((?:fal_jwt_token|token|key)=)[^&\s\"']+|(authorization: *).*|\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?",
+    re.IGNORECASE,
+)
 
 
 class RedactTokens(logging.Filter):
-    """Takes tokens out of URLs before a line is written."""
+    """Takes tokens and keys out of URLs and headers before a line is written."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = record.getMessage()
-        redacted = _SECRET_IN_URL.sub(r"\1…", message)
+        redacted = _SECRET.sub(r"\1\2…", message)
         if redacted != message:
             record.msg, record.args = redacted, ()
         return True
@@ -113,7 +118,7 @@ class Server(uvicorn.Server):
                 ws_per_message_deflate=False,
                 ws_ping_interval=20,
                 ws_ping_timeout=60,
-                timeout_graceful_shutdown=5,
+                timeout_graceful_shutdown=SHUTDOWN_SECONDS,
                 ssl_keyfile=config.ssl_keyfile or None,
                 ssl_certfile=config.ssl_certfile or None,
                 log_config=None,
@@ -144,5 +149,7 @@ class Server(uvicorn.Server):
     async def _drain_and_exit(self) -> None:
         host: Host = self._app.state.host
         logger.info("draining: %d connections", len(host.connections))
-        await host.drain()
+        with suppress(TimeoutError):  # uvicorn's part of the shutdown is within the grace as well
+            async with asyncio.timeout(max(0.0, host.config.grace - SHUTDOWN_SECONDS)):
+                await host.drain()
         self.should_exit = True
