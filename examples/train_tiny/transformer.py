@@ -1,0 +1,179 @@
+"""Train the transformer and its text encoder: `python -m train_tiny.transformer --out OUT`.
+
+Owns the optimizers, the moving average, the two processes and the checkpoints. Every process has a
+thread, a share of each batch and the same weights; gradients are averaged once a step.
+"""
+
+import argparse
+import json
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import Tensor, nn
+from tqdm import tqdm
+from train_tiny import forward
+from train_tiny.batches import Batch, ClipSet
+from train_tiny.captions import vocabulary
+from train_tiny.forward import Rows, TrainingForward
+from train_tiny.latents import load
+from train_tiny.world import HEIGHT, WIDTH
+
+from framewire.worker.engine.tiny import build
+
+MUON_RATE, ADAM_RATE = 5e-3, 1.5e-3
+EMA = 0.998
+WARM_UP = 100
+
+
+class Trainer:
+    """One process's models and optimizers."""
+
+    def __init__(self, out: Path, steps: int, seed: int, rows: Rows, rank: int, parts: int) -> None:
+        """Build or load everything."""
+        torch.manual_seed(seed)
+        self.out, self.steps, self.seed, self.rank, self.parts = out, steps, seed, rank, parts
+        self.rows = rows
+        transformer, _, self.text = build(vocabulary())
+        self.models = nn.ModuleDict({"transformer": transformer, "text": self.text})
+        self.forward = TrainingForward(transformer, rows, HEIGHT // 8, WIDTH // 8)  # type: ignore[arg-type]
+        self.average = {n: p.detach().clone() for n, p in self.models.named_parameters()}
+        wide = [p for n, p in self.models.named_parameters() if _for_muon(n, p)]
+        rest = [p for n, p in self.models.named_parameters() if not _for_muon(n, p)]
+        self.optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.Muon(wide, lr=MUON_RATE, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(rest, lr=ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0),
+        ]
+        self.done = 0
+        self.history: list[tuple[float, ...]] = []
+        self._load()
+        self.clips = ClipSet(*load(out))
+
+    def step(self) -> tuple[float, ...]:
+        """One step: the mean losses at the first noise level of first and of later blocks, and all."""
+        rng = np.random.default_rng((self.seed, self.done, self.rank))
+        batch = self.clips.batch(rng, self.rows, self.text)
+        rate = self._rate()
+        for optimizer, base in zip(self.optimizers, (MUON_RATE, ADAM_RATE), strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = base * rate
+            optimizer.zero_grad(set_to_none=False)
+        with torch.autocast("cpu", torch.bfloat16):
+            embeds = self.text(batch.ids)
+            flow = self.forward(batch.x, batch.timesteps, embeds)[self.rows.contexts :]
+        error = (batch.weight * (flow - batch.flow).square()).mean(dim=(1, 2, 3, 4))
+        error.mean().backward()
+        self._share_gradients()
+        nn.utils.clip_grad_norm_(self.models.parameters(), 1.0)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        pace = 1 - min(EMA, (1 + self.done) / (10 + self.done))
+        with torch.no_grad():
+            for name, p in self.models.named_parameters():
+                self.average[name].lerp_(p, pace)
+        self.done += 1
+        return self._losses(error.detach(), batch)
+
+    def save(self) -> None:
+        """Write the checkpoint whole, then put it in the place of the old one."""
+        state = {
+            "models": self.models.state_dict(),
+            "average": self.average,
+            "optimizers": [o.state_dict() for o in self.optimizers],
+            "done": self.done,
+            "history": self.history,
+            "vocabulary": vocabulary(),
+        }
+        torch.save(state, self.out / "transformer.tmp")
+        (self.out / "transformer.tmp").replace(self.out / "transformer.pt")
+
+    def _load(self) -> None:
+        file = self.out / "transformer.pt"
+        if not file.exists():
+            return
+        saved: dict[str, Any] = torch.load(file, weights_only=False)
+        self.models.load_state_dict(saved["models"])
+        self.average = saved["average"]
+        for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
+        self.done, self.history = saved["done"], saved["history"]
+
+    def _rate(self) -> float:
+        part = self.done / self.steps
+        return min(1.0, (self.done + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * part)) + 0.003
+
+    def _share_gradients(self) -> None:
+        if self.parts == 1:
+            return
+        gradients = [p.grad for p in self.models.parameters() if p.grad is not None]
+        flat = torch.cat([g.flatten() for g in gradients])
+        dist.all_reduce(flat)
+        for gradient, part in zip(
+            gradients, flat.split([g.numel() for g in gradients]), strict=True
+        ):
+            gradient.copy_(part.view_as(gradient) / self.parts)
+
+    def _losses(self, error: Tensor, batch: Batch) -> tuple[float, ...]:
+        first = batch.sigma == 1.0
+        later = torch.arange(len(error)) < self.rows.later
+        chosen = (first & ~later, first & later, torch.ones_like(first))
+        return tuple(float(error[c].mean()) if c.any() else math.nan for c in chosen)
+
+
+def _for_muon(name: str, parameter: Tensor) -> bool:
+    return parameter.ndim == 2 and "blocks." in name
+
+
+def run(rank: int, out: Path, steps: int, until: int, seed: int, parts: int, port: int) -> None:
+    """One process's training, up to step `until` of the `steps` that the learning rate is for."""
+    torch.set_num_threads(1)
+    if parts > 1:
+        dist.init_process_group(
+            "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=parts
+        )
+    forward.layer = torch.compile(forward.layer, dynamic=False)
+    rows = Rows(contexts=6 // parts, draws=2, firsts=12 // parts)
+    trainer = Trainer(out, steps, seed, rows, rank, parts)
+    bar = tqdm(total=steps, initial=trainer.done, mininterval=10, disable=rank > 0)
+    saved = time.monotonic()
+    while trainer.done < until:
+        trainer.history.append(trainer.step())
+        bar.update()
+        if trainer.done % 50 == 0:
+            recent = np.nanmean(np.array(trainer.history[-100:]), axis=0)
+            bar.set_description("loss {2:.3f}, first pass {0:.3f} / {1:.3f}".format(*recent))
+        if rank == 0 and (time.monotonic() - saved > 120 or trainer.done == until):
+            trainer.save()
+            saved = time.monotonic()
+    if parts > 1:
+        dist.destroy_process_group()
+
+
+def main() -> None:
+    """Read the command line and train."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("out/tiny"))
+    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--until", type=int, help="stop here, to go on later")
+    parser.add_argument("--seed", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=2, choices=(1, 2, 3))
+    parser.add_argument("--port", type=int, default=29511)
+    given = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    (given.out / "vocabulary.json").write_text(json.dumps(vocabulary()))
+    until = given.until or given.steps
+    rest = (given.out, given.steps, until, given.seed, given.processes, given.port)
+    if given.processes == 1:
+        run(0, *rest)
+    else:
+        mp.spawn(run, rest, nprocs=given.processes)
+
+
+if __name__ == "__main__":
+    main()
