@@ -3,10 +3,12 @@
 import asyncio
 import base64
 import json
+import sys
 import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
+import fal_client
 import httpx
 import jwt
 import numpy as np
@@ -60,6 +62,18 @@ async def test_a_clip_has_exactly_the_frames_that_were_asked_for(worker: Running
 async def test_78_frames_come_where_none_are_named(worker: Running) -> None:
     answer = await ask(worker, "/fal-ai/krea-wan-14b/text-to-video")
     assert len(seen(await fetched(answer)).frames) == 78
+
+
+async def test_fal_client_calls_it_unchanged_but_for_its_host(
+    worker: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fal_client.client, "RUN_URL_FORMAT", f"{worker.http}/")
+    client = fal_client.AsyncClient(key="id:secret")
+    said = await client.run("fal-ai/krea-wan-14b/text-to-video", SMALL | {"num_frames": 18})
+    await (await client._client).aclose()
+    async with httpx.AsyncClient(verify=False) as plain:
+        file = (await plain.get(said["video"]["url"])).content
+    assert len(seen(file).frames) == 18
 
 
 async def test_the_seed_that_is_reported_makes_the_same_clip_again(worker: Running) -> None:
@@ -215,6 +229,14 @@ async def test_an_expansion_that_fails_is_a_bad_gateway(said: str | None) -> Non
         answer = await ask(worker, "/text-to-video", enable_prompt_expansion=True)
     assert answer.status_code == 502
     assert "prompt expansion" in answer.text and "e1-secret" not in answer.text
+
+
+async def test_a_worker_without_pyav_says_what_to_install(
+    worker: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    answer = await ask(worker, "/text-to-video")
+    assert answer.status_code == 501 and "framewire[video]" in answer.text
 
 
 async def test_both_endpoints_ask_for_a_key_or_a_token() -> None:

@@ -1,5 +1,6 @@
 """Uploaded videos become pictures at 16 a second, and what is hostile in them stays outside."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from video_files_made import seen, video, video_of
 
 from framewire.worker.video_files import VideoError, VideoReader, VideoWriter
 
+HALVES_OF_128, HALVES_OF_64 = (slice(0, 64), slice(64, 128)), (slice(0, 32), slice(32, 64))
 REDS = [(10 + 8 * at, 0, 0) for at in range(30)]
 
 
@@ -54,6 +56,21 @@ def test_pictures_are_cut_to_the_session_not_squeezed() -> None:
     reader.close()
     assert int(bright.any(axis=0).sum()) == pytest.approx(64, abs=3)
     assert int(bright.any(axis=1).sum()) == pytest.approx(64, abs=3)
+
+
+def test_a_phones_upright_video_stays_upright() -> None:
+    """Phones store it lying and say in the header to turn it a quarter clockwise."""
+    frame = np.zeros((64, 128, 3), np.uint8)
+    frame[:32, :64] = 255  # top left as stored, top right as seen
+    data = bytearray(video_of([frame]))
+    matrix = data.index(b"tkhd") + 44
+    turned = (0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000)
+    data[matrix : matrix + 36] = struct.pack(">9i", *turned)
+    reader = VideoReader(bytes(data), 64, 128)
+    bright = reader.take(1)[0][..., 0] > 128
+    reader.close()
+    quarters = [bright[rows, columns].mean() for rows in HALVES_OF_128 for columns in HALVES_OF_64]
+    assert quarters == pytest.approx([0, 1, 0, 0], abs=0.1)
 
 
 def test_a_playlist_is_no_video(tmp_path: Path) -> None:
