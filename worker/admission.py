@@ -24,6 +24,16 @@ class Admission:
         self._metrics = metrics
 
     @property
+    def limit(self) -> int:
+        """Places in all. More of them may be had later, fewer only before the first stream."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        self._free += limit - self._limit
+        self._limit = limit
+
+    @property
     def taken(self) -> int:
         """Streams that hold a place."""
         return self._limit - self._free

@@ -55,7 +55,7 @@ class ClipMaker:
     @contextmanager
     def request(self) -> Iterator[None]:
         """Count one request in; in its block, every failure of it is an `HTTPException`."""
-        if self._under_way >= self._host.config.max_sessions:
+        if self._under_way >= self._host.admission.limit:
             raise _busy(f"{self._under_way} clips are being made already")
         self._under_way += 1
         try:
