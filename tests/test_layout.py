@@ -143,8 +143,9 @@ def test_the_engine_knows_no_protocol_no_session_and_no_socket() -> None:
             )
 
 
-def test_backends_know_each_other_and_the_engine_only() -> None:
-    inner = ("framewire.worker.backends", "framewire.worker.engine")
+def test_backends_know_each_other_the_engine_and_where_weights_are_only() -> None:
+    parts = ("backends", "engine", "models")
+    inner = [f"framewire.worker.{part}" for part in parts]
     for path in _sources("worker/backends"):
         for name in _imports(path):
             if name.startswith("framewire."):

@@ -9,10 +9,11 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any, get_args
+from typing import get_args
 
-from .config import AuthMode, Config, ConfigError
+from .config import AuthMode, Config, ConfigError, parser_of
 from .models.command import add_commands as add_models
+from .models.setup import DecoderName
 
 logger = logging.getLogger(__name__)
 
@@ -25,10 +26,23 @@ examples:
   FRAMEWIRE_KEY=... framewire-worker serve --host 0.0.0.0 --auth jwt
 """
 _HELP: dict[str, str] = {
-    "backend": "what makes the pictures: auto, or one by name",
+    "backend": "what makes the pictures: auto, testcard, tiny or wan",
+    "preset": "the model that wan runs; framewire-worker models lists them",
+    "device": "auto, or as torch calls it, such as cuda:1",
+    "dtype": "of the transformer: auto, bfloat16, float16 or float32",
+    "decoder": "latents to pictures: the model's own, or TAEHV, softer and 25 times less work",
+    "attention": "auto for the best kernel proven here, sdpa, cudnn, flash3, flash2 or sage",
+    "compile": "compile the transformer's blocks",
+    "fp8": "multiply in 8 bits (Ada, Hopper and later; needs torchao)",
+    "fuse_qkv": "project queries, keys and values in one product",
+    "cuda_graph": "record a block's work once and replay it",
+    "skip_zero": "leave out the pass at timestep 0",
+    "context_every": "compute the context anew before every n-th block only",
+    "warm_sizes": "sizes to warm up, such as 832x480,480x832; else the preset's",
+    "warm_on_demand": "compile other sizes when they first come, while others wait",
     "host": "address to bind; anything but loopback needs --auth",
     "port": "port to bind; 0 takes a free one",
-    "max_sessions": "streams at once",
+    "max_sessions": "streams at once; auto: as many as memory has room for",
     "queue": "streams that may wait for a place",
     "max_connections": "websockets at once",
     "auth": "who may connect: none (loopback only), jwt, or platform (a gateway has checked)",
@@ -58,6 +72,9 @@ _HELP: dict[str, str] = {
     "ssl_certfile": "TLS certificate",
     "log_level": "debug, info, warning or error",
 }
+
+
+_CHOICES = {"auth": get_args(AuthMode), "decoder": get_args(DecoderName)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -90,16 +107,26 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(run=None)
     serve.add_argument("--json", action="store_true", help="say where it listens as a JSON line")
     for entry in fields(Config):
-        kind: Any = type(entry.default)
-        serve.add_argument(
-            f"--{entry.name.replace('_', '-')}",
-            type=kind,
-            choices=get_args(AuthMode) if entry.name == "auth" else None,
-            metavar=None if entry.name == "auth" else kind.__name__.upper(),
-            help=_HELP[entry.name] + (f" (default: {entry.default})" if entry.default else ""),
-        )
+        _add_setting(serve, entry.name, entry.default)
     add_models(commands)
     return parser
+
+
+def _add_setting(serve: argparse.ArgumentParser, name: str, default: object) -> None:
+    """An option for one setting; what isn't given stays None, so that the environment counts."""
+    option, kind = f"--{name.replace('_', '-')}", type(default)
+    if kind is bool:
+        action = argparse.BooleanOptionalAction
+        serve.add_argument(option, action=action, default=None, help=_HELP[name])
+        return
+    choices = _CHOICES.get(name)
+    serve.add_argument(
+        option,
+        type=parser_of(name, kind),
+        choices=choices,
+        metavar=None if choices else kind.__name__.upper(),
+        help=_HELP[name] + (f" (default: {default})" if default else ""),
+    )
 
 
 def _serve(config: Config, as_json: bool) -> int:
@@ -118,7 +145,7 @@ def _serve(config: Config, as_json: bool) -> int:
     for handler in logging.getLogger().handlers:
         handler.addFilter(RedactTokens())
     try:
-        backend, why = choose(config.backend)
+        backend, why = choose(config.backend, config.model_setup())
     except ValueError as error:
         print(f"framewire-worker serve: {error}", file=sys.stderr)
         return 2

@@ -6,11 +6,12 @@ The only reader of the environment in the worker. Knows no server and no backend
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from .allow_rule import AllowRule
+from .models.setup import DecoderName, ModelSetup
 
 AuthMode = Literal["none", "jwt", "platform"]
 ENV_PREFIX = "FRAMEWIRE_"
@@ -27,7 +28,10 @@ class Config:
 
     Attributes:
         backend: what makes the pictures; `auto` takes the best one that this machine can run.
-        max_sessions: streams at once; `queue` more may wait for a place.
+        preset: the model, for backends that run one; from here to `warm_on_demand` see
+            `models.setup.ModelSetup`.
+        max_sessions: streams at once, 0 (or `auto`) for as many as memory has room for; `queue`
+            more may wait for a place.
         auth: `none` (loopback only), `jwt`, or `platform` (a gateway has checked already).
         secret: signs and verifies tokens (HS256); `key` is what `POST /tokens/` asks for.
         alias: the app that tokens must allow and that `/{owner}/{alias}/ws` names.
@@ -41,6 +45,19 @@ class Config:
     """
 
     backend: str = "auto"
+    preset: str = ""
+    device: str = "auto"
+    dtype: str = "auto"
+    decoder: DecoderName = "wan"
+    attention: str = "sdpa"
+    compile: bool = False
+    fp8: bool = False
+    fuse_qkv: bool = False
+    cuda_graph: bool = False
+    skip_zero: bool = False
+    context_every: int = 1
+    warm_sizes: str = ""
+    warm_on_demand: bool = False
     host: str = "127.0.0.1"
     port: int = 8000
     max_sessions: int = 4
@@ -66,7 +83,7 @@ class Config:
     video_hosts: str = ""
     video_megabytes: int = 64
     expansion_url: str = ""
-    expansion_key: str = ""
+    expansion_key: str = field(default="", repr=False)
     expansion_model: str = ""
     codec_threads: int = 2
     ssl_keyfile: str = ""
@@ -92,9 +109,22 @@ class Config:
             raise ConfigError(str(error)) from None
         if bool(self.ssl_keyfile) != bool(self.ssl_certfile):
             raise ConfigError("--ssl-keyfile and --ssl-certfile go together")
-        for name, least in (("port", 0), ("max_sessions", 1), ("queue", 0), ("codec_threads", 1)):
+        try:
+            self.model_setup()
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        for name, least in (("port", 0), ("max_sessions", 0), ("queue", 0), ("codec_threads", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, not {getattr(self, name)}")
+
+    def model_setup(self) -> ModelSetup:
+        """What concerns the backends that run a model.
+
+        Raises:
+            ValueError: a value is out of range.
+        """
+        names = [entry.name for entry in fields(ModelSetup)]
+        return ModelSetup(**{name: getattr(self, name) for name in names})
 
     @property
     def loopback(self) -> bool:
@@ -127,10 +157,40 @@ class Config:
         return shown | {name: "set" if shown[name] else "not set" for name in _SECRETS}
 
 
+def parse_flag(text: str) -> bool:
+    """A switch in words.
+
+    Raises:
+        ValueError: neither yes nor no.
+    """
+    if text.lower() in ("1", "true", "yes", "on"):
+        return True
+    if text.lower() in ("0", "false", "no", "off", ""):
+        return False
+    raise ValueError(f"expected yes or no, got {text!r}")
+
+
+def parse_count(text: str) -> int:
+    """A number, or `auto` for 0.
+
+    Raises:
+        ValueError: neither.
+    """
+    return 0 if text == "auto" else int(text)
+
+
+def parser_of(name: str, kind: type) -> Callable[[str], Any]:
+    """What reads the setting `name` from text."""
+    if kind is bool:
+        return parse_flag
+    return parse_count if name == "max_sessions" else kind
+
+
 def _parse(name: str, kind: type, text: str) -> Any:
     try:
-        return kind(text)
+        return parser_of(name, kind)(text)
     except ValueError:
+        expected = "yes or no" if kind is bool else kind.__name__
         raise ConfigError(
-            f"{ENV_PREFIX}{name.upper()}: expected {kind.__name__}, got {text!r}"
+            f"{ENV_PREFIX}{name.upper()}: expected {expected}, got {text!r}"
         ) from None

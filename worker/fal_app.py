@@ -71,11 +71,11 @@ class KreaWan(  # type: ignore[no-untyped-call]
             line_by_line.addFilter(RedactTokens())
         gpu = gpu_name()
         use_volume(FAL_VOLUME, os.environ, gpu)
-        backend, why = choose(config.backend)
+        backend, why = choose(config.backend, config.model_setup())
         logger.info("settings: %s", json.dumps(config.shown()))
         logger.info("backend %s (%s) on %s", backend.name, why, gpu)
         host = Host(config, backend)
-        await host.lane.run(backend.load)
+        await host.load()
         self._gate = Gate(config)
         self._clips = ClipMaker(host)
         self._host = host

@@ -6,18 +6,23 @@ Holds them and says whether the worker is ready or draining; does nothing on its
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 from .admission import Admission
-from .backends.base import Backend, BackendSession, Settings
+from .backends.base import Backend, BackendSession, KnowsItsRoom, Settings
 from .config import Config
 from .lane import Lane, LaneStuck
 from .metrics import Metrics
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
+
+DEFAULT_PLACES = 4
+"""Sessions at once where no memory limits them."""
 
 
 class Host:
@@ -29,12 +34,23 @@ class Host:
         self.metrics = Metrics()
         self._loop = asyncio.get_running_loop()
         self.lane = Lane(config.block_timeout)
-        self.admission = Admission(config.max_sessions, config.queue, self.metrics)
+        self.admission = Admission(config.max_sessions or 1, config.queue, self.metrics)
         self.draining = asyncio.Event()
         self._drained_by = 0.0
         self.connections: set[asyncio.Task[None]] = set()
         self._codec_calls = 0
         self._codec = ThreadPoolExecutor(config.codec_threads, thread_name_prefix="framewire-codec")
+
+    async def load(self) -> None:
+        """Load the backend, and settle how many sessions there is room for."""
+        await self.lane.run(self.backend.load, limited=False)
+        if self.config.max_sessions:
+            return
+        places = DEFAULT_PLACES
+        if isinstance(self.backend, KnowsItsRoom):
+            places = self.backend.places()
+        self.admission.limit = places
+        logger.info("max_sessions auto: %d", places)
 
     @property
     def ready(self) -> bool:
@@ -48,7 +64,7 @@ class Host:
             "sessions": self.admission.taken,
             "waiting": self.admission.waiting,
             "connections": len(self.connections),
-            "max_sessions": self.config.max_sessions,
+            "max_sessions": self.admission.limit,
             "backend": self.backend.name,
         }
 

@@ -34,20 +34,23 @@ class Lane:
         self._timeout = timeout
         self._loop = asyncio.get_running_loop()
         # As many as there are sessions: each has one call under way.
-        self._calls: queue.SimpleQueue[tuple[asyncio.Future[Any], Callable[[], Any]] | None] = (
-            queue.SimpleQueue()
-        )
+        self._calls: queue.SimpleQueue[
+            tuple[asyncio.Future[Any], Callable[[], Any], bool] | None
+        ] = queue.SimpleQueue()
         self._waiting: set[asyncio.Future[Any]] = set()
         self._watchdog: asyncio.TimerHandle | None = None
         self.stuck = False
         self._thread = threading.Thread(target=self._work, name="framewire-lane", daemon=True)
         self._thread.start()
 
-    async def run(self, call: Callable[[], T]) -> T:
+    async def run(self, call: Callable[[], T], *, limited: bool = True) -> T:
         """Run `call` on the lane's thread and return what it returns.
 
         A caller that is cancelled before its turn loses the turn; once started, a call runs to
         its end.
+
+        Args:
+            limited: the time limit counts; loading a model may take longer than any block.
 
         Raises:
             LaneStuck: this call, or one before it, ran past the time limit.
@@ -56,7 +59,7 @@ class Lane:
             raise LaneStuck("the backend hangs")
         future: asyncio.Future[T] = self._loop.create_future()
         self._waiting.add(future)
-        self._calls.put((future, call))
+        self._calls.put((future, call, limited))
         try:
             return await future
         finally:
@@ -68,10 +71,11 @@ class Lane:
 
     def _work(self) -> None:
         while (entry := self._calls.get()) is not None:
-            future, call = entry
+            future, call, limited = entry
             if future.done():  # its caller left, or was told that the lane is stuck
                 continue
-            self._post(self._arm)
+            if limited:
+                self._post(self._arm)
             try:
                 result, error = call(), None
             except Exception as raised:  # noqa: BLE001 (handed to the caller, who logs it)

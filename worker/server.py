@@ -33,7 +33,7 @@ def create_app(config: Config, backend: Backend) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         host = app.state.host = Host(config, backend)
-        await host.lane.run(backend.load)
+        await host.load()
         app.state.clip_maker = ClipMaker(host)
         clips = app.state.clips = ClipStore(config.clip_life, config.clip_megabytes * 1_000_000)
         try:

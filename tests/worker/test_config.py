@@ -24,9 +24,9 @@ def test_the_environment_sets_every_field_and_what_is_given_wins() -> None:
 
 def test_every_field_can_be_set_from_the_environment() -> None:
     for entry in fields(Config):
-        text = {"auth": "platform", "ssl_keyfile": "", "ssl_certfile": ""}.get(
-            entry.name, str(entry.default or 1)
-        )
+        special = {"auth": "platform", "ssl_keyfile": "", "ssl_certfile": "", "warm_sizes": "64x64"}
+        plain = True if entry.default is False else entry.default or 1
+        text = special.get(entry.name, str(plain))
         loaded = Config.load({f"FRAMEWIRE_{entry.name.upper()}": text})
         assert str(getattr(loaded, entry.name)) == text
 
@@ -69,8 +69,12 @@ def test_tokens_need_something_to_sign_or_mint_them_with() -> None:
         ({"auth": "basic"}, "none, jwt, platform"),
         ({"ssl_keyfile": "k.pem"}, "go together"),
         ({"port": -1}, "port must be at least 0"),
-        ({"max_sessions": 0}, "max_sessions must be at least 1"),
+        ({"max_sessions": -1}, "max_sessions must be at least 0"),
         ({"queue": -1}, "queue must be at least 0"),
+        ({"decoder": "vhs"}, "choose one of wan, taehv"),
+        ({"context_every": 0}, "context_every must be at least 1"),
+        ({"warm_sizes": "832x480,big"}, "expected WIDTHxHEIGHT"),
+        ({"warm_sizes": "100x100"}, "multiples of 16"),
         ({"codec_threads": 0}, "codec_threads must be at least 1"),
     ],
 )
@@ -91,8 +95,12 @@ def test_what_is_shown_says_only_whether_secrets_are_set() -> None:
 
 def test_the_config_itself_does_not_print_its_secrets() -> None:
     """A config in a traceback or a debug line must not give them away."""
-    config = Config(auth="jwt", secret=SECRET, key="the key")
-    assert SECRET not in repr(config) and "the key" not in repr(config)
+    secrets = {
+        name: f"the {name}" for name, value in Config().shown().items() if value == "not set"
+    }
+    assert {"secret", "key"} <= set(secrets)
+    printed = repr(Config(**secrets))
+    assert not [value for value in secrets.values() if value in printed]
 
 
 def test_the_command_refuses_an_open_address_with_what_to_do(
@@ -108,3 +116,11 @@ def test_the_command_refuses_an_open_address_with_what_to_do(
 def test_the_command_names_an_unknown_backend(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--backend", "dreams"]) == 2
     assert "no backend 'dreams'" in capsys.readouterr().err
+
+
+def test_as_many_sessions_as_memory_has_room_for_is_a_word_and_switches_are_words_too() -> None:
+    given = {"FRAMEWIRE_MAX_SESSIONS": "auto", "FRAMEWIRE_FP8": "yes", "FRAMEWIRE_COMPILE": "0"}
+    config = Config.load(given)
+    assert (config.max_sessions, config.fp8, config.compile) == (0, True, False)
+    with pytest.raises(ConfigError, match="FRAMEWIRE_FP8: expected yes or no, got 'maybe'"):
+        Config.load({"FRAMEWIRE_FP8": "maybe"})

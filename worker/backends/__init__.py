@@ -2,22 +2,68 @@
 
 from __future__ import annotations
 
+from framewire.worker.models.setup import ModelSetup
+
 from .base import Backend
 
-__all__ = ["NAMES", "Backend", "choose"]
+NAMES = ("testcard", "tiny", "wan")
+_BEST = ("krea-realtime-14b", "tiny")
+"""What `auto` would rather take, the best first."""
 
-NAMES = ("testcard",)
 
-
-def choose(name: str) -> tuple[Backend, str]:
+def choose(name: str, setup: ModelSetup | None = None) -> tuple[Backend, str]:
     """The backend called `name`, not yet loaded, and why it was chosen.
 
-    Raises:
-        ValueError: there is no such backend.
-    """
-    if name in ("auto", "testcard"):
-        from .testcard import TestcardBackend
+    Args:
+        name: `auto`, one of `NAMES`, or a preset.
+        setup: how a model is to be run; a preset in it names the backend as well.
 
-        why = "asked for" if name != "auto" else "it runs anywhere"
-        return TestcardBackend(), why
-    raise ValueError(f"no backend {name!r}: choose one of auto, {', '.join(NAMES)}")
+    Raises:
+        ValueError: there is no such backend, or this machine lacks what it needs; says in a line
+            what, and what to run instead.
+    """
+    setup = setup or ModelSetup()
+    if name == "testcard" and not setup.preset:
+        return _testcard(), "asked for"
+    from .presets import ELSE, served
+
+    presets = served()
+    if name == "auto" and not setup.preset:
+        return _best(setup)
+    wanted = setup.preset or (name if name in presets else "")
+    if name == "wan" and not wanted:
+        raise ValueError(f"backend wan needs --preset: {', '.join(presets)}")
+    if name not in ("auto", "wan", wanted) or not wanted:
+        known = ", ".join(("auto", *NAMES))
+        if name in NAMES:
+            raise ValueError(
+                f"backend {name} has no preset {setup.preset!r}: leave one of them out"
+            )
+        raise ValueError(f"no backend {name!r}: choose one of {known}")
+    if wanted not in presets:
+        raise ValueError(f"no preset {wanted!r}: choose one of {', '.join(presets)}")
+    missing = presets[wanted].missing(setup)
+    if missing:
+        raise ValueError(f"{wanted} lacks {missing}; without it: {ELSE}")
+    return presets[wanted].make(setup), "asked for"
+
+
+def _best(setup: ModelSetup) -> tuple[Backend, str]:
+    """The best preset that this machine can run, and what the better ones lack."""
+    from .presets import served
+
+    presets = served()
+    passed_over: list[str] = []
+    for name in _BEST:
+        missing = presets[name].missing(setup)
+        if not missing:
+            why = "; ".join(["the best that runs here", *passed_over])
+            return presets[name].make(setup), why
+        passed_over.append(f"{name} lacks {missing}")
+    return _testcard(), "; ".join(["it runs anywhere", *passed_over])
+
+
+def _testcard() -> Backend:
+    from .testcard import TestcardBackend
+
+    return TestcardBackend()

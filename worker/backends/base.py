@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,3 +141,11 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Free everything; called once, after the last session was closed."""
+
+
+@runtime_checkable
+class KnowsItsRoom(Protocol):
+    """A backend whose sessions take memory that can be counted."""
+
+    def places(self) -> int:
+        """How many sessions of the default size there is room for, once loaded."""

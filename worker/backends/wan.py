@@ -1,0 +1,214 @@
+"""Streams of a model behind the engine: one backend a preset, one `WanSession` a viewer.
+
+Owns loading, warming up and room. The lane denoises; decoding and the copy to the host are the
+call that `next_block` returns, but for the part that the next context needs (see `wan_session`).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from framewire.worker.engine.engine import Engine
+from framewire.worker.engine.params import StreamParams
+from framewire.worker.engine.preset import PIXEL_MULTIPLE, Preset
+from framewire.worker.models.setup import ModelSetup
+
+from .base import CapacityError, Defaults, Settings, SettingsError
+from .wan_memory import Budget, Footprint, free_bytes
+from .wan_overlap import Overlap
+from .wan_session import WanSession, warm_up
+
+logger = logging.getLogger(__name__)
+
+MOST_PLACES = 64
+
+
+class WanBackend:
+    """A `Backend` over one engine.
+
+    Args:
+        build: makes the engine; called on the lane, when the worker loads.
+        native: the model knows one size only; streams of other sizes are scaled from it.
+    """
+
+    def __init__(
+        self,
+        preset: Preset,
+        build: Callable[[], Engine],
+        setup: ModelSetup | None = None,
+        *,
+        native: bool = False,
+    ) -> None:
+        self.name = preset.name
+        self.preset = preset
+        self.native = native
+        self.setup = setup or ModelSetup()
+        self._build = build
+        self._engine: Engine | None = None
+        self._footprint: Footprint | None = None
+        self._budget = Budget(0)
+        self._warmed: list[StreamParams] = []
+        self._open: dict[WanSession, StreamParams] = {}
+        self.overlap = Overlap(torch.device("cpu"))
+        self.defaults = Defaults(
+            width=832 if native else preset.width,
+            height=480 if native else preset.height,
+            num_denoising_steps=preset.num_denoising_steps,
+            denoising_steps=preset.steps,
+            strength=preset.strength,
+            timestep_shift=preset.timestep_shift,
+            kv_cache_num_frames=preset.context_frames,
+            interp_steps=preset.interp_steps,
+            multiple=PIXEL_MULTIPLE,
+        )
+
+    @property
+    def engine(self) -> Engine:
+        """The loaded engine."""
+        assert self._engine is not None, "the backend is not loaded"
+        return self._engine
+
+    def load(self) -> None:
+        """Build the engine and run every shape of the sizes that are to be warm."""
+        began = time.perf_counter()
+        self._engine = engine = self._build()
+        device = engine.transformer.device
+        self.overlap = Overlap(device)
+        self._budget = Budget(free_bytes(device))
+        self._footprint = Footprint(engine)
+        logger.info("%s: loaded on %s in %.1f s", self.name, device, time.perf_counter() - began)
+        sizes = self.setup.sizes((self.preset.width, self.preset.height))
+        for width, height in sizes[:1] if self.native else sizes:
+            self._warm(width, height)
+        if not self.setup.warm_on_demand:
+            engine.transformer.settle()
+        need = self._footprint.of(self._params())
+        logger.info(
+            "%s: %.1f GB free, %.2f GB a stream of %dx%d and %.1f GB shared: room for %d",
+            self.name,
+            self._budget.total / 1e9,
+            need.own / 1e9,
+            self.preset.width,
+            self.preset.height,
+            need.scratch / 1e9,
+            self.places(),
+        )
+
+    def places(self) -> int:
+        """How many streams of the preset's size there is room for, once loaded."""
+        assert self._footprint is not None, "the backend is not loaded"
+        return min(self._budget.places(self._footprint.of(self._params())), MOST_PLACES)
+
+    def open(self, settings: Settings) -> WanSession:
+        """Start a stream.
+
+        Raises:
+            SettingsError: a value is out of range, or the size can fit on no account.
+            CapacityError: no room beside the streams that run; they are untouched.
+        """
+        assert self._footprint is not None, "the backend is not loaded"
+        try:
+            params = self._params(settings)
+        except ValueError as error:
+            raise SettingsError(str(error).split()[0], str(error)) from error
+        session = WanSession(self, params, settings)
+        self._budget.take(session, self._footprint.of(params))
+        try:
+            session.begin()
+        except torch.OutOfMemoryError as error:
+            self._budget.give_back(session)
+            _release_unused(self.engine.transformer.device)
+            raise CapacityError("no memory for one more stream: try again later") from error
+        except BaseException:
+            self._budget.give_back(session)
+            raise
+        self._open[session] = params
+        self._say_if_cold(params)
+        return session
+
+    def closed(self, session: WanSession) -> None:
+        """Told by a session that has freed what it held."""
+        self._budget.give_back(session)
+        self._open.pop(session, None)
+        kept = [self._params(), *self._warmed, *self._open.values()]
+        self.engine.lane.trim(max(map(self._window, kept)))
+
+    def close(self) -> None:
+        """Free everything."""
+        self._engine = self._footprint = None
+
+    def _params(self, settings: Settings | None = None) -> StreamParams:
+        """The engine's params of a stream."""
+        if settings is None:
+            return StreamParams.of(self.preset)
+        return StreamParams.of(
+            self.preset,
+            width=None if self.native else settings.width,
+            height=None if self.native else settings.height,
+            seed=settings.seed,
+            num_denoising_steps=settings.num_denoising_steps,
+            denoising_steps=settings.denoising_steps,
+            strength=settings.strength,
+            timestep_shift=settings.timestep_shift,
+            kv_cache_num_frames=settings.kv_cache_num_frames,
+            keep_first_frame=settings.keep_first_frame,
+        )
+
+    def _window(self, params: StreamParams) -> int:
+        """Tokens that the scratch cache must hold for a stream."""
+        frames = params.kv_cache_num_frames + self.preset.block_frames
+        return frames * params.width * params.height // 256
+
+    def _warm(self, width: int, height: int) -> None:
+        """Run a stream of this size through every shape, and measure its peak."""
+        assert self._footprint is not None
+        began = time.perf_counter()
+        params = replace(self._params(), width=width, height=height)
+        device = self.engine.transformer.device
+        peak = _Peak(device)
+        warm_up(self.engine, params)
+        if peak.bytes() is not None and not self._warmed:
+            self._footprint.measured(peak.bytes() or 0, params)
+        self._warmed.append(params)
+        seconds = time.perf_counter() - began
+        logger.info("%s: warmed up at %dx%d in %.1f s", self.name, width, height, seconds)
+
+    def _say_if_cold(self, params: StreamParams) -> None:
+        if any((params.width, params.height) == (one.width, one.height) for one in self._warmed):
+            return
+        how = "served without compilation"
+        if self.setup.warm_on_demand:
+            how = "compiled as it comes, while other streams wait"
+        elif not self.setup.compile:
+            how = "its first blocks are slower"
+        logger.info("%s: %dx%d was not warmed up: %s", self.name, params.width, params.height, how)
+
+
+class _Peak:
+    """The most memory that is used above what is used now, where that can be told."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._cuda: Any = torch.cuda if device.type == "cuda" else None
+        self._device = device
+        if self._cuda:
+            self._cuda.reset_peak_memory_stats(device)
+            self._before = self._cuda.memory_allocated(device)
+
+    def bytes(self) -> int | None:
+        """Bytes, or None where nothing counts them."""
+        if not self._cuda:
+            return None
+        # What stays (caches) is counted apart, so only what came and went is of interest.
+        now = max(self._before, self._cuda.memory_allocated(self._device))
+        return int(self._cuda.max_memory_allocated(self._device) - now)
+
+
+def _release_unused(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

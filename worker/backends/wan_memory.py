@@ -1,0 +1,135 @@
+"""What streams need in memory, and whether there is room for one more.
+
+Arithmetic over sizes: a stream's own state adds up, the scratch of blocks is shared, so that only
+the largest counts. Room is taken when a stream opens, so that none runs out of it later.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from framewire.worker.engine.engine import Engine
+from framewire.worker.engine.params import StreamParams
+from framewire.worker.engine.preset import LATENT_STRIDE
+
+from .base import CapacityError, SettingsError
+
+_FLOAT = 4
+_KEPT_FREE = 0.05
+"""Of the memory that is free after loading; fragments and the allocator's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Bytes of one stream: its own, and of the scratch that all share."""
+
+    own: int
+    scratch: int
+
+
+class Footprint:
+    """What streams of an engine need, by their params.
+
+    Attributes:
+        scratch_per_pixel: bytes that the passes over a block need in between, a pixel of a frame.
+            An estimate, until a peak was measured.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        dims = engine.preset.dims
+        itemsize = engine.transformer.dtype.itemsize
+        # Of a token: five tensors of the residual's width in float32, and the two halves of an ffn.
+        token = dims.dim * _FLOAT * 5 + dims.ffn_dim * itemsize * 2
+        vae_width = int(engine.preset.vae.get("base_dim", 96))
+        # Twelve frames at full size, in and out of a convolution and its norm.
+        decoding = 12 * vae_width * 2 * 4
+        self.scratch_per_pixel = 3 * token / 256 + decoding
+
+    def of(self, params: StreamParams) -> Need:
+        """The need of one stream."""
+        engine = self._engine
+        dims, itemsize = engine.preset.dims, engine.transformer.dtype.itemsize
+        pixels = params.width * params.height
+        tokens = pixels // 256
+        window = (params.kv_cache_num_frames + engine.preset.block_frames) * tokens
+        cache = dims.kv_bytes(window, itemsize)
+        latent = dims.channels * pixels // LATENT_STRIDE**2 * _FLOAT
+        pictures = params.kv_cache_num_frames * 3 * pixels * _FLOAT
+        own = pictures + latent * (3 * 8 + params.kv_cache_num_frames)
+        for part, name in (
+            (engine.decoder, "decoder_state_bytes"),
+            (engine.vae, "encoder_state_bytes"),
+        ):
+            measure = getattr(part, name, None)
+            own += measure(params.height, params.width) if measure is not None else 0
+        scratch = int(self.scratch_per_pixel * pixels)
+        if engine.options.context_every > 1:
+            return Need(own + cache, scratch)
+        return Need(own, scratch + cache)
+
+    def measured(self, peak: int, params: StreamParams) -> None:
+        """Take a measured peak of the passes, in bytes, in the place of the estimate."""
+        self.scratch_per_pixel = peak / (params.width * params.height)
+
+
+class Budget:
+    """Bytes to share out among streams.
+
+    Args:
+        total: free after the weights were loaded, before the first stream.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total = int(total * (1 - _KEPT_FREE))
+        self._taken: dict[Hashable, Need] = {}
+
+    def take(self, who: Hashable, need: Need) -> None:
+        """Give `who` the room it needs.
+
+        Raises:
+            SettingsError: it would not fit even alone.
+            CapacityError: it doesn't fit beside the others.
+        """
+        alone = need.own + need.scratch
+        if alone > self.total:
+            raise SettingsError(
+                "width",
+                f"a stream of this size and context needs {_gb(alone)} of memory; "
+                f"there is {_gb(self.total)}: ask for smaller pictures",
+            )
+        if self._sum([*self._taken.values(), need]) > self.total:
+            raise CapacityError("no memory for one more stream: try again later")
+        self._taken[who] = need
+
+    def give_back(self, who: Hashable) -> None:
+        """Take back what `who` was given, if anything."""
+        self._taken.pop(who, None)
+
+    def places(self, need: Need) -> int:
+        """How many streams of this need fit in all; at least one."""
+        return max(1, (self.total - need.scratch) // max(1, need.own))
+
+    @staticmethod
+    def _sum(needs: list[Need]) -> int:
+        return sum(need.own for need in needs) + max((need.scratch for need in needs), default=0)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that can still be had on the device, what torch holds and doesn't use included."""
+    if device.type == "cuda":
+        cuda: Any = torch.cuda
+        unused = cuda.memory_reserved(device) - cuda.memory_allocated(device)
+        return int(cuda.mem_get_info(device)[0] + unused)
+    if "SC_AVPHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 4 * 10**9
+
+
+def _gb(count: int) -> str:
+    return f"{count / 1e9:.1f} GB"

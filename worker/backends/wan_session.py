@@ -1,0 +1,184 @@
+"""One viewer's stream of a `WanBackend`: settings in, blocks in two phases out.
+
+Owns the order of decoding. A block is denoised on the lane; of the pictures only the few that the
+next block's context is made from are decoded there as well, the rest by whoever finishes the
+block, while the lane goes on. Whoever decodes first decodes what came before, so that the order is
+the stream's, and the result the same, however the threads run.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from framewire.worker.engine.engine import Engine
+from framewire.worker.engine.generation import Generation
+from framewire.worker.engine.params import StreamParams
+from framewire.worker.engine.pictures import fit
+
+from .base import Block, CapacityError, Change, Picture, Settings
+from .wan_clock import Spent, StageClock
+
+if TYPE_CHECKING:
+    from .wan import WanBackend
+
+_WARM_PROMPT = "warming up"
+
+
+@dataclass(eq=False)
+class _Made:
+    """A denoised block on its way to frames."""
+
+    latents: Tensor
+    ready: Any
+    spent: Spent
+    decoded: int = 0
+    parts: list[Callable[[], NDArray[np.uint8]]] = field(default_factory=list)
+
+
+class WanSession:
+    """One stream. Made by `WanBackend.open`."""
+
+    def __init__(self, backend: WanBackend, params: StreamParams, settings: Settings) -> None:
+        self._backend = backend
+        self._params = params
+        self._settings = settings
+        self._live = settings.live
+        self._generation: Generation | None = None
+        self._clock = StageClock(backend.engine.transformer.device)
+        self._decoding = threading.Lock()
+        self._waiting: deque[_Made] = deque()
+        self._early: Any = None
+
+    @property
+    def generation(self) -> Generation:
+        """The engine's stream."""
+        assert self._generation is not None, "the session is closed"
+        return self._generation
+
+    def begin(self) -> None:
+        """Encode the prompt and the start frame, and draw the first noise."""
+        start = self._settings.start_frame
+        self._generation = self._backend.engine.open(
+            self._settings.prompt,
+            self._params,
+            start_frame=None if start is None else self._pictures([start])[0],
+            timer=self._clock,
+        )
+
+    def pictures_wanted(self) -> int:
+        """How many pictures the next block is made from; 0 for a block from text alone."""
+        return self.generation.pictures_needed if self._live else 0
+
+    def steer(self, change: Change) -> None:
+        """Take `change` into account from the next block on."""
+        self.generation.steer(
+            prompt=change.prompt, interp_steps=change.interp_steps, strength=change.strength
+        )
+        if change.live is not None:
+            self._live = change.live
+
+    def next_block(self, pictures: Sequence[Picture]) -> Callable[[], Block]:
+        """Denoise the next block; the returned call decodes it.
+
+        Raises:
+            ValueError: not exactly `pictures_wanted()` pictures.
+            CapacityError: the device ran out of memory; this stream is over.
+        """
+        wanted = self.pictures_wanted()
+        if len(pictures) != wanted:
+            raise ValueError(f"expected {wanted} pictures, got {len(pictures)}")
+        overlap = self._backend.overlap
+        try:
+            if self._waiting:
+                self._decode_until(self._waiting[-1])
+            overlap.after(self._early)
+            with self._clock.collecting() as spent:
+                latents = self.generation.denoise_block(
+                    self._pictures(pictures) if pictures else None
+                )
+            made = _Made(latents, overlap.mark(), spent)
+            self._waiting.append(made)
+            self._decode_early(made)
+            overlap.wait(made.ready)
+        except torch.OutOfMemoryError as error:
+            raise CapacityError("the device ran out of memory in this stream") from error
+        return lambda: self._finish(made)
+
+    def close(self) -> None:
+        """Free what the session holds."""
+        self._generation = None
+        self._waiting.clear()
+        self._backend.closed(self)
+
+    def _decode_early(self, made: _Made) -> None:
+        """Decode what the next block's context needs, before the block is handed over."""
+        early = self.generation.early_latents
+        if not early:
+            return
+        self._decode_until(made)
+        with self._decoding:
+            self._decode(made, early)
+            self._early = self._backend.overlap.mark_decoding()
+
+    def _finish(self, made: _Made) -> Block:
+        with self._decoding:
+            while made in self._waiting:
+                self._decode(self._waiting[0], None)
+                self._waiting.popleft()
+        parts = [part() for part in made.parts]
+        frames = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return Block(self._scaled(frames), made.spent.total())
+
+    def _decode_until(self, last: _Made) -> None:
+        """Decode what waits before `last`, in order, unless another thread has."""
+        with self._decoding:
+            while self._waiting and self._waiting[0] is not last and last in self._waiting:
+                self._decode(self._waiting[0], None)
+                self._waiting.popleft()
+
+    def _decode(self, made: _Made, only: int | None) -> None:
+        if made.decoded == made.latents.shape[0]:
+            return
+        overlap = self._backend.overlap
+        with self._clock.collecting() as spent, overlap.decoding(made.ready, made.latents):
+            frames = self.generation.decode_block(made.latents, only=only)
+            if frames.shape[0]:
+                made.parts.append(overlap.to_host(frames))
+        made.spent.extend(spent)
+        made.decoded = made.latents.shape[0] if only is None else only
+
+    def _pictures(self, pictures: Sequence[Picture]) -> Tensor:
+        """Pictures uint8 [T, H, W, 3] at the engine's size."""
+        height, width = self._params.height, self._params.width
+        tensors = [torch.from_numpy(np.ascontiguousarray(picture)) for picture in pictures]
+        return torch.stack([fit(tensor, height, width) for tensor in tensors])
+
+    def _scaled(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Frames at the session's size, where the engine has another."""
+        size = (self._settings.height, self._settings.width)
+        if frames.shape[1:3] == size:
+            return frames
+        planes = torch.from_numpy(frames).movedim(3, 1).float()
+        scaled = functional.interpolate(planes, size, mode="bilinear")
+        return scaled.round_().to(torch.uint8).movedim(1, 3).contiguous().numpy()
+
+
+def warm_up(engine: Engine, params: StreamParams) -> None:
+    """Run a stream of input pictures until its shapes repeat: text alone has no others."""
+    generation = engine.open(_WARM_PROMPT, params)
+    shape = (params.height, params.width, 3)
+    grey = torch.full(shape, 128, dtype=torch.uint8)
+    blocks = 2 + -(-params.kv_cache_num_frames // engine.preset.block_frames)
+    for _ in range(blocks):
+        pictures = grey.expand(generation.pictures_needed, *shape)
+        generation.generate_block(pictures).cpu()
