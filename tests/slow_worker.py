@@ -1,6 +1,7 @@
 """The worker's command with a test card whose every block takes a second, or hangs for good.
 
-Run as a program, with the command's own arguments; FRAMEWIRE_TEST_BLOCK is the seconds a block.
+Run as a program, with the command's own arguments; FRAMEWIRE_TEST_BLOCK is the seconds a block,
+FRAMEWIRE_TEST_LOAD the seconds that loading takes.
 """
 
 import os
@@ -14,6 +15,7 @@ from framewire.worker.backends.testcard import TestcardBackend, TestcardSession
 from framewire.worker.cli import main
 
 SECONDS = float(os.environ.get("FRAMEWIRE_TEST_BLOCK", "1"))
+LOAD_SECONDS = float(os.environ.get("FRAMEWIRE_TEST_LOAD", "0"))
 
 
 class SlowSession(TestcardSession):
@@ -24,6 +26,10 @@ class SlowSession(TestcardSession):
 
 class SlowBackend(TestcardBackend):
     name = "slow"
+
+    def load(self) -> None:
+        print("loading", file=sys.stderr, flush=True)
+        time.sleep(LOAD_SECONDS)
 
     def open(self, settings: Settings) -> SlowSession:
         return SlowSession(settings)

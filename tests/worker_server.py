@@ -101,16 +101,31 @@ class Command:
         return await asyncio.wait_for(self.process.wait(), PATIENCE)
 
 
-@asynccontextmanager
-async def command(*options: str, slow: bool = False, **env: str) -> AsyncIterator[Command]:
-    """The real command, on a free port. `slow`: with blocks of a second (see `slow_worker.py`)."""
+async def launched(*options: str, slow: bool = False, **env: str) -> asyncio.subprocess.Process:
+    """The real command, started. `slow`: with blocks of a second (see `slow_worker.py`)."""
     runs = [str(SLOW_WORKER)] if slow else ["-m", "framewire.worker.cli"]
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, *runs, "serve", "--json", "--port", "0", *options),
+    return await asyncio.create_subprocess_exec(
+        *(
+            sys.executable,
+            *runs,
+            "serve",
+            "--json",
+            "--port",
+            "0",
+            "--backend",
+            "testcard",
+            *options,
+        ),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={"PATH": "", "PYTHONPATH": ":".join(filter(None, sys.path))} | env,
     )
+
+
+@asynccontextmanager
+async def command(*options: str, slow: bool = False, **env: str) -> AsyncIterator[Command]:
+    """The real command, listening on a free port."""
+    process = await launched(*options, slow=slow, **env)
     assert process.stdout is not None and process.stderr is not None
     log: list[str] = []
 

@@ -128,22 +128,31 @@ class Server(uvicorn.Server):
         )
         self._app = app
         self._on_listening = on_listening
+        self._starting: asyncio.Task[None] | None = None
         self._drain: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        self._starting = asyncio.create_task(super().startup(sockets))
+        try:
+            await self._starting
+        except asyncio.CancelledError:
+            logger.info("stopped before it was ready")
+            logging.getLogger("uvicorn.error").disabled = True  # it would show a failed load
+            raise SystemExit(0) from None
         if self.started and self.servers:
             self._on_listening(self.servers[0].sockets[0].getsockname()[1])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """First signal: drain, then exit. Second: exit now."""
+        """First signal: drain, then exit; while a model loads, just exit. Second: exit now."""
         if self._drain is not None:
             self.should_exit = self.force_exit = True
             return
         asyncio.get_running_loop().call_soon_threadsafe(self.begin_drain)
 
     def begin_drain(self) -> None:
-        if self._drain is None:
+        if not self.started and self._starting is not None:
+            self._starting.cancel()
+        elif self._drain is None:
             self._drain = asyncio.create_task(self._drain_and_exit())
 
     async def _drain_and_exit(self) -> None:

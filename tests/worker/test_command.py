@@ -8,7 +8,7 @@ import httpx
 import jwt
 import pytest
 from raw_viewer import SMALL, Closed, connected, opened, streamed
-from worker_server import command
+from worker_server import command, launched
 
 SECRET = "a secret of more than thirty-two bytes"
 KEY = "the-key-id:the-key-secret"
@@ -96,6 +96,37 @@ async def test_a_second_signal_exits_at_once(number: signal.Signals) -> None:
         worker.signal(number)
         await worker.exit_code()
         assert time.monotonic() - began < 3
+
+
+async def test_a_signal_while_the_model_loads_exits_at_once() -> None:
+    process = await launched(slow=True, FRAMEWIRE_TEST_LOAD="60")
+    assert process.stderr is not None
+    try:
+        async with asyncio.timeout(15):
+            while b"loading" not in await process.stderr.readline():
+                pass
+            process.send_signal(signal.SIGTERM)
+            log = (await process.stderr.read()).decode()
+            assert await process.wait() == 0
+        assert "before it was ready" in log and "Traceback" not in log
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def test_the_command_drops_a_viewer_that_stalls_whatever_event_loop_it_runs_on() -> None:
+    async with (
+        command("--max-sessions", "1", "--stall-timeout", "0.3") as worker,
+        connected(worker.url) as viewer,
+        connected(worker.url + "?events=1") as other,
+    ):
+        viewer.socket.transport.pause_reading()
+        await viewer.say(**(ENDLESS | {"width": 832, "height": 480}))
+        await other.say(**(ENDLESS | {"num_blocks": 1}))
+        assert (await other.next())["type"] == "queued"
+        assert len((await other.stream()).frames) == 6
+        viewer.socket.transport.abort()
 
 
 async def test_neither_tokens_nor_keys_are_ever_written_to_the_log() -> None:
