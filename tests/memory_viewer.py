@@ -108,6 +108,26 @@ class MemoryViewer:
         await asyncio.wait_for(self.task, PATIENCE)
 
 
+async def ready(host: Host, **options: Any) -> MemoryViewer:
+    """A viewer that has read the ready message."""
+    viewer = MemoryViewer(host, **options)
+    assert await viewer.next() == {"status": "ready"}
+    return viewer
+
+
+async def frames_up_to(viewer: MemoryViewer, count: int) -> list[Any]:
+    """All messages up to the `count`th frame from here."""
+    messages: list[Any] = []
+    while len(frames_in(messages)) < count:
+        messages.append(await viewer.next())
+    return messages
+
+
+def errors(messages: list[Any]) -> list[tuple[Any, str]]:
+    """Code and reason of each error message."""
+    return [(text["error"], text["reason"]) for text in texts_in(messages) if "error" in text]
+
+
 def is_completed(message: Any) -> bool:
     return isinstance(message, dict) and message.get("status") == "completed"
 

@@ -3,6 +3,7 @@
 Each block's frames are grey at `10 + block`, so that a frame says which block it came from.
 """
 
+import asyncio
 import threading
 from collections.abc import Callable, Sequence
 
@@ -103,3 +104,9 @@ class Gate:
 
     def open(self) -> None:
         self._open.set()
+
+
+async def entered(gate: Gate) -> None:
+    """Wait until the gate holds a call."""
+    async with asyncio.timeout(10):
+        await asyncio.to_thread(gate.entered.wait)
