@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import get_args
 
+from .bench.command import add_commands as add_bench
 from .config import AuthMode, Config, ConfigError, parser_of
 from .models.command import add_commands as add_models
 from .models.setup import DecoderName
@@ -109,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     for entry in fields(Config):
         _add_setting(serve, entry.name, entry.default)
     add_models(commands)
+    add_bench(commands)
     return parser
 
 
