@@ -147,7 +147,7 @@ class Stream:
             taken = await self._until(self._inlet.take(wanted), finisher)
             if taken is _INTERRUPTED:
                 continue
-            pictures = await self._host.on_codec(lambda taken=taken: self._decode(taken))  # type: ignore[misc]
+            pictures = await self._decoded(taken)
             if len(pictures) == wanted:
                 await self._make_block(opened, finisher, taken, pictures)
             elif taken:
@@ -195,6 +195,11 @@ class Stream:
             else waiting.interp_steps,
             strength=waiting.strength if due.strength is None else due.strength,
         )
+
+    async def _decoded(self, taken: list[Arrived]) -> list[Picture]:
+        if not taken:  # nothing to do is not to wait for those who encode
+            return []
+        return await self._host.on_codec(lambda: self._decode(taken))
 
     def _decode(self, taken: list[Arrived]) -> list[Picture]:
         """The pictures at the session's size; one that cannot be read repeats the one before."""

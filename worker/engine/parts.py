@@ -70,5 +70,10 @@ def model_range(pictures: Tensor, device: torch.device) -> Tensor:
 
 def eight_bit(pixels: Tensor) -> Tensor:
     """Frames [T, 3, H, W] in [-1, 1] as uint8 [T, H, W, 3], fractions cut off."""
-    levels = ((pixels.float() + 1.0) / 2.0).clamp_(0.0, 1.0).mul_(255.0)
-    return levels.to(torch.uint8).movedim(1, -1).contiguous()
+    count, channels, height, width = pixels.shape
+    out = pixels.new_empty((count, height, width, channels), dtype=torch.uint8)
+    # One by one: what is in between then stays in the cache, and is no block's worth of memory.
+    for frame, picture in zip(pixels, out, strict=True):
+        levels = ((frame.float() + 1.0) / 2.0).clamp_(0.0, 1.0).mul_(255.0)
+        picture.copy_(levels.to(torch.uint8).movedim(0, -1))
+    return out
