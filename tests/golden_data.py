@@ -67,6 +67,11 @@ def session_names() -> list[str]:
     return list(json.loads(path.read_text())["sessions"])
 
 
+def streamdiffusionv2_names() -> list[str]:
+    """The StreamDiffusionV2 sessions in the folder, for parametrising; empty if it is absent."""
+    return sorted(path.stem for path in (golden_root() / "streamdiffusionv2").glob("*.json"))
+
+
 def difference(actual: torch.Tensor, expected: torch.Tensor) -> float:
     """Largest absolute difference in float32; the shapes must be equal."""
     assert actual.shape == expected.shape, f"{tuple(actual.shape)} != {tuple(expected.shape)}"

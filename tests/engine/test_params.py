@@ -1,8 +1,11 @@
 """A stream's parameters: defaults from the preset, and errors that name what is wrong."""
 
+from typing import Any
+
 import pytest
 from tiny_engine import PRESET, tiny_engine
 
+from framewire.worker.engine.engine import Engine
 from framewire.worker.engine.params import EngineOptions, StreamParams, check_strength
 from framewire.worker.engine.preset import KREA_REALTIME_14B, Preset
 
@@ -58,9 +61,23 @@ def test_options_that_mean_nothing_are_refused(wrong: dict[str, float]) -> None:
         EngineOptions(**wrong)
 
 
-def test_a_preset_with_a_loop_that_the_engine_lacks_is_refused() -> None:
+@pytest.mark.parametrize(
+    "loop",
+    [
+        {"commit": "none"},
+        {"commit": "none", "wrap_at": 50},
+        {"commit": "append", "wrap_at": 50},
+        {"commit": "append", "first_block_frames": 2},
+    ],
+)
+def test_a_preset_with_a_loop_that_the_engine_lacks_is_refused(loop: dict[str, Any]) -> None:
     """A preset is never run as if it were another."""
     engine = tiny_engine()
-    preset = Preset("other", PRESET.dims, commit="append", position="absolute")
     with pytest.raises(ValueError, match="preset other"):
-        type(engine)(preset, None, engine.vae, decoder=engine.vae, text_encoder=None)
+        Engine(
+            Preset("other", PRESET.dims, **loop),
+            engine.transformer._model,
+            engine.vae,
+            decoder=engine.decoder,
+            text_encoder=engine._text_encoder,
+        )

@@ -61,6 +61,21 @@ def attend(
     return out.transpose(1, 2)
 
 
+def attend_lanes(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    lanes: tuple[tuple[Group, ...], ...],
+    kernel: Kernel = sdpa,
+) -> Tensor:
+    """Like `attend`, with groups of its own for every lane of the batch."""
+    parts = [
+        attend(q[lane : lane + 1], k[lane : lane + 1], v[lane : lane + 1], groups, kernel)
+        for lane, groups in enumerate(lanes)
+    ]
+    return torch.cat(parts)
+
+
 def _attend_group(q: Tensor, k: Tensor, v: Tensor, group: Group, kernel: Kernel) -> Tensor:
     """One group's attention [B, H, L, D].
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from .generation import Generation
 from .graphs import BlockGraphs
 from .kv_cache import KVCache, TextCache
+from .memory import check_preset
 from .noise import NoiseSource
 from .params import EngineOptions, StreamParams
 from .parts import Decoder, Encoder, PassTrace, PromptEncoder
@@ -59,9 +60,10 @@ class Lane:
         if self.graphs is not None:
             self.graphs.clear()
 
-    def own_cache(self, tokens: int) -> KVCache:
+    def own_cache(self, tokens: int, lanes: int = 1) -> KVCache:
         """A KV cache for one stream alone, where its keys outlive a block."""
-        return KVCache(self._dims, tokens, self._transformer.device, self._transformer.dtype)
+        device, dtype = self._transformer.device, self._transformer.dtype
+        return KVCache(self._dims, tokens, device, dtype, lanes)
 
     def text(self, embeds: Tensor) -> TextCache:
         """The text keys and values of `embeds`, computed unless they were the last in use."""
@@ -109,9 +111,7 @@ class Engine:
         Raises:
             ValueError: the preset asks for a loop that this engine doesn't have.
         """
-        unknown = preset.commit != "rebuild" or preset.position != "window" or preset.lanes != 1
-        if unknown or preset.first_block_frames != preset.block_frames:
-            raise ValueError(f"preset {preset.name}: only rebuilt contexts are supported")
+        check_preset(preset)
         self.preset = preset
         self.options = options or EngineOptions()
         self.transformer = CausalTransformer(transformer)

@@ -1,33 +1,30 @@
 """One stream: prompts, pictures and noise in, blocks of frames out, without end.
 
-Owns a stream's state and the order of a block: context pass, denoise passes, decode. What streams
-share (weights, scratch memory) is the engine's. Doesn't know sessions, messages or other streams.
-The order is that of Krea's server; each departure from it is an option of the engine.
+Owns a stream's state and the order of a block: context, denoise passes, decode. How finished blocks
+become context is a `Keeper`'s; what streams share (weights, scratch memory) is the engine's.
+Doesn't know sessions, messages or other streams.
 """
 
 from collections import deque
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from .attention import block_group, causal_groups
-from .context import History
-from .graphs import BlockGraphs
-from .kv_cache import KVCache
+from .intake import Intake, encode_start
+from .keeping import Keeper
+from .memory import StreamMemory
 from .noise import NoiseSource, SeededNoise
 from .params import StreamParams
-from .parts import PassTrace, eight_bit, model_range
-from .passes import Saw, Surroundings, denoise, write_context
+from .parts import PassTrace, eight_bit
 from .plan import BlockPlan, Planner
 from .preset import LATENT_STRIDE
 from .prompt import PromptRamp
+from .runner import BlockRunner, Place
 from .schedule import add_noise
+from .step_lanes import StepLanes
 from .timing import StageTimer
-from .transformer import Modulation, Window
-from .vae import FRAMES_PER_LATENT
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -40,22 +37,21 @@ class _Progress:
     """What the blocks so far have left behind; a reset begins another.
 
     Attributes:
+        lanes: where denoising steps are batched.
         blocks: denoised; those `waiting` are not decoded yet, the first of them but for `begun`
             latents.
         withheld: frames made while the decoder warmed up.
-        held: frames in the cache after the last block.
-        decoder: the decoder's state; `encoder` the input encoder's, `entered` once it has begun.
+        decoder: the decoder's state.
     """
 
-    history: History
+    keeper: Keeper
+    lanes: StepLanes | None
     noise: NoiseSource
+    intake: Intake
     decoder: Any
-    encoder: Any
-    entered: bool = False
     blocks: int = 0
     begun: int = 0
     withheld: int = 0
-    held: int = 0
     waiting: deque[Tensor] = field(default_factory=deque)
 
 
@@ -76,23 +72,27 @@ class Generation:
         """Prepare the first block: encode the prompt and the start frame, draw its noise."""
         self._engine = engine
         self._preset = engine.preset
-        self._trace = trace
         self._timer = timer
         self.params = params
-        rows, columns = params.height // 16, params.width // 16
-        self._tokens = rows * columns
-        window = params.kv_cache_num_frames + self._preset.block_frames
-        self._window_tokens = window * self._tokens
-        self._rope = engine.lane.rope(window, rows, columns)
-        self._own_cache: KVCache | None = None
-        if engine.options.context_every > 1:
-            self._own_cache = engine.lane.own_cache(self._window_tokens)
         self._planner = Planner(engine.preset, engine.options, engine.transformer)
         self._prompt = prompt
         self._ramp = PromptRamp(self._embeds(prompt))
-        self._start: Tensor | None = None
+        start: Tensor | None = None
         if start_frame is not None:
-            self._start = self._encode_start(start_frame)
+            frames = self._preset.block_frames
+            start = encode_start(start_frame, frames, params, engine.vae, self._device)
+        lanes = self._planner.lanes(params)
+        self._memory = memory = StreamMemory(engine, params, lanes, start)
+        self._runner = BlockRunner(
+            engine.lane,
+            engine.transformer,
+            self._planner,
+            self._ramp,
+            memory.rope,
+            timer,
+            trace,
+            memory.records,
+        )
         self._progress = self._begin(noise)
 
     @property
@@ -103,8 +103,12 @@ class Generation:
     @property
     def pictures_needed(self) -> int:
         """How many input pictures the next block takes, if it is to be made from input."""
-        whole = self._preset.block_frames * FRAMES_PER_LATENT
-        return whole - (0 if self._progress.entered else FRAMES_PER_LATENT - 1)
+        return self._progress.intake.pictures_needed(self._preset.frames_of(self.block))
+
+    @property
+    def delay(self) -> int:
+        """How many blocks later than it was begun a block comes out (where steps are batched)."""
+        return 0 if self._progress.lanes is None else self._progress.lanes.count - 1
 
     def steer(
         self,
@@ -112,6 +116,7 @@ class Generation:
         prompt: str | Tensor | None = None,
         interp_steps: int | None = None,
         strength: float | None = None,
+        noise_controller: bool | None = None,
         seed: int | None = None,
     ) -> None:
         """Change the stream from its next block on.
@@ -121,6 +126,7 @@ class Generation:
                 prompt that the stream has or turns to already is no change.
             interp_steps: default to the stream's.
             strength: of input pictures, 0-1.
+            noise_controller: whether motion lowers it.
             seed: takes effect when the stream is reset.
 
         Raises:
@@ -128,7 +134,11 @@ class Generation:
         """
         changes: dict[str, object] = {
             name: value
-            for name, value in (("strength", strength), ("seed", seed))
+            for name, value in (
+                ("strength", strength),
+                ("noise_controller", noise_controller),
+                ("seed", seed),
+            )
             if value is not None
         }
         if interp_steps is not None and interp_steps < 1:
@@ -149,7 +159,8 @@ class Generation:
         """Make the next block: uint8 frames [T, H, W, 3] on the engine's device.
 
         With Krea's preset T is 6 for the first block and 12 for later ones. Nothing waits for the
-        device; the caller does, when it reads the frames.
+        device; the caller does, when it reads the frames. Where steps are batched the frames are
+        those of an earlier block, and none while the lanes fill.
 
         Args:
             pictures: input, `pictures_needed` of them: uint8 [T, H, W, 3], or float [T, 3, H, W]
@@ -173,32 +184,37 @@ class Generation:
         """
         if len(self._progress.waiting) >= _MAX_WAITING:
             raise RuntimeError(f"decode first: {_MAX_WAITING} blocks wait already")
-        still = self._encode_still()
-        source = None if pictures is None else self._encode_input(pictures)
-        plan = self._planner.plan(self.params, with_input=source is not None)
-        noise = self._progress.noise.next_block().to(self._device, non_blocking=True)
+        progress, strength = self._progress, self.params.strength
+        frames = self._preset.frames_of(progress.blocks)
+        if pictures is None and progress.lanes is not None:
+            raise ValueError("batch_steps is for blocks made from pictures, and there are none")
+        progress.keeper.prepare()
+        source = None
+        if pictures is not None:
+            source, strength = progress.intake.encode(pictures, frames, self.params)
+        params = replace(self.params, strength=strength)
+        plan = self._planner.plan(params, with_input=source is not None)
+        noise = progress.noise.next_block().to(self._device, non_blocking=True)
         if self._engine.options.context_prompt == "current":
             self._ramp.advance()
-        context = self._fill_context(still)
+        self._runner.block = progress.blocks
+        place = progress.keeper.enter(frames)
         if self._engine.options.context_prompt == "previous":
             self._ramp.advance()
         x = noise[0]
         if source is not None:
-            x = add_noise(source, x, plan.schedule.start_sigma)
-        latents = self._denoise(x, noise, plan, context)
-        self._progress.held = context + latents.shape[0]
-        self._progress.history.add_block(latents)
-        self._progress.waiting.append(latents)
-        self._progress.blocks += 1
-        self._progress.noise.prepare()
+            x = add_noise(source, x, plan.start_sigma)
+        latents = self._denoise(place, x, noise, plan)
+        progress.keeper.leave(latents)
+        progress.waiting.append(latents)
+        progress.blocks += 1
+        progress.noise.prepare()
         return latents
 
     @property
     def early_latents(self) -> int:
         """How many leading latents of the newest block the next block's context needs decoded."""
-        if self._preset.first_context != "reencode" or not self._context_due():
-            return 0
-        return self._progress.history.early_latents
+        return self._progress.keeper.early_latents
 
     @torch.no_grad()
     def decode_block(self, latents: Tensor, *, only: int | None = None) -> Tensor:
@@ -218,8 +234,11 @@ class Generation:
             raise ValueError("blocks are decoded once, in their order, and not after a reset")
         with self._timer("decode"):
             part = latents[progress.begun : only]
+            if latents.shape[0] == 0:
+                progress.waiting.popleft()
+                return self._no_frames()
             pixels = self._engine.decoder.decode(part, progress.decoder)  # [T, 3, H, W]
-            progress.history.add_pictures(pixels, part.shape[0])
+            progress.keeper.add_pictures(pixels, part.shape[0])
             withheld = min(pixels.shape[0], self._preset.dropped_frames - progress.withheld)
             progress.withheld += withheld
             progress.begun += part.shape[0]
@@ -234,145 +253,41 @@ class Generation:
 
     def _begin(self, noise: NoiseSource | None) -> _Progress:
         """Nothing made yet: only the start frame, if any, and the first block's noise."""
-        history = History(
-            self.params.kv_cache_num_frames,
-            self._preset.block_frames,
-            keep_first=self.params.keep_first_frame,
-        )
-        if self._start is not None:
-            history.start_with(self._start)
+        engine, params = self._engine, self.params
         if noise is None:
-            pin = self._device.type == "cuda"
-            noise = SeededNoise(self.params.seed, self._noise_shape(), pin=pin)
+            first, pin = self._preset.first_block_frames, self._device.type == "cuda"
+            noise = SeededNoise(params.seed, self._noise_shape(), first_frames=first, pin=pin)
         noise.prepare()
-        decoder, encoder = self._engine.decoder.open_decoder(), self._engine.vae.open_encoder()
-        return _Progress(history, noise, decoder, encoder)
+        lanes = self._planner.lanes(params)
+        return _Progress(
+            self._memory.keeper(self._runner),
+            StepLanes(lanes) if lanes > 1 else None,
+            noise,
+            Intake(self._preset, engine.vae, self._device, self._timer),
+            engine.decoder.open_decoder(),
+        )
 
     def _noise_shape(self) -> tuple[int, ...]:
-        draws = len(self._planner.timesteps(self.params, with_input=False))
+        # A stream may turn from text to input and back; the seed means the same noise throughout.
+        draws = max(len(self._planner.timesteps(self.params, with_input=w)) for w in (False, True))
         sides = (self.params.height // LATENT_STRIDE, self.params.width // LATENT_STRIDE)
         return (draws, self._preset.block_frames, self._preset.dims.channels, *sides)
 
+    def _denoise(self, place: Place, x: Tensor, noise: Tensor, plan: BlockPlan) -> Tensor:
+        """Clean latents of this block, or, from batched steps, of the one that is done."""
+        lanes, runner = self._progress.lanes, self._runner
+        if lanes is None or not place.lanes:
+            return runner.denoise(place, x, noise, plan)
+        at = runner.surroundings(place, x.shape[0])
+        where = (runner.block, place.lanes)
+        return lanes.advance(at, x, noise, plan, self._timer, runner.trace, where)
+
+    def _no_frames(self) -> Tensor:
+        shape = (0, self.params.height, self.params.width, 3)
+        return torch.empty(shape, dtype=torch.uint8, device=self._device)
+
     def _embeds(self, prompt: str | Tensor) -> Tensor:
         return self._engine.encode_prompt(prompt) if isinstance(prompt, str) else prompt
-
-    def _check_size(self, pictures: Tensor, count: int) -> None:
-        height, width = self.params.height, self.params.width
-        eight = pictures.dtype == torch.uint8
-        wanted = [count, height, width, 3] if eight else [count, 3, height, width]
-        if list(pictures.shape) != wanted:
-            raise ValueError(f"expected pictures {wanted}, got {list(pictures.shape)}")
-
-    def _encode_start(self, picture: Tensor) -> Tensor:
-        """The context latents of a start frame: the picture held for a whole block."""
-        self._check_size(picture[None], 1)
-        held = 1 + FRAMES_PER_LATENT * (self._preset.block_frames - 1)
-        pixels = model_range(picture[None], self._device).expand(held, -1, -1, -1)
-        vae = self._engine.vae
-        return vae.encode(pixels, vae.open_encoder()).to(self._device, torch.float32)
-
-    def _encode_input(self, pictures: Tensor) -> Tensor:
-        self._check_size(pictures, self.pictures_needed)
-        with self._timer("encode"):
-            pixels = model_range(pictures, self._device)
-            latents = self._engine.vae.encode(
-                pixels, self._progress.encoder, normalise=self._preset.normalise_input
-            )
-        self._progress.entered = True
-        return latents.to(self._device, torch.float32)
-
-    def _encode_still(self) -> Tensor | None:
-        """The context's first latent [1, C, h, w], where a picture is encoded anew for it."""
-        if self._preset.first_context != "reencode" or not self._context_due():
-            return None
-        picture = self._progress.history.still()
-        if picture is None:
-            return None
-        with self._timer("encode"):
-            return self._engine.vae.encode_still(picture).to(self._device, torch.float32)
-
-    def _context_due(self) -> bool:
-        """Whether the next block's context is computed anew; else the cache rolls."""
-        every = self._engine.options.context_every
-        return not self._progress.held or (self.block - 1) % every == 0
-
-    def _cache(self) -> KVCache:
-        if self._own_cache is not None:
-            return self._own_cache
-        return self._engine.lane.cache(self._window_tokens)
-
-    def _fill_context(self, still: Tensor | None) -> int:
-        """Bring the context into the cache and return its number of frames."""
-        if self._progress.history.empty:
-            return 0
-        with self._timer("context"):
-            if not self._context_due():
-                return self._roll()
-            latents = self._progress.history.latents(still)
-            frames = latents.shape[0]
-            groups = causal_groups(frames, self._preset.block_frames, self._tokens)
-            self._write_context(self._surroundings(0, frames, Window(0, groups)), latents)
-            return frames
-
-    def _roll(self) -> int:
-        """Keep the window's last frames (and its first, if so asked) as the next context."""
-        frames = min(self.params.kv_cache_num_frames, self._progress.held)
-        gone = self._progress.held - frames
-        pinned = int(self.params.keep_first_frame)
-        if gone:
-            first = (pinned + gone) * self._tokens
-            count = (frames - pinned) * self._tokens
-            self._cache().roll(first, pinned * self._tokens, count, gone)
-        return frames
-
-    def _write_context(self, at: Surroundings, latents: Tensor) -> None:
-        modulation = self._planner.context_modulation
-        sigma = self._planner.loader.sigma(0.0)
-        graphs = self._graphs()
-        if graphs is None:
-            write_context(at, latents, modulation, sigma, self._saw("context", 0))
-            return
-
-        def work(latents: Tensor, *parts: Tensor) -> Tensor:
-            return write_context(at, latents, Modulation(*parts), sigma)
-
-        graphs.run(("context", at.window, at.addresses()), work, (latents, *modulation))
-
-    def _denoise(self, x: Tensor, noise: Tensor, plan: BlockPlan, context: int) -> Tensor:
-        """All denoise passes on x [F, C, h, w]: clean latents."""
-        bias = self._engine.options.kv_attention_bias
-        groups = block_group(context, x.shape[0], self._tokens, bias)
-        at = self._surroundings(context, x.shape[0], Window(context * self._tokens, groups))
-        graphs, schedule = self._graphs(), plan.schedule
-        if graphs is None:
-            saw = self._saw("denoise", context)
-            return denoise(at, schedule, x, noise, plan.modulations, timer=self._timer, saw=saw)
-
-        def work(x: Tensor, noise: Tensor, *parts: Tensor) -> Tensor:
-            pairs = zip(parts[::2], parts[1::2], strict=True)
-            return denoise(at, schedule, x, noise, [Modulation(*pair) for pair in pairs])
-
-        key = ("denoise", schedule, at.window, at.addresses())
-        parts = [part for modulation in plan.modulations for part in modulation]
-        with self._timer("denoise"):
-            return graphs.run(key, work, (x, noise, *parts))
-
-    def _surroundings(self, first_frame: int, frames: int, window: Window) -> Surroundings:
-        engine = self._engine
-        text = engine.lane.text(self._ramp.current)
-        rope = self._rope.at(first_frame, frames)
-        return Surroundings(engine.transformer, rope, self._cache(), text, window)
-
-    def _graphs(self) -> BlockGraphs | None:
-        """The engine's records, where this stream's work is the same as others'."""
-        if self._trace is not None or self._own_cache is not None:
-            return None
-        return self._engine.lane.graphs
-
-    def _saw(self, kind: str, first_frame: int) -> Saw | None:
-        if self._trace is None:
-            return None
-        return partial(self._trace, kind, self.block, first_frame)
 
 
 def _same(prompt: str | Tensor, other: str | Tensor) -> bool:

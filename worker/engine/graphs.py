@@ -43,6 +43,10 @@ class BlockGraphs:
         self._capture = capture or capture_cuda
         self._recorded: OrderedDict[Hashable, _Recorded] = OrderedDict()
 
+    def fresh(self) -> "BlockGraphs":
+        """Records of the same kind, and none of these: they keep alive the memory they use."""
+        return BlockGraphs(self._capture)
+
     def run(self, key: Hashable, work: Work, inputs: tuple[Tensor, ...]) -> Tensor:
         """The result of `work(*inputs)`, replayed if work of this key has been recorded.
 

@@ -5,6 +5,8 @@ before every block needs them only within a block: one set, the lane's scratch, 
 session, and no token is read that the same block hasn't written.
 """
 
+from copy import copy
+
 import torch
 from torch import Tensor
 
@@ -19,13 +21,18 @@ class KVCache:
     """
 
     def __init__(
-        self, dims: TransformerDims, tokens: int, device: torch.device | str, dtype: torch.dtype
+        self,
+        dims: TransformerDims,
+        tokens: int,
+        device: torch.device | str,
+        dtype: torch.dtype,
+        lanes: int = 1,
     ) -> None:
-        """Allocate room for `tokens` tokens."""
+        """Allocate room for `tokens` tokens in each of `lanes` lanes."""
         self.tokens = tokens
         self._head_dim = dims.head_dim
         self._shifts: dict[int, tuple[Tensor, Tensor]] = {}
-        shape = (1, tokens, dims.heads, dims.head_dim)
+        shape = (lanes, tokens, dims.heads, dims.head_dim)
         self.layers: list[tuple[Tensor, Tensor]] = [
             (
                 torch.empty(shape, device=device, dtype=dtype),
@@ -38,6 +45,24 @@ class KVCache:
     def nbytes(self) -> int:
         """Bytes allocated."""
         return sum(k.nbytes + v.nbytes for k, v in self.layers)
+
+    def first_lane(self) -> "KVCache":
+        """The first lane by itself, in the same memory."""
+        lane = copy(self)
+        lane.layers = [(k[:1], v[:1]) for k, v in self.layers]
+        return lane
+
+    def replicate(self) -> None:
+        """Make every lane what the first one is."""
+        for k, v in self.layers:
+            k[1:], v[1:] = k[:1], v[:1]
+
+    def keep_last(self, held: int, kept: int, pinned: int, frame_tokens: int) -> None:
+        """Of `held` frames keep the first `pinned` and the last ones, `kept` in all, in order."""
+        gone = held - kept
+        if gone:
+            source, count = (pinned + gone) * frame_tokens, (kept - pinned) * frame_tokens
+            self.roll(source, pinned * frame_tokens, count, gone)
 
     def roll(self, source: int, target: int, count: int, frames: int) -> None:
         """Move `count` tokens from `source` back to `target`, and their keys `frames` in time.

@@ -26,14 +26,23 @@ class NoiseSource(Protocol):
 class SeededNoise:
     """Noise from a seed. The same seed and shape give the same blocks, however many are drawn."""
 
-    def __init__(self, seed: int, shape: tuple[int, ...], *, pin: bool = False) -> None:
+    def __init__(
+        self,
+        seed: int,
+        shape: tuple[int, ...],
+        *,
+        first_frames: int | None = None,
+        pin: bool = False,
+    ) -> None:
         """Begin the stream of `seed`; `shape` is [draws, F, C, h, w] of every block.
 
         Args:
+            first_frames: F of the first block, where it is another.
             pin: put draws in pinned memory, so that copying them to a GPU waits for nothing.
         """
         self._generator = torch.Generator(device="cpu").manual_seed(seed)
         self._shape = shape
+        self._next_shape = (shape[0], first_frames or shape[1], *shape[2:])
         self._pin = pin
         self._ready: Tensor | None = None
 
@@ -41,10 +50,10 @@ class SeededNoise:
         """Draw the next block's noise now, unless it has been drawn."""
         if self._ready is not None:
             return
-        ready = torch.empty(self._shape, dtype=torch.float32, pin_memory=self._pin)
+        ready = torch.empty(self._next_shape, dtype=torch.float32, pin_memory=self._pin)
         for draw in ready:
             torch.randn(draw.shape, generator=self._generator, out=draw)
-        self._ready = ready
+        self._ready, self._next_shape = ready, self._shape
 
     def next_block(self) -> Tensor:
         """The next block's draws, float32 [draws, F, C, h, w]."""

@@ -10,6 +10,7 @@ from .preset import PIXEL_MULTIPLE, Preset
 from .schedule import MIN_STRENGTH, check_timesteps
 
 MAX_CONTEXT_FRAMES = 12
+"""The most that a stream may ask for, where the preset itself doesn't have more."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,19 @@ class EngineOptions:
             errors fade.
         context_every: compute the context anew before every n-th block only; between, the keys
             of the last blocks' last passes stay, moved in time. Costs a KV cache a session.
+        sink_frames: instead of the preset's: the stream's first frames that stay in the context
+            for ever, however long the stream.
+        batch_steps: run the denoising steps as one batch, each on another block
+            (StreamDiffusionV2). More frames a second; every frame comes as many blocks later as
+            there are steps, less one.
     """
 
     skip_final_zero_step: bool = False
     context_prompt: Literal["previous", "current"] = "previous"
     kv_attention_bias: float = 1.0
     context_every: int = 1
+    sink_frames: int | None = None
+    batch_steps: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
@@ -37,6 +45,8 @@ class EngineOptions:
             raise ValueError(f"kv_attention_bias must be in (0, 1], got {self.kv_attention_bias}")
         if self.context_every < 1:
             raise ValueError(f"context_every must be at least 1, got {self.context_every}")
+        if self.sink_frames is not None and self.sink_frames < 0:
+            raise ValueError(f"sink_frames must be at least 0, got {self.sink_frames}")
 
 
 @dataclass(frozen=True)
@@ -49,8 +59,10 @@ class StreamParams:
         denoising_steps: strictly falling timesteps instead of `num_denoising_steps`.
         strength: how much of an input picture is replaced, 0-1; less than 0.01 acts as 0.01.
         timestep_shift: moves the steps towards noise.
-        kv_cache_num_frames: clean latent frames that a block sees before itself, 1-12.
+        kv_cache_num_frames: latent frames that a block sees before itself, 1-12.
         keep_first_frame: the stream's first latent stays the context's first for ever.
+        noise_controller: input that moves lowers its own strength, where the preset has a motion
+            controller.
         interp_steps: blocks over which a new prompt comes in.
     """
 
@@ -63,6 +75,7 @@ class StreamParams:
     timestep_shift: float = 5.0
     kv_cache_num_frames: int = 3
     keep_first_frame: bool = False
+    noise_controller: bool = True
     interp_steps: int = 4
 
     def __post_init__(self) -> None:
@@ -75,33 +88,37 @@ class StreamParams:
                 )
         if self.denoising_steps is not None:
             check_timesteps(self.denoising_steps)
-        if not 1 <= self.kv_cache_num_frames <= MAX_CONTEXT_FRAMES:
-            raise ValueError(
-                f"kv_cache_num_frames must be 1-{MAX_CONTEXT_FRAMES}, "
-                f"got {self.kv_cache_num_frames}"
-            )
         if self.timestep_shift <= 0:
             raise ValueError(f"timestep_shift must be positive, got {self.timestep_shift}")
-        for name in ("num_denoising_steps", "interp_steps"):
+        for name in ("num_denoising_steps", "interp_steps", "kv_cache_num_frames"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         check_strength(self.strength)
 
     @classmethod
     def of(cls, preset: Preset, **given: object) -> "StreamParams":
-        """The preset's defaults, with what is given (and not None) in their place."""
+        """The preset's defaults, with what is given (and not None) in their place.
+
+        Raises:
+            ValueError: a value is out of range; says which and what would be right.
+        """
         defaults: dict[str, object] = {
             "width": preset.width,
             "height": preset.height,
             "num_denoising_steps": preset.num_denoising_steps,
-            "denoising_steps": preset.steps,
             "strength": preset.strength,
             "timestep_shift": preset.timestep_shift,
             "kv_cache_num_frames": preset.context_frames,
             "interp_steps": preset.interp_steps,
         }
         chosen = {name: value for name, value in given.items() if value is not None}
-        return cls(**{**defaults, **chosen})  # type: ignore[arg-type]
+        params = cls(**{**defaults, **chosen})  # type: ignore[arg-type]
+        most = max(MAX_CONTEXT_FRAMES, preset.context_frames)
+        if params.kv_cache_num_frames > most:
+            raise ValueError(
+                f"kv_cache_num_frames must be 1-{most}, got {params.kv_cache_num_frames}"
+            )
+        return params
 
 
 def check_strength(strength: float) -> float:

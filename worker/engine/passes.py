@@ -5,7 +5,7 @@ of a stream, so that the loop can be recorded once and replayed for every stream
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -24,6 +24,8 @@ class Surroundings:
 
     Attributes:
         rope: cosines and sines of the pass's tokens.
+        slots: where each layer and lane writes its keys, if not where `window` says; the last
+            of several passes at `last_slots`, if given.
     """
 
     transformer: CausalTransformer
@@ -31,18 +33,23 @@ class Surroundings:
     cache: KVCache
     text: TextCache
     window: Window
+    slots: Tensor | None = None
+    last_slots: Tensor | None = None
 
     def addresses(self) -> tuple[int, ...]:
         """Where the memory lies: work on other addresses is other work."""
         keys, text = self.cache.layers[0][0], self.text.layers[0][0]
-        return (keys.data_ptr(), text.data_ptr(), self.rope[0].data_ptr())
+        return (keys.data_ptr(), text.data_ptr())
 
     def flow(self, x: Tensor, modulation: Modulation) -> Tensor:
         """The predicted flow of x [F, C, h, w]."""
-        out = self.transformer.forward(
-            x[None], modulation, self.rope, self.cache, self.text, self.window
+        return self.flow_of_lanes(x[None], modulation)[0]
+
+    def flow_of_lanes(self, x: Tensor, modulation: Modulation) -> Tensor:
+        """The predicted flow of x [lanes, F, C, h, w]."""
+        return self.transformer.forward(
+            x, modulation, self.rope, self.cache, self.text, self.window, self.slots
         )
-        return out[0]
 
 
 def write_context(
@@ -79,8 +86,10 @@ def denoise(
         noise: the block's draws; x is made from the first, the k-th follows the k-th pass.
         modulations: one a step of `schedule`.
     """
-    clean = x
+    clean, last = x, len(schedule.steps) - 1
     for index, (step, modulation) in enumerate(zip(schedule.steps, modulations, strict=True)):
+        if 0 < index == last and at.last_slots is not None:
+            at = replace(at, slots=at.last_slots)
         with timer("denoise"):
             clean = clean_latents(x, at.flow(x, modulation), step.sigma)
             if saw is not None:

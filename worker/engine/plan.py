@@ -5,13 +5,20 @@ embeds no timestep. Knows no latents.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from .params import EngineOptions, StreamParams, check_strength
 from .preset import Preset
-from .schedule import Schedule, SigmaTable, check_timesteps, enter_at, plan_steps
+from .schedule import (
+    TRAIN_STEPS,
+    Schedule,
+    SigmaTable,
+    check_timesteps,
+    enter_at,
+    plan_steps,
+)
 from .transformer import CausalTransformer, Modulation
 
 _PLANS_KEPT = 4
@@ -19,10 +26,15 @@ _PLANS_KEPT = 4
 
 @dataclass(frozen=True)
 class BlockPlan:
-    """The passes of a block, each with its modulation (float32, one frame wide)."""
+    """The passes of a block, each with its modulation (float32, one frame wide).
+
+    Attributes:
+        start_sigma: the noise that input pictures are mixed with.
+    """
 
     schedule: Schedule
     modulations: tuple[Modulation, ...]
+    start_sigma: float
 
 
 class Planner:
@@ -42,28 +54,55 @@ class Planner:
 
     def timesteps(self, params: StreamParams, *, with_input: bool) -> tuple[float, ...]:
         """A block's timesteps. Strength counts only where there is input to keep some of."""
-        table = self._table(params.timestep_shift)
+        preset, table = self._preset, self._table(params.timestep_shift)
         strength = check_strength(params.strength) if with_input else 1.0
-        if params.denoising_steps is None:
+        if params.denoising_steps is not None:
+            steps = check_timesteps(params.denoising_steps)
+        elif not with_input and preset.text_steps is not None:
+            return preset.text_steps
+        elif preset.steps is not None:
+            steps = preset.steps[: params.num_denoising_steps]
+        elif preset.last_step == "above":
+            return table.spread_above(params.num_denoising_steps, strength)
+        else:
             return table.spread(params.num_denoising_steps, strength)
-        steps = check_timesteps(params.denoising_steps)
-        if self._preset.warp_steps:
-            steps = table.warp(steps)
-        return enter_at(steps, table.spread(1, strength)[0]) if with_input else steps
+        if not with_input:
+            return steps
+        if preset.first_step_offset is not None:
+            first = max(0.0, int(TRAIN_STEPS * strength) - preset.first_step_offset)
+            if self._options.batch_steps:  # as many steps as lanes, always
+                return (first, *(min(t, first) for t in steps[1:]))
+            return (first, *(t for t in steps[1:] if t < first))
+        return enter_at(steps, table.spread(1, strength)[0])
+
+    def lanes(self, params: StreamParams) -> int:
+        """How many blocks are denoised together: one a step where steps are batched."""
+        if not self._options.batch_steps:
+            return 1
+        return len(self.timesteps(params, with_input=True))
 
     def plan(self, params: StreamParams, *, with_input: bool) -> BlockPlan:
-        """The plan of the next block, made anew only when what it depends on has changed."""
-        timesteps = self.timesteps(params, with_input=with_input)
-        key = (params.timestep_shift, timesteps)
+        """The plan of the next block, made anew only when what it depends on has changed.
+
+        Args:
+            params: with the strength of this block, as a motion controller leaves it.
+        """
+        plan = self._plan(params.timestep_shift, self.timesteps(params, with_input=with_input))
+        if self._preset.first_step_offset is not None:
+            return replace(plan, start_sigma=check_strength(params.strength))
+        return plan
+
+    def _plan(self, shift: float, timesteps: tuple[float, ...]) -> BlockPlan:
+        key = (shift, timesteps)
         if key not in self._plans:
             schedule = plan_steps(
                 timesteps,
-                self._table(params.timestep_shift),
+                self._table(shift),
                 self.loader,
                 skip_zero=self._options.skip_final_zero_step,
             )
             modulations = tuple(self._modulation(step.timestep) for step in schedule.steps)
-            self._plans[key] = BlockPlan(schedule, modulations)
+            self._plans[key] = BlockPlan(schedule, modulations, schedule.start_sigma)
         self._plans.move_to_end(key)
         if len(self._plans) > _PLANS_KEPT:
             self._plans.popitem(last=False)

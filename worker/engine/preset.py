@@ -58,7 +58,14 @@ WAN_1_3B = TransformerDims(layers=30, heads=12, ffn_dim=8960)
 
 @dataclass(frozen=True)
 class MotionController:
-    """Lowers the noise scale where the input moves (StreamDiffusionV2)."""
+    """How much the noise scale sinks where the input moves (StreamDiffusionV2).
+
+    Attributes:
+        gain: how far it sinks at full motion.
+        memory: how much of the last block's scale stays in the next one's.
+        full_motion: root mean square of the change between two pictures, in [-1, 1], that counts
+            as full motion.
+    """
 
     gain: float = 0.1
     memory: float = 0.1
@@ -71,25 +78,27 @@ class Preset:
 
     Attributes:
         block_frames: latent frames denoised together; `first_block_frames` for a stream's first.
-        context_frames: clean latent frames attended to, 1-12 (`kv_cache_num_frames`).
+        context_frames: latent frames attended to besides the block's own (`kv_cache_num_frames`).
         commit: how a finished block becomes context. `rebuild`: before each block the KV cache is
             computed anew from clean latents. `append`: after each block by one more pass on the
             clean latents. `none`: the keys of the last denoise pass stay.
         first_context: what stands first in a rebuilt context once the stream's first latent has
             left the window: the picture before the window, `reencode`d as a still, or nothing
             special (`window`).
-        sink_frames: context frames that are never evicted; `sink_threshold` makes them adaptive.
-        position: frame positions. `window`: the context starts at 0, so they are bounded.
-            `absolute`: the stream's. `wrap`: absolute, set back to `wrap_to` at `wrap_at`.
-        steps: explicit timesteps, or None for `num_denoising_steps` steps spread evenly.
-        warp_steps: whether explicit steps are warped by the timestep shift.
+        sink_frames: context frames that are never evicted; below `sink_threshold` of likeness to
+            a new frame the least like of them is, in the layers that find it so.
+        wrap_at: frame positions are the stream's, but at `wrap_at` set back to the cache's last;
+            0: they are the cache's, so that a window starts at 0.
+        last_step: whether `num_denoising_steps` spread steps end `at_zero` or one step `above` it.
+        steps: those that `num_denoising_steps` takes the first so many of, instead of spread ones;
+            `text_steps` for blocks that are made from no input.
         loader_shift: shift of the table by which a flow is turned into clean latents; the
             reference fixes it at load, whatever the session's `timestep_shift`.
         first_step_offset: a live block's first timestep is 1000 x strength less this, instead of
             the schedule's.
         normalise_input: whether encoded input is brought to the latents' mean and deviation.
         dropped_frames: frames withheld at the start of a stream, while the decoder warms up.
-        lanes: denoising steps that run as one batch, each on another block.
+        follows_input: the size is the input's where none is asked for.
     """
 
     name: str
@@ -101,28 +110,69 @@ class Preset:
     first_context: Literal["reencode", "window"] = "reencode"
     sink_frames: int = 0
     sink_threshold: float | None = None
-    position: Literal["window", "absolute", "wrap"] = "window"
     wrap_at: int = 0
-    wrap_to: int = 0
     timestep_shift: float = 5.0
     loader_shift: float = 5.0
     num_denoising_steps: int = 4
+    last_step: Literal["at_zero", "above"] = "at_zero"
     steps: tuple[float, ...] | None = None
-    warp_steps: bool = False
+    text_steps: tuple[float, ...] | None = None
     first_step_offset: float | None = None
     motion: MotionController | None = None
     normalise_input: bool = True
     dropped_frames: int = 3
-    lanes: int = 1
     strength: float = 0.8
     interp_steps: int = 4
     width: int = 832
     height: int = 480
+    follows_input: bool = False
     vae: dict[str, Any] = field(default_factory=dict)
 
     def with_dims(self, name: str, dims: TransformerDims, **changes: Any) -> "Preset":
         """The same loop around another transformer, such as a tiny one for tests."""
         return replace(self, name=name, dims=dims, **changes)
 
+    def frames_of(self, block: int) -> int:
+        """Latent frames of a stream's block, counted from 0."""
+        return self.block_frames if block else self.first_block_frames
+
 
 KREA_REALTIME_14B = Preset(name="krea-realtime-14b", dims=WAN_14B)
+SELF_FORCING_1_3B = Preset(
+    name="self-forcing-1.3b",
+    dims=WAN_1_3B,
+    context_frames=18,
+    commit="append",
+    last_step="above",
+    dropped_frames=0,
+    interp_steps=1,
+)
+"""Text to video; 21 frames of cache with the block's own. The reference ends where it is full;
+here the window rolls on."""
+STREAMDIFFUSIONV2_1_3B = Preset(
+    name="streamdiffusionv2-1.3b",
+    dims=WAN_1_3B,
+    block_frames=1,
+    first_block_frames=2,
+    context_frames=5,
+    commit="none",
+    sink_frames=3,
+    sink_threshold=0.2,
+    wrap_at=50,
+    timestep_shift=8.0,
+    loader_shift=8.0,
+    num_denoising_steps=2,
+    steps=(700.0, 500.0, 400.0, 200.0),
+    text_steps=(1000.0, 750.0, 500.0, 250.0, 0.0),
+    first_step_offset=100.0,
+    motion=MotionController(),
+    normalise_input=False,
+    dropped_frames=0,
+    interp_steps=1,
+    follows_input=True,
+)
+"""Live video to video, and text to video where no picture comes."""
+PRESETS = {
+    preset.name: preset for preset in (KREA_REALTIME_14B, SELF_FORCING_1_3B, STREAMDIFFUSIONV2_1_3B)
+}
+"""The published models by name."""

@@ -63,11 +63,11 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotate the channel pairs of x [B, L, H, D] by the angles of its tokens, in float32.
 
     Args:
-        cos: [L, D] or [1, D], as in `Rope`; `sin` likewise.
+        cos: [L, D] or [1, D], as in `Rope`, or [B, L, D]; `sin` likewise.
     """
     x32 = x.float()
     swapped = x32.reshape(*x.shape[:-1], -1, 2).flip(-1).flatten(-2)
-    return (x32 * cos[:, None] + swapped * sin[:, None]).type_as(x)
+    return (x32 * cos.unsqueeze(-2) + swapped * sin.unsqueeze(-2)).type_as(x)
 
 
 def _by_channel(angles: Tensor, device: torch.device | str) -> tuple[Tensor, Tensor]:

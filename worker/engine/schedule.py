@@ -42,6 +42,14 @@ class SigmaTable:
         places = torch.linspace(TRAIN_STEPS * strength, 0.0, count).long()
         return tuple(extended[TRAIN_STEPS - places].tolist())
 
+    def spread_above(self, count: int, strength: float = 1.0) -> tuple[float, ...]:
+        """Timesteps of `count` steps, evenly spread before the shift, the last one step above 0.
+
+        The rule of Self-Forcing: four steps are 1000, 750, 500 and 250 before the shift.
+        """
+        top = TRAIN_STEPS * strength
+        return self.warp([top * (1 - i / count) for i in range(count)])
+
     def warp(self, timesteps: Sequence[float]) -> tuple[float, ...]:
         """Timesteps on the even grid moved to this table's."""
         extended = torch.cat([self.timesteps, torch.zeros(1)])
@@ -56,12 +64,13 @@ class DenoisingStep:
     Attributes:
         timestep: what the network is told, 0-1000.
         sigma: the noise level by which its flow is turned into clean latents.
-        next_sigma: the level to which they are noised again, None after the last pass.
+        next_sigma: the level to which they are noised again, None after the last pass. Levels
+            are tensors of one number where work on them is recorded and replayed with others.
     """
 
     timestep: float
-    sigma: float
-    next_sigma: float | None
+    sigma: float | Tensor
+    next_sigma: float | Tensor | None
 
 
 @dataclass(frozen=True)
@@ -121,11 +130,11 @@ def check_timesteps(timesteps: Sequence[float]) -> tuple[float, ...]:
     return given
 
 
-def add_noise(x0: Tensor, noise: Tensor, sigma: float) -> Tensor:
+def add_noise(x0: Tensor, noise: Tensor, sigma: float | Tensor) -> Tensor:
     """Mix clean latents with noise to the level `sigma`; shapes equal, any."""
     return (1 - sigma) * x0 + sigma * noise
 
 
-def clean_latents(x: Tensor, flow: Tensor, sigma: float) -> Tensor:
+def clean_latents(x: Tensor, flow: Tensor, sigma: float | Tensor) -> Tensor:
     """The clean latents that the predicted flow implies: x - sigma flow, in float32."""
     return x.float() - sigma * flow.float()

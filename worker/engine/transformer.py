@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from diffusers import WanTransformer3DModel
 from torch import Tensor
 
-from .attention import Group, Kernel, attend, sdpa
+from .attention import Group, Kernel, attend, attend_lanes, sdpa
 from .kv_cache import KVCache, TextCache
 from .rope import rotate
 
@@ -36,10 +36,16 @@ class Modulation(NamedTuple):
 
 
 class Window(NamedTuple):
-    """Where a pass's tokens go in the cache, and what they see; static for a compiler."""
+    """Where a pass's tokens go in the cache, and what they see; static for a compiler.
+
+    Attributes:
+        write_at: their first place; of no account where layers are told places of their own.
+        lanes: instead of `groups` where the lanes of a batch see different keys: one entry a lane.
+    """
 
     write_at: int
     groups: tuple[Group, ...]
+    lanes: tuple[tuple[Group, ...], ...] = ()
 
 
 class CausalTransformer:
@@ -104,13 +110,16 @@ class CausalTransformer:
         cache: KVCache,
         text: TextCache,
         window: Window,
+        slots: Tensor | None = None,
     ) -> Tensor:
         """Predict the flow of x, and leave its keys and values in the cache.
 
         Args:
             x: noisy or clean latents [B, F, C, h, w].
-            rope: cosines and sines of x's tokens, each [L, head_dim].
+            rope: cosines and sines of x's tokens, each [L, head_dim] or [B, L, head_dim].
             window: where in `cache` to write, and which of it the tokens see.
+            slots: instead of `window.write_at` the first place in each layer and lane, int64
+                [layers, B] on the model's device.
 
         Returns:
             The flow, [B, F, C, h, w], in the model's dtype.
@@ -118,7 +127,7 @@ class CausalTransformer:
         hidden = self._embed(x)
         run = self._runner(hidden, window)
         layers = zip(self._model.blocks, cache.layers, text.layers, strict=True)
-        for block, keys_values, text_keys_values in layers:
+        for index, (block, keys_values, text_keys_values) in enumerate(layers):
             hidden = run(
                 block,
                 hidden,
@@ -128,6 +137,7 @@ class CausalTransformer:
                 *text_keys_values,
                 window,
                 self.kernel,
+                None if slots is None else slots[index],
             )
         return self._head(hidden, modulation.embedding, x.shape)
 
@@ -205,6 +215,7 @@ def block_forward(
     text_values: Tensor,
     window: Window,
     kernel: Kernel = sdpa,
+    slot: Tensor | None = None,
 ) -> Tensor:
     """One layer on tokens x [B, L, dim], writing its keys and values: [B, L, dim]."""
     table = _block_table(block, projection)
@@ -213,13 +224,22 @@ def block_forward(
     h = _modulate(block.norm1, x, shift, scale)
     q, k, v = _project(attn, h)
     q = rotate(attn.norm_q(q).unflatten(-1, (attn.heads, -1)), cos, sin)
-    _write_keys(attn, k, v, cos, sin, keys, values, window)
-    h = attn.to_out[0](attend(q, keys, values, window.groups, kernel).flatten(2))
+    _write_keys(attn, k, v, cos, sin, keys, values, window, slot)
+    if window.lanes:
+        h = attend_lanes(q, keys, values, window.lanes, kernel)
+    else:
+        h = attend(q, keys, values, window.groups, kernel)
+    h = attn.to_out[0](h.flatten(2))
     x = _add_gated(x, h, gate)
 
     attn = block.attn2
     h = block.norm2(x.float()).type_as(x)
     q = attn.norm_q(attn.to_q(h)).unflatten(-1, (attn.heads, -1))
+    lanes = x.shape[0]
+    text_keys, text_values = (
+        text_keys.expand(lanes, -1, -1, -1),
+        text_values.expand(lanes, -1, -1, -1),
+    )
     x = x + attn.to_out[0](attend(q, text_keys, text_values, None, kernel).flatten(2))
 
     h = block.ffn(_modulate(block.norm3, x, ffn_shift, ffn_scale))
@@ -249,10 +269,17 @@ def _write_keys(
     keys: Tensor,
     values: Tensor,
     window: Window,
+    slot: Tensor | None = None,
 ) -> None:
+    k = rotate(attn.norm_k(k).unflatten(-1, (attn.heads, -1)), cos, sin)
+    v = v.view(*v.shape[:2], attn.heads, -1)
+    if slot is not None:
+        places = slot[:, None] + torch.arange(k.shape[1], device=k.device)  # [B, L]
+        lanes = torch.arange(k.shape[0], device=k.device)[:, None]
+        keys[lanes, places], values[lanes, places] = k, v
+        return
     first, last = window.write_at, window.write_at + k.shape[1]
-    keys[:, first:last] = rotate(attn.norm_k(k).unflatten(-1, (attn.heads, -1)), cos, sin)
-    values[:, first:last] = v.view(*v.shape[:2], attn.heads, -1)
+    keys[:, first:last], values[:, first:last] = k, v
 
 
 def _modulate(norm: Any, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:

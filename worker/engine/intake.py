@@ -1,0 +1,80 @@
+"""The input side of one stream: pictures checked, encoded, and judged by how much they move.
+
+Owns the input encoder's state and the noise scale. Knows neither blocks nor prompts.
+"""
+
+import torch
+from torch import Tensor
+
+from .motion import NoiseScale
+from .params import StreamParams
+from .parts import Encoder, model_range
+from .preset import Preset
+from .timing import StageTimer
+from .vae import FRAMES_PER_LATENT
+
+
+class Intake:
+    """Pictures of one stream, until it starts over."""
+
+    def __init__(
+        self, preset: Preset, vae: Encoder, device: torch.device, timer: StageTimer
+    ) -> None:
+        """Begin before the first picture."""
+        self._preset = preset
+        self._vae = vae
+        self._device = device
+        self._timer = timer
+        self._state = vae.open_encoder()
+        self._entered = False
+        self._scale = NoiseScale(preset.motion)
+
+    def pictures_needed(self, frames: int) -> int:
+        """How many pictures make `frames` latent frames now: fewer at the start of the input."""
+        return frames * FRAMES_PER_LATENT - (0 if self._entered else FRAMES_PER_LATENT - 1)
+
+    def encode(self, pictures: Tensor, frames: int, params: StreamParams) -> tuple[Tensor, float]:
+        """Latents [frames, C, h, w] of the next pictures, and the strength of their block.
+
+        Raises:
+            ValueError: wrong number or size of pictures; nothing has changed.
+        """
+        check_size(pictures, self.pictures_needed(frames), params)
+        with self._timer("encode"):
+            pixels = model_range(pictures, self._device)
+            normalise = self._preset.normalise_input
+            latents = self._vae.encode(pixels, self._state, normalise=normalise)
+            controlled = params.noise_controller
+            strength = self._scale.next(params.strength, pictures, controlled=controlled)
+        self._entered = True
+        return latents.to(self._device, torch.float32), strength
+
+
+def encode_start(
+    picture: Tensor, frames: int, params: StreamParams, vae: Encoder, device: torch.device
+) -> Tensor:
+    """The context latents of a start frame: the picture held for `frames` latent frames.
+
+    Args:
+        picture: uint8 [H, W, 3].
+
+    Raises:
+        ValueError: it has another size than the stream's.
+    """
+    check_size(picture[None], 1, params)
+    held = 1 + FRAMES_PER_LATENT * (frames - 1)
+    pixels = model_range(picture[None], device).expand(held, -1, -1, -1)
+    return vae.encode(pixels, vae.open_encoder()).to(device, torch.float32)
+
+
+def check_size(pictures: Tensor, count: int, params: StreamParams) -> None:
+    """Refuse pictures of another number or size than the stream's.
+
+    Raises:
+        ValueError: says what was expected.
+    """
+    height, width = params.height, params.width
+    eight = pictures.dtype == torch.uint8
+    wanted = [count, height, width, 3] if eight else [count, 3, height, width]
+    if list(pictures.shape) != wanted:
+        raise ValueError(f"expected pictures {wanted}, got {list(pictures.shape)}")
