@@ -52,7 +52,7 @@ class WanBackend:
         self._build = build
         self._engine: Engine | None = None
         self._footprint: Footprint | None = None
-        self._budget = Budget(0)
+        self.budget = Budget(0)
         self._warmed: list[StreamParams] = []
         self._open: dict[WanSession, StreamParams] = {}
         self.overlap = Overlap(torch.device("cpu"))
@@ -80,7 +80,7 @@ class WanBackend:
         self._engine = engine = self._build()
         device = engine.transformer.device
         self.overlap = Overlap(device)
-        self._budget = Budget(free_bytes(device))
+        self.budget = Budget(free_bytes(device))
         self._footprint = Footprint(engine)
         logger.info("%s: loaded on %s in %.1f s", self.name, device, time.perf_counter() - began)
         sizes = self.setup.sizes((self.preset.width, self.preset.height))
@@ -92,7 +92,7 @@ class WanBackend:
         logger.info(
             "%s: %.1f GB free, %.2f GB a stream of %dx%d and %.1f GB shared: room for %d",
             self.name,
-            self._budget.total / 1e9,
+            self.budget.total / 1e9,
             need.own / 1e9,
             self.preset.width,
             self.preset.height,
@@ -103,7 +103,7 @@ class WanBackend:
     def places(self) -> int:
         """How many streams of the preset's size there is room for, once loaded."""
         assert self._footprint is not None, "the backend is not loaded"
-        return min(self._budget.places(self._footprint.of(self._params())), MOST_PLACES)
+        return min(self.budget.places(self._footprint.of(self._params())), MOST_PLACES)
 
     def open(self, settings: Settings) -> WanSession:
         """Start a stream.
@@ -118,15 +118,15 @@ class WanBackend:
         except ValueError as error:
             raise SettingsError(str(error).split()[0], str(error)) from error
         session = WanSession(self, params, settings)
-        self._budget.take(session, self._footprint.of(params))
+        self.budget.take(session, self._footprint.of(params))
         try:
             session.begin()
         except torch.OutOfMemoryError as error:
-            self._budget.give_back(session)
+            self.budget.give_back(session)
             _release_unused(self.engine.transformer.device)
             raise CapacityError("no memory for one more stream: try again later") from error
         except BaseException:
-            self._budget.give_back(session)
+            self.budget.give_back(session)
             raise
         self._open[session] = params
         self._say_if_cold(params)
@@ -134,7 +134,7 @@ class WanBackend:
 
     def closed(self, session: WanSession) -> None:
         """Told by a session that has freed what it held."""
-        self._budget.give_back(session)
+        self.budget.give_back(session)
         self._open.pop(session, None)
         kept = [self._params(), *self._warmed, *self._open.values()]
         self.engine.lane.trim(max(map(self._window, kept)))

@@ -111,6 +111,11 @@ class Budget:
         """Take back what `who` was given, if anything."""
         self._taken.pop(who, None)
 
+    @property
+    def taken(self) -> int:
+        """Bytes that the open streams need, the shared scratch once."""
+        return self._sum(list(self._taken.values()))
+
     def places(self, need: Need) -> int:
         """How many streams of this need fit in all; at least one."""
         return max(1, (self.total - need.scratch) // max(1, need.own))

@@ -99,8 +99,7 @@ class WanSession:
             raise ValueError(f"expected {wanted} pictures, got {len(pictures)}")
         overlap = self._backend.overlap
         try:
-            if self._waiting:
-                self._decode_until(self._waiting[-1])
+            self._catch_up()
             overlap.after(self._early)
             with self._clock.collecting() as spent:
                 latents = self.generation.denoise_block(
@@ -138,6 +137,13 @@ class WanSession:
         parts = [part() for part in made.parts]
         frames = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return Block(self._scaled(frames), made.spent.total())
+
+    def _catch_up(self) -> None:
+        """Decode all that waits but the newest block, of which enough is decoded already."""
+        with self._decoding:
+            while len(self._waiting) > 1:
+                self._decode(self._waiting[0], None)
+                self._waiting.popleft()
 
     def _decode_until(self, last: _Made) -> None:
         """Decode what waits before `last`, in order, unless another thread has."""
