@@ -14,6 +14,7 @@ from pathlib import Path
 from framewire.protocol import MAX_SEED
 
 from .address import parse_address
+from .check.command import run_check
 from .connect import resolve_credentials
 from .credentials import fal_run_host
 from .doctor import run_doctor
@@ -32,6 +33,15 @@ examples:
   framewire stream "a lighthouse at dawn" --out dawn.mp4 --steer "4b=the lighthouse in a storm"
   FAL_KEY=... framewire stream "a red fox" --fal fal-ai/krea-wan-14b --blocks 9 --out fox/
 """
+_CHECK_EPILOG = """\
+one line a rule, numbered as in the protocol document: ok, FAIL or skipped and why. Exits with 1
+where a rule is broken. Streams are few and small (fal's: of the app's own size, about 30 blocks).
+what is an extension of framewire's is skipped where an endpoint does not offer it.
+
+examples:
+  framewire check ws://127.0.0.1:8000/ws
+  FAL_KEY=... framewire check --fal fal-ai/krea-wan-14b
+"""
 _KEYS_HELP = (
     "the environment is asked for what is not given: FAL_KEY (or FAL_KEY_ID and FAL_KEY_SECRET, "
     "or FAL_API_KEY) for fal; FRAMEWIRE_TOKEN, FRAMEWIRE_KEY or FRAMEWIRE_SECRET for workers"
@@ -45,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with asyncio.Runner() as runner:
             if options.command == "token":
                 return runner.run(_run_token(options))
+            if options.command == "check":
+                return runner.run(run_check(options))
             if options.command == "doctor":
                 return runner.run(run_doctor(options))
             return runner.run(run_stream(options, prepare(options)))
@@ -98,7 +110,25 @@ def _parser() -> argparse.ArgumentParser:
         "--timeout", type=_seconds, default=60.0, metavar="S", help="for each step (default: 60)"
     )
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_check_options(
+        commands.add_parser(
+            "check",
+            help="check that an endpoint keeps the rules of the wire",
+            epilog=_CHECK_EPILOG,
+            formatter_class=raw,
+        )
+    )
     return parser
+
+
+def _add_check_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("where", nargs="?", metavar="URL", help="such as ws://127.0.0.1:8000/ws")
+    _add_where(parser)
+    parser.add_argument(
+        "--rule", action="append", default=[], metavar="N", help="only this one; may be repeated"
+    )
+    parser.add_argument("--size", type=_size, metavar="WxH", help="of the streams it asks for")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _add_where(parser: argparse.ArgumentParser) -> None:
