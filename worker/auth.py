@@ -29,6 +29,7 @@ class Gate:
         self._config = config
         self._secret = config.secret or secrets.token_urlsafe(32)
         self._origins = {origin.strip() for origin in config.origins.split(",") if origin.strip()}
+        self._hosts = {origin.partition("://")[2] for origin in self._origins}
 
     def check_viewer(self, authorization: str, token: str) -> None:
         """Let a websocket in, by `Authorization` header or `fal_jwt_token`.
@@ -78,8 +79,8 @@ class Gate:
         Raises:
             Unauthorized: Host or Origin is neither loopback nor allowed.
         """
-        if self._config.loopback and not _is_loopback(f"//{host}"):
-            raise Unauthorized(f"Host {host!r} is not this machine")
+        if self._config.loopback and host not in self._hosts and not _is_loopback(f"//{host}"):
+            raise Unauthorized(f"Host {host!r} is not this machine: add its origin to --origins")
         if not origin or origin in self._origins:
             return
         if (self._config.loopback or self._config.auth == "none") and not _is_loopback(origin):

@@ -14,6 +14,7 @@ from .allow_rule import AllowRule
 from .models.setup import DecoderName, ModelSetup
 
 AuthMode = Literal["none", "jwt", "platform"]
+SECRET_BYTES = 32  # of an HS256 key (RFC 7518, 3.2)
 ENV_PREFIX = "FRAMEWIRE_"
 _SECRETS = ("secret", "key", "expansion_key")
 
@@ -102,6 +103,11 @@ class Config:
             raise ConfigError(
                 "auth jwt needs a secret that signs tokens (--secret) or a key that mints them "
                 "(--key); set FRAMEWIRE_SECRET or FRAMEWIRE_KEY to keep it out of the process list"
+            )
+        if self.secret and len(self.secret.encode()) < SECRET_BYTES:
+            raise ConfigError(
+                f"a secret of {len(self.secret.encode())} bytes can be guessed from one token: use "
+                f"{SECRET_BYTES} or more (python -c 'import secrets; print(secrets.token_hex())')"
             )
         try:
             AllowRule(self.video_hosts)

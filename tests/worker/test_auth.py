@@ -171,6 +171,14 @@ def test_a_name_that_was_rebound_to_loopback_is_refused(host: str, auth: str) ->
         gate(auth=auth).check_browser(host, "")
 
 
+def test_the_host_of_an_allowed_origin_may_stand_in_front_as_a_proxy() -> None:
+    proxied = gate(origins="https://video.example")
+    proxied.check_browser("video.example", "")
+    proxied.check_browser("video.example", "https://video.example")
+    with pytest.raises(Unauthorized, match="Host"):
+        proxied.check_browser("other.example", "")
+
+
 @pytest.mark.parametrize(
     "origin",
     [

@@ -124,3 +124,8 @@ def test_as_many_sessions_as_memory_has_room_for_is_a_word_and_switches_are_word
     assert (config.max_sessions, config.fp8, config.compile) == (0, True, False)
     with pytest.raises(ConfigError, match="FRAMEWIRE_FP8: expected yes or no, got 'maybe'"):
         Config.load({"FRAMEWIRE_FP8": "maybe"})
+
+
+def test_a_secret_that_can_be_guessed_from_a_token_is_refused() -> None:
+    with pytest.raises(ConfigError, match="secret of 7 bytes can be guessed"):
+        Config(auth="jwt", secret="hunter2")
