@@ -104,12 +104,26 @@ class Finisher:
                 self._deliver(made, finished)
 
     async def _finish(self, made: Made) -> _Finished:
-        block = await self._host.on_codec(made.finish)
+        """Encode on several codec threads where they idle.
+
+        Where they don't, one does all of it: no more blocks are unencoded than there are threads.
+        """
+        if self._host.codec_share(2) == 1:
+            return await self._host.on_codec(lambda: self._finish_alone(made))
+        block, ready_at = await self._host.on_codec(lambda: self._block(made))
+        jpegs = await self._encode(block.frames)
+        return _finished(made, block, jpegs, ready_at)
+
+    def _finish_alone(self, made: Made) -> _Finished:
+        block, ready_at = self._block(made)
+        jpegs = encode_jpegs(block.frames, self._host.config.jpeg_quality)
+        return _finished(made, block, jpegs, ready_at)
+
+    def _block(self, made: Made) -> tuple[Block, float]:
+        block = made.finish()
         ready_at = time.perf_counter()
         self._check(block.frames)
-        jpegs = await self._encode(block.frames)
-        jpeg_ms = 1000 * (time.perf_counter() - ready_at)
-        return _Finished(jpegs, {**block.ms, "lane": made.lane_ms, "jpeg": jpeg_ms}, ready_at)
+        return block, ready_at
 
     def _check(self, frames: Frames | Planes) -> None:
         height, width = self._settings.height, self._settings.width
@@ -122,7 +136,7 @@ class Finisher:
             )
 
     async def _encode(self, frames: Frames | Planes) -> list[bytes]:
-        """Every frame as a JPEG, on as many codec threads as have nothing else to do."""
+        """Every frame as a JPEG, on all codec threads that idle."""
         quality = self._host.config.jpeg_quality
         count = -(-len(frames) // self._host.codec_share(len(frames)))
         calls = [
@@ -167,6 +181,11 @@ class Finisher:
         self._host.metrics.blocks.inc()
         for stage, value in ms.items():
             self._host.metrics.observe(stage, value / 1000)
+
+
+def _finished(made: Made, block: Block, jpegs: list[bytes], ready_at: float) -> _Finished:
+    jpeg_ms = 1000 * (time.perf_counter() - ready_at)
+    return _Finished(jpegs, {**block.ms, "lane": made.lane_ms, "jpeg": jpeg_ms}, ready_at)
 
 
 def _source(pictures: list[Arrived], place: int, count: int) -> str | None:
