@@ -1,6 +1,6 @@
 """framewire's async client: connect, start, steer, and read or save what arrives."""
 
-from framewire.protocol import BlockDone, Event, Queued, Started, Steered, Warned
+from framewire.protocol import BlockDone, Queued, Started, Steered, Warned
 
 from .connect import connect
 from .errors import (
@@ -19,8 +19,10 @@ from .errors import (
     WorkerFailedError,
     WorkerStartError,
 )
+from .events import Event, Reconnected, Reconnecting
 from .frames import Frame
 from .local_worker import endpoint, local_worker
+from .reconnect import Reconnect, Redirect
 from .savers import Recorder, Saver, saver_for
 from .session import Session
 
@@ -36,7 +38,11 @@ __all__ = [
     "FramewireError",
     "ParamsError",
     "Queued",
+    "Reconnect",
+    "Reconnected",
+    "Reconnecting",
     "Recorder",
+    "Redirect",
     "SaveError",
     "Saver",
     "ServerError",

@@ -32,6 +32,7 @@ without --url and --fal a worker is started on this machine and stopped afterwar
 examples:
   framewire stream "a lighthouse at dawn" --out dawn.mp4 --steer "4b=the lighthouse in a storm"
   FAL_KEY=... framewire stream "a red fox" --fal fal-ai/krea-wan-14b --blocks 9 --out fox/
+  framewire stream "a red fox" --out - | ffplay -f mjpeg -i -
 """
 _CHECK_EPILOG = """\
 one line a rule, numbered as in the protocol document: ok, FAIL or skipped and why. Exits with 1
@@ -151,7 +152,8 @@ def _add_stream_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE|DIR/",
-        help="x.mp4 a video, x/ a folder of JPEGs, x.png a contact sheet; may be repeated",
+        help="x.mp4 or x.webm a video, x.gif an animation, x/ a folder of JPEGs, x.png a contact "
+        "sheet, - JPEGs for a pipe (ffmpeg -f mjpeg -i -); may be repeated",
     )
     parser.add_argument("--contact-sheet", metavar="FILE", help="the same as --out FILE.png")
     parser.add_argument("--blocks", type=int, metavar="N", help="how many blocks")
@@ -175,6 +177,12 @@ def _add_stream_options(parser: argparse.ArgumentParser) -> None:
         default=KREA_FPS,
         metavar="N",
         help=f"frames a second of the video (default: {KREA_FPS:g})",
+    )
+    parser.add_argument(
+        "--reconnect",
+        action=argparse.BooleanOptionalAction,
+        help="go on over another connection when one is lost in mid stream (default: with --url "
+        "and --fal)",
     )
     parser.add_argument(
         "--plain",

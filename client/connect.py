@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from functools import partial
 from types import TracebackType
 
-from framewire.protocol import Event
-
 from .address import Address, parse_address
 from .credentials import Credentials, credentials_from_env, fal_run_host
+from .events import OnEvent
+from .healing_wire import HealingWire
 from .inbox import Inbox, Policy
 from .opening import Opener
+from .reconnect import Reconnect, Redirect, policy_of
 from .session import Session
 from .tokens import token_source
+from .wire import Wire
 
 DEFAULT_EXPIRATION = 120
 BUFFER_FRAMES = 24
@@ -40,7 +42,13 @@ class connect:
         buffer: what happens to frames that arrive faster than they are read: `"wait"` slows
             the worker down, `"newest"` drops the oldest (counted in `session.dropped`).
         buffer_frames: how many frames may wait.
-        on_event: called at once with each event, for streams started with `events=True`.
+        on_event: called at once with each event: those of the worker for streams started with
+            `events=True`, and `Reconnecting` and `Reconnected`.
+
+        reconnect: True, or a `Reconnect`, opens another connection when one is lost in mid
+            stream, with a fresh token, and asks for what is left of the stream with the latest
+            values: the caller gets as many frames as it asked for. `num_blocks` left out is 20
+            then, and a seed left out is chosen here. A clip (`input="all"`) is not resumed.
 
         open_timeout: seconds for the WebSocket handshake.
         ready_timeout: seconds for the worker to be ready after it.
@@ -65,41 +73,64 @@ class connect:
         headers: Mapping[str, str] | None = None,
         buffer: Policy = "wait",
         buffer_frames: int = BUFFER_FRAMES,
-        on_event: Callable[[Event], None] | None = None,
+        on_event: OnEvent | None = None,
+        reconnect: bool | Reconnect = False,
         open_timeout: float = 30.0,
         ready_timeout: float = 60.0,
         first_frame_timeout: float | None = 60.0,
         frame_timeout: float | None = 10.0,
         close_timeout: float = 5.0,
     ) -> None:
-        address = parse_address(url_or_app, run_host=fal_run_host(), token_url=token_url)
-        credentials = resolve_credentials(address, key=key, token=token, secret=secret)
-        self._name = str(address)
-        self._connector = Opener(
-            address,
-            token_source(address, credentials, expiration=token_expiration),
-            headers=dict(headers or {}),
+        self._url, self._headers = url_or_app, dict(headers or {})
+        self._token_url = token_url
+        self._expiration = token_expiration
+        self._credentials = {"key": key, "token": token, "secret": secret}
+        self._new_opener = partial(
+            Opener,
             open_timeout=open_timeout,
             ready_timeout=ready_timeout,
             close_timeout=close_timeout,
             on_event=on_event,
         )
+        self._opener = self._aimed()
+        self._policy = policy_of(reconnect)
         self._new_inbox = partial(Inbox, buffer_frames, buffer)
         self._new_inbox()  # a buffer that cannot be is refused before anything is opened
         self._on_event = on_event
-        self._frame_timeout = frame_timeout
-        self._first_frame_timeout = first_frame_timeout
+        self._patience = {
+            "frame_timeout": frame_timeout,
+            "first_frame_timeout": first_frame_timeout,
+        }
         self._session: Session | None = None
 
     async def _open(self) -> Session:
+        wire, patience = await self._opener(), self._patience
+        if self._policy is not None:
+            wire = HealingWire(
+                wire, self._reopen, self._policy, on_event=self._on_event, **patience
+            )
+            patience = dict.fromkeys(patience)  # the wire looks after it
         return Session(
-            await self._connector(),
-            name=self._name,
+            wire,
+            name=str(self._opener.address),
             inbox=self._new_inbox(),
             on_event=self._on_event,
-            frame_timeout=self._frame_timeout,
-            first_frame_timeout=self._first_frame_timeout,
+            **patience,
         )
+
+    def _aimed(self) -> Opener:
+        address = parse_address(self._url, run_host=fal_run_host(), token_url=self._token_url)
+        credentials = resolve_credentials(address, **self._credentials)
+        tokens = token_source(address, credentials, expiration=self._expiration)
+        return self._new_opener(address, tokens, self._headers)
+
+    async def _reopen(self, redirect: Redirect | None) -> Wire:
+        if redirect is not None:
+            self._url = self._url if redirect.url is None else redirect.url
+            self._headers = self._headers if redirect.headers is None else dict(redirect.headers)
+            self._opener = self._aimed()
+        self._opener.tokens.refused()  # the next one is a fresh one
+        return await self._opener()
 
     def __await__(self) -> Generator[object, None, Session]:
         return self._open().__await__()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from websockets.asyncio.client import ClientConnection
@@ -26,6 +26,7 @@ from .errors import (
     FramewireError,
     error_from,
 )
+from .events import OnEvent, tell
 from .tokens import TokenSource
 from .wire import SocketWire, Wire
 
@@ -62,7 +63,7 @@ class Opener:
     open_timeout: float = 30.0
     ready_timeout: float = 60.0
     close_timeout: float = 5.0
-    on_event: Callable[[Event], None] | None = None
+    on_event: OnEvent | None = None
 
     async def __call__(self) -> Wire:
         token = await self.tokens.get()
@@ -130,8 +131,8 @@ class Opener:
                     message = await wire.receive()
                     if isinstance(message, Error):
                         raise error_from(message)
-                    if isinstance(message, Event) and self.on_event is not None:
-                        self.on_event(message)
+                    if isinstance(message, Event):
+                        tell(self.on_event, message)
                     elif not isinstance(message, Ready | Unknown):
                         logger.debug("%s before ready", type(message).__name__)
         except TimeoutError:

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-from framewire.protocol import BlockDone, Event, Queued, Started, Steered, Warned
+from framewire.protocol import BlockDone, Queued, Started, Steered, Warned
 
+from .events import Event, Reconnected, Reconnecting
 from .frames import Frame
 
 _REDRAW = 0.1
@@ -38,11 +39,13 @@ class Tally:
     steers: list[dict[str, Any]] = field(default_factory=list)
     unsent: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    reconnects: list[dict[str, Any]] = field(default_factory=list)
     first_after: float | None = None
     last_after: float = 0.0
 
     def __post_init__(self) -> None:
         self._recent: deque[float] = deque()
+        self._causes: list[str] = []
         self.begin()
 
     def begin(self) -> None:
@@ -76,6 +79,18 @@ class Tally:
                         steer["block"] = event.block
             case Warned():
                 self.warnings.append(event.reason)
+            case Reconnecting():
+                self._causes.append(event.cause.reason)
+            case Reconnected():
+                self.reconnects.append(
+                    {
+                        "after_frames": event.frames,
+                        "attempts": event.attempts,
+                        "seconds": round(event.seconds, 3),
+                        "causes": self._causes,
+                    }
+                )
+                self._causes = []
 
     def sent_steer(self, when: str, prompt: str, at_block: int | None) -> None:
         self.prompts.append(prompt)
@@ -125,11 +140,15 @@ class Tally:
             "steers": self.steers,
             "unsent_steers": self.unsent,
             "warnings": self.warnings,
+            "reconnects": self.reconnects,
         }
 
 
 class ProgressLine:
-    """One line that is drawn over itself, at most ten times a second; nothing off a terminal."""
+    """One line that is drawn over itself, at most ten times a second; nothing off a terminal.
+
+    What is said stays, above it, on a terminal or not.
+    """
 
     def __init__(self, tally: Tally, stream: TextIO) -> None:
         self._tally = tally
@@ -150,6 +169,11 @@ class ProgressLine:
             self._stream.write("\r\x1b[2K")
             self._stream.flush()
 
+    def say(self, text: str) -> None:
+        self.clear()
+        self._stream.write(f"framewire: {text}\n")
+        self._stream.flush()
+
 
 def progress_text(tally: Tally, prompt: str) -> str:
     """Frames, rate, megabytes and the prompt that is on screen."""
@@ -159,3 +183,17 @@ def progress_text(tally: Tally, prompt: str) -> str:
         return "waiting for the first frame"
     shown = prompt if len(prompt) <= _PROMPT_CHARS else prompt[: _PROMPT_CHARS - 1] + "…"
     return f"{tally.frames} frames  {tally.fps_now:.1f} fps  {tally.bytes / 1e6:.1f} MB  “{shown}”"
+
+
+def connection_text(event: Reconnecting | Reconnected) -> str:
+    """What has become of the connection, in one line."""
+    if isinstance(event, Reconnected):
+        again = "attempt" if event.attempts == 1 else "attempts"
+        return (
+            f"connected again after {event.seconds:.1f} s, {event.attempts} {again}; "
+            f"going on from frame {event.frames}"
+        )
+    return (
+        f"connection lost after {event.frames} frames: {event.cause.reason}; "
+        f"attempt {event.attempt} to reconnect in {event.delay:.1f} s"
+    )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from types import TracebackType
 from typing import Self, Unpack
 
@@ -17,7 +16,6 @@ from framewire.protocol import (
     BlockDone,
     Completed,
     Error,
-    Event,
     FromWorker,
     LocalProtocolError,
     Params,
@@ -31,6 +29,7 @@ from framewire.protocol import (
 from framewire.protocol import Frame as WireFrame
 
 from .errors import ConnectionLost, FramewireError, StateError, error_from
+from .events import OnEvent, tell
 from .frames import Frame
 from .inbox import Inbox
 from .options import ImageOptions, StartOptions, SteerOptions, params_from, steer_from
@@ -53,7 +52,7 @@ class Session:
         *,
         name: str,
         inbox: Inbox,
-        on_event: Callable[[Event], None] | None = None,
+        on_event: OnEvent | None = None,
         frame_timeout: float | None = 10.0,
         first_frame_timeout: float | None = 60.0,
     ) -> None:
@@ -231,7 +230,7 @@ class Session:
                 self._watchdog.stop()
                 self._inbox.end_stream(error_from(message))
             case Queued() | Started() | BlockDone() | Steered() | Warned():
-                self._tell(message)
+                tell(self._on_event, message)
             case _:
                 logger.debug("%s: not understood: %r", self._name, message)
 
@@ -252,14 +251,6 @@ class Session:
             await self._inbox.put(frame)
         finally:
             self._watchdog.release()
-
-    def _tell(self, event: Event) -> None:
-        if self._on_event is None:
-            return
-        try:
-            self._on_event(event)
-        except Exception:
-            logger.exception("%s: on_event failed", self._name)
 
     def _fail(self, error: FramewireError) -> None:
         self._inbox.fail(error)

@@ -12,7 +12,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from framewire.protocol import BlockDone, Event, Started
+from framewire.protocol import BlockDone, Started
+
+from .events import Event
 
 Unit = Literal["s", "f", "b"]
 
@@ -90,7 +92,7 @@ class SteerPlan:
         """An event has arrived."""
         if isinstance(event, Started):
             self._holds = True
-        elif isinstance(event, BlockDone) and event.block == 1:
+        elif isinstance(event, BlockDone) and event.block == 1 and self._layout is None:
             self._layout = (event.index, event.frames)
         self.changed.set()
 

@@ -13,15 +13,14 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from framewire.protocol import Event
-
 from .address import redact
 from .connect import connect
 from .errors import FramewireError, SaveError
+from .events import Event, Reconnected, Reconnecting
 from .local_worker import local_worker
 from .options import StartOptions, params_from
-from .progress import ProgressLine, Tally
-from .savers import ContactSheetSaver, Recorder, Saver, saver_for
+from .progress import ProgressLine, Tally, connection_text
+from .savers import ContactSheetSaver, PipeSaver, Recorder, Saver, saver_for
 from .session import Session
 from .steer_plan import SteerPlan
 
@@ -95,6 +94,8 @@ async def _stream(
     def on_event(event: Event) -> None:
         tally.saw_event(event)
         plan.saw_event(event)
+        if isinstance(event, Reconnecting | Reconnected):
+            line.say(connection_text(event))
         line.draw(tally.prompts[-1])
 
     async with (
@@ -106,17 +107,22 @@ async def _stream(
             secret=options.secret,
             token_url=options.token_url,
             on_event=on_event,
+            reconnect=_reconnects(options),
         ) as session,
     ):
         tally.begin()
         await session.start(options.prompt, **start_options(options))
         with _in_background(_steer(session, plan, tally)):
+            told = 0
             try:
                 async for frame in session:
                     tally.saw_frame(frame)
                     plan.saw_frame(frame.index)
                     prompt = tally.prompt_of(frame)
                     await recorder.write(frame, prompt)
+                    for failure in recorder.failures[told:]:
+                        line.say(f"{failure}")
+                    told = len(recorder.failures)
                     line.draw(prompt)
             finally:
                 tally.unsent = plan.waiting()
@@ -132,6 +138,13 @@ async def _steer(session: Session, plan: SteerPlan, tally: Tally) -> None:
             sent = await session.steer(steer.prompt, interp_steps=1, at_block=due.at_block)
             if sent:
                 tally.sent_steer(str(steer), steer.prompt, due.at_block)
+
+
+def _reconnects(options: argparse.Namespace) -> bool:
+    """As asked; else where the other side may come back. A worker of one's own does not."""
+    if options.reconnect is None:
+        return bool(options.url or options.fal)
+    return bool(options.reconnect)
 
 
 @contextlib.contextmanager
@@ -167,12 +180,16 @@ def _savers(options: argparse.Namespace) -> list[Saver]:
 def _report(
     options: argparse.Namespace, tally: Tally, savers: list[Saver], found: dict[str, Any]
 ) -> None:
+    piped = any(isinstance(saver, PipeSaver) for saver in savers)
+    out = sys.stderr if piped else sys.stdout  # which then carries pictures and nothing else
     files = [str(saver.path) for saver in savers if tally.frames and saver.path.exists()]
     if options.json:
-        print(json.dumps(tally.as_dict() | found | {"files": files}, ensure_ascii=False))
+        print(json.dumps(tally.as_dict() | found | {"files": files}, ensure_ascii=False), file=out)
     elif tally.frames:
         for text in _summary(tally, files):
-            print(text)
+            print(text, file=out)
+        if not savers:
+            print("nothing was saved: add --out video.mp4 or --out frames/", file=out)
 
 
 def _summary(tally: Tally, files: list[str]) -> Iterator[str]:
@@ -192,6 +209,6 @@ def _summary(tally: Tally, files: list[str]) -> Iterator[str]:
         yield f"not steered at {when}: the stream was shorter"
     for warning in tally.warnings:
         yield f"warning: {warning}"
+    for one in tally.reconnects:
+        yield f"reconnected after frame {one['after_frames']}, {one['seconds']:.1f} s without frames"
     yield from (f"saved {name}" for name in files)
-    if not files:
-        yield "nothing was saved: add --out video.mp4 or --out frames/"

@@ -50,6 +50,11 @@ class Peer:
         for index in range(start, start + count):
             await self.say(Frame(jpeg=picture(index)))
 
+    async def until_sent(self) -> None:
+        """What was said has left this process, so that an abort does not take it back."""
+        while self.socket.transport.get_write_buffer_size():  # noqa: ASYNC110 (no event tells)
+            await asyncio.sleep(0.001)
+
     async def until_closed(self) -> None:
         with contextlib.suppress(ConnectionClosed):
             while True:

@@ -4,12 +4,16 @@ from .base import Saver
 from .choice import saver_for
 from .contact_sheet import ContactSheetSaver
 from .folder import FolderSaver
+from .gif import GifSaver
+from .pipe import PipeSaver
 from .recorder import Recorder
 from .video import VideoSaver
 
 __all__ = [
     "ContactSheetSaver",
     "FolderSaver",
+    "GifSaver",
+    "PipeSaver",
     "Recorder",
     "Saver",
     "VideoSaver",

@@ -9,26 +9,34 @@ from framewire.client.errors import SaveError
 from .base import Saver
 from .contact_sheet import ContactSheetSaver
 from .folder import FolderSaver
-from .video import VideoSaver
+from .gif import GifSaver
+from .pipe import PIPE, PipeSaver
+from .video import VIDEO_ENDINGS, VideoSaver
 
-VIDEO_ENDINGS = (".mp4",)
+GIF_ENDINGS = (".gif",)
 SHEET_ENDINGS = (".png", ".jpg", ".jpeg")
 
 
 def saver_for(target: str, *, fps: float = 16.0) -> Saver:
-    """The saver for `target`: `NAME/` a folder of JPEGs, `.mp4` a video, `.png` or `.jpg` a
-    contact sheet.
+    """The saver for `target`: `NAME/` a folder of JPEGs, `.mp4` or `.webm` a video, `.gif` an
+    animation, `.png` or `.jpg` a contact sheet, `-` JPEG after JPEG on standard output.
 
     Raises:
         SaveError: nothing writes such a file, or the extra that does is not installed.
     """
     path = Path(target)
     ending = path.suffix.lower()
+    if target == PIPE:
+        return PipeSaver()
     if target.endswith("/") or path.is_dir() or not ending:
         return FolderSaver(path)
     if ending in VIDEO_ENDINGS:
         return VideoSaver(path, fps=fps)
+    if ending in GIF_ENDINGS:
+        return GifSaver(path, fps=fps)
     if ending in SHEET_ENDINGS:
         return ContactSheetSaver(path)
-    known = ", ".join((*VIDEO_ENDINGS, *SHEET_ENDINGS))
-    raise SaveError(f"no saver for {ending!r} files", hint=f"use {known}, or NAME/ for a folder")
+    known = ", ".join((*VIDEO_ENDINGS, *GIF_ENDINGS, *SHEET_ENDINGS))
+    raise SaveError(
+        f"no saver for {ending!r} files", hint=f"use {known}, NAME/ for a folder, - for a pipe"
+    )

@@ -74,9 +74,10 @@ async def test_plain_asks_for_nothing_beyond_the_hosted_wire() -> None:
     """Neither events nor envelopes, and steers without at_block."""
     heard = Heard()
     async with stand_in(heard) as server:
-        code = await run("stream", "a fox", "--url", server.url, "--plain", "--blocks", "1")
+        args = ("stream", "a fox", "--url", server.url, "--plain", "--blocks", "1", "--seed", "3")
+        code = await run(*args)
     assert code == 0
-    assert heard.messages[0].wire() == {"prompt": "a fox", "num_blocks": 1}
+    assert heard.messages[0].wire() == {"prompt": "a fox", "num_blocks": 1, "seed": 3}
 
 
 async def test_the_summary_names_what_came_and_what_was_saved(
@@ -121,8 +122,9 @@ async def test_a_failed_stream_keeps_its_files_and_returns_1(
     )
     async with stand_in(script) as server:
         code = await run(
-            "stream", "a fox", "--url", server.url, "--out", f"{tmp_path}/f/", "--json"
-        )
+            "stream", "a fox", "--url", server.url, "--out", f"{tmp_path}/f/", "--json",
+            "--no-reconnect",
+        )  # fmt: skip
     out, err = capsys.readouterr()
     assert code == 1
     assert "INTERNAL_ERROR: oh" in err
@@ -133,6 +135,30 @@ async def test_a_failed_stream_keeps_its_files_and_returns_1(
         "INTERNAL_ERROR",
     )
     assert len(list((tmp_path / "f").iterdir())) == 5
+
+
+async def test_a_lost_connection_is_mended_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With --url by default: all frames in the folder, a line for each step, and in the JSON."""
+    scripts = [after_params(frames=5, code=1012, reason="draining"), streams]
+
+    async def in_turn(peer: Peer) -> None:
+        await scripts.pop(0)(peer)
+
+    async with stand_in(in_turn) as server:
+        code = await run(
+            "stream", "a fox", "--url", server.url, "--blocks", "2", "--out", f"{tmp_path}/f/",
+            "--json",
+        )  # fmt: skip
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    lost, found = err.splitlines()
+    assert "connection lost after 5 frames" in lost and "draining" in lost
+    assert "connected again" in found and "going on from frame 5" in found
+    (mended,) = json.loads(out)["reconnects"]
+    assert (mended["after_frames"], mended["attempts"], len(mended["causes"])) == (5, 1, 1)
+    assert len(list((tmp_path / "f").iterdir())) == 18
 
 
 @pytest.mark.parametrize(
