@@ -94,6 +94,7 @@ class Params(_FromWire):
     ) = None
     seed: Seed | None = None
     strength: Strength | None = Field(default=None, validation_alias=_STRENGTH_NAMES)
+    noise_controller: bool | None = None
     start_frame: Picture | None = None
     timestep_shift: Annotated[float, Field(ge=0.1, le=20, allow_inf_nan=False)] | None = None
     kv_cache_num_frames: Annotated[int, Field(ge=1, le=12), BeforeValidator(_not_bool)] | None = (
@@ -119,6 +120,7 @@ class Steer(_FromWire):
     interp_steps: InterpSteps | None = Field(default=None, validation_alias=_INTERP_NAMES)
     num_blocks: Count | None = None
     strength: Strength | None = Field(default=None, validation_alias=_STRENGTH_NAMES)
+    noise_controller: bool | None = None
     seed: Seed | None = None
     action: Literal["reset", "end"] | None = None
     image: Picture | None = None

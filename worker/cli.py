@@ -39,6 +39,8 @@ _HELP: dict[str, str] = {
     "cuda_graph": "record a block's work once and replay it",
     "skip_zero": "leave out the pass at timestep 0",
     "context_every": "compute the context anew before every n-th block only",
+    "sink_frames": "first latent frames that stay in the context for ever; else as many as the preset says",
+    "batch_steps": "denoise live input a step a lane in one batch: more frames, each of them later",
     "warm_sizes": "sizes to warm up, such as 832x480,480x832; else the preset's",
     "warm_on_demand": "compile other sizes when they first come, while others wait",
     "host": "address to bind; anything but loopback needs --auth",

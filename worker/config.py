@@ -57,6 +57,8 @@ class Config:
     cuda_graph: bool = False
     skip_zero: bool = False
     context_every: int = 1
+    sink_frames: int = 0
+    batch_steps: bool = False
     warm_sizes: str = ""
     warm_on_demand: bool = False
     host: str = "127.0.0.1"

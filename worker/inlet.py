@@ -80,6 +80,19 @@ class Inlet:
         """The newest picture that was taken is of no use: do not repeat it."""
         self._newest = None
 
+    async def first(self) -> bytes | None:
+        """The picture that is taken next, left where it is; None after the end.
+
+        Raises:
+            InputGap: none came in time.
+        """
+        while not self._pictures and not self._ended:
+            quiet = asyncio.get_running_loop().time() - self._last_at
+            if quiet >= self._limit:
+                raise InputGap(f"no picture came for {self._limit:g} s: send `image` maps")
+            await self._wait(self._limit - quiet)
+        return self._pictures[0].data if self._pictures else None
+
     async def take(self, count: int) -> list[Arrived]:
         """The next block's pictures, oldest first: `count` of them, or none after the end.
 
@@ -106,7 +119,7 @@ class Inlet:
             # Time in which no picture was wanted is not the sender's fault.
             missed = min(quiet, loop.time() - began)
             if not repeats and missed >= self._limit:
-                raise InputGap(f"no picture came for {self._limit:g} s")
+                raise InputGap(f"no picture came for {self._limit:g} s: send `image` maps")
             await self._wait(self._patience - quiet if repeats else self._limit - missed)
 
     def _trim(self) -> None:

@@ -40,7 +40,7 @@ from .inlet import Arrived, Inlet, InputGap
 from .lane import LaneStuck
 from .outbox import Outbox
 from .pictures import PictureError, picture_size
-from .settling import settle
+from .settling import follows_input, settle
 from .steering import Steering
 from .stream import Draining, Outcome, Stream
 from .viewer_socket import Disconnected, ViewerSocket
@@ -344,9 +344,23 @@ class Session:
         steering = self._steering
         assert steering is not None
         params, defaults = steering.params, self._host.backend.defaults
-        settings = await self._host.on_codec(lambda: settle(params, defaults))
+        first = await self._first_picture() if follows_input(params, defaults) else None
+        settings = await self._host.on_codec(lambda: settle(params, defaults, first))
         steering.params = steering.params.model_copy(update={"seed": settings.seed})
         return settings
+
+    async def _first_picture(self) -> bytes | None:
+        """The first live picture, for its size."""
+        assert self._inlet is not None
+        picture = asyncio.create_task(self._inlet.first())
+        drained = asyncio.create_task(self._host.draining.wait())
+        try:
+            await asyncio.wait((picture, drained), return_when=asyncio.FIRST_COMPLETED)
+            if not picture.done():
+                raise Draining
+            return picture.result()
+        finally:
+            await _cancel((picture, drained))
 
     def _reject(self, error: SettingsError) -> None:
         """Params that cannot be streamed: said like any bad params, and others may be tried."""

@@ -13,14 +13,24 @@ from .backends.base import Defaults, Settings, SettingsError
 from .pictures import PictureError, decode_picture, picture_size, snapped
 
 
-def settle(params: Params, defaults: Defaults) -> Settings:
+def follows_input(params: Params, defaults: Defaults) -> bool:
+    """Whether the size of a stream is that of its first live picture."""
+    sized = params.width is not None or params.height is not None
+    follows = defaults.follows_start_frame and bool(params.webcam_mode)
+    return follows and not sized and params.start_frame is None
+
+
+def settle(params: Params, defaults: Defaults, first: bytes | None = None) -> Settings:
     """Every value that a stream is made from.
+
+    Args:
+        first: the first live picture, where `follows_input`.
 
     Raises:
         SettingsError: the start frame is no picture that can be used.
     """
     try:
-        width, height = _size(params, defaults)
+        width, height = _size(params, defaults, first)
         start_frame = (
             decode_picture(params.start_frame, width, height)
             if params.start_frame is not None
@@ -40,6 +50,7 @@ def settle(params: Params, defaults: Defaults) -> Settings:
         "timestep_shift",
         "kv_cache_num_frames",
         "keep_first_frame",
+        "noise_controller",
     )
     return Settings(
         prompt=params.prompt,
@@ -52,13 +63,10 @@ def settle(params: Params, defaults: Defaults) -> Settings:
     )
 
 
-def _size(params: Params, defaults: Defaults) -> tuple[int, int]:
+def _size(params: Params, defaults: Defaults, first: bytes | None) -> tuple[int, int]:
     width, height = params.width, params.height
-    if (
-        defaults.follows_start_frame
-        and params.start_frame is not None
-        and width is None
-        and height is None
-    ):
-        width, height = picture_size(params.start_frame)
+    followed = params.start_frame if defaults.follows_start_frame else None
+    followed = followed or first
+    if followed is not None and width is None and height is None:
+        width, height = picture_size(followed)
     return snapped(width or defaults.width, height or defaults.height, defaults.multiple)

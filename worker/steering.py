@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from framewire.protocol import Params, Steer
 
 HELD = 64
-_KEYS = ("num_blocks", "strength", "seed")
+_KEYS = ("num_blocks", "strength", "noise_controller", "seed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class Due:
     prompt: str | None = None
     interp_steps: int | None = None
     strength: float | None = None
+    noise_controller: bool | None = None
 
 
 class Steering:
@@ -75,6 +76,7 @@ class Steering:
             prompt=self.params.prompt if "prompt" in values else None,
             interp_steps=interp_steps if isinstance(interp_steps, int) else None,
             strength=self.params.strength if "strength" in values else None,
+            noise_controller=self.params.noise_controller if "noise_controller" in values else None,
         )
 
     def start_over(self) -> Params:

@@ -194,6 +194,9 @@ class Stream:
             if due.prompt
             else waiting.interp_steps,
             strength=waiting.strength if due.strength is None else due.strength,
+            noise_controller=(
+                waiting.noise_controller if due.noise_controller is None else due.noise_controller
+            ),
         )
 
     async def _decoded(self, taken: list[Arrived]) -> list[Picture]:

@@ -37,7 +37,8 @@ class Defaults:
 
     Attributes:
         multiple: width and height are snapped to a multiple of this many pixels.
-        follows_start_frame: size follows the start frame where the client names none.
+        follows_start_frame: size follows the start frame, or the first picture of live input,
+            where the client names none.
     """
 
     width: int = 832
@@ -51,6 +52,7 @@ class Defaults:
     keep_first_frame: bool = False
     interp_steps: int = 4
     multiple: int = 8
+    noise_controller: bool = True
     follows_start_frame: bool = False
 
 
@@ -70,6 +72,7 @@ class Settings:
     keep_first_frame: bool
     start_frame: Picture | None
     live: bool
+    noise_controller: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ class Change:
     interp_steps: int = 4
     strength: float | None = None
     live: bool | None = None
+    noise_controller: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

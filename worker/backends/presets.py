@@ -9,8 +9,8 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framewire.worker.models.catalogue import catalogue, gigabytes
@@ -22,8 +22,17 @@ if TYPE_CHECKING:
     import torch
 
     from framewire.worker.engine.assembly import Build
+    from framewire.worker.engine.engine import Engine
+    from framewire.worker.engine.preset import Preset
 
 TINY_WEIGHTS = "tiny_weights/model.safetensors"
+TINY_PRESETS = {
+    "tiny-random": "TINY_RANDOM",
+    "tiny-self-forcing": "TINY_SELF_FORCING",
+    "tiny-streamdiffusionv2": "TINY_STREAMDIFFUSIONV2",
+}
+"""Tiny networks with random weights in the loop of each published model; constants of the engine's
+`random_parts`."""
 INSTALL = "pip install 'framewire[models]'"
 ELSE = "framewire-worker serve --backend testcard"
 
@@ -45,9 +54,15 @@ class Served:
 def served() -> dict[str, Served]:
     """All presets by name."""
     known = (
-        Served("krea-realtime-14b", _krea_missing, _krea),
+        *(
+            Served(name, partial(_published_missing, name), partial(_published, name))
+            for name in catalogue()
+        ),
         Served("tiny", _tiny_missing, _tiny),
-        Served("tiny-random", lambda setup: _torch_missing(), _tiny_random),
+        *(
+            Served(name, lambda setup: _torch_missing(), partial(_random, constant))
+            for name, constant in TINY_PRESETS.items()
+        ),
     )
     return {preset.name: preset for preset in known}
 
@@ -76,7 +91,10 @@ def build_of(setup: ModelSetup) -> Build:
         compile=setup.compile,
         cuda_graph=setup.cuda_graph,
         options=EngineOptions(
-            skip_final_zero_step=setup.skip_zero, context_every=setup.context_every
+            skip_final_zero_step=setup.skip_zero,
+            context_every=setup.context_every,
+            sink_frames=setup.sink_frames or None,
+            batch_steps=setup.batch_steps,
         ),
     )
 
@@ -102,8 +120,8 @@ def _torch_missing() -> str:
     return f"{' and '.join(absent)} ({INSTALL})" if absent else ""
 
 
-def _krea_missing(setup: ModelSetup) -> str:
-    entry = catalogue()["krea-realtime-14b"]
+def _published_missing(name: str, setup: ModelSetup) -> str:
+    entry = catalogue()[name]
     lacks = []
     if importlib.util.find_spec("huggingface_hub") is None:
         return f"huggingface_hub ({INSTALL})"
@@ -120,35 +138,42 @@ def _krea_missing(setup: ModelSetup) -> str:
     return " and ".join(reversed(lacks))
 
 
-def _krea(setup: ModelSetup) -> Backend:
+def published_engine(preset: Preset, build: Build) -> Engine:
+    """An engine of the preset's published weights, which lie on this machine.
+
+    Raises:
+        FileNotFoundError: a file isn't here; says how to get it.
+        CheckpointError: a file cannot be used.
+    """
     from framewire.worker.engine.assembly import WeightFiles, load_engine
-    from framewire.worker.engine.preset import KREA_REALTIME_14B
 
-    from .wan import WanBackend
-
-    entry = catalogue()["krea-realtime-14b"]
-    build = build_of(setup)
-    taehv = entry.paths("taehv")[0] if setup.decoder == "taehv" else None
-    tokenizer: Path = entry.paths("tokenizer")[0]
+    entry = catalogue()[preset.name]
     files = WeightFiles(
         transformer=entry.paths("transformer"),
-        text=tokenizer.parent.parent,
+        text=entry.paths("tokenizer")[0].parent.parent,
         vae=entry.paths("vae")[0],
-        taehv=taehv,
+        taehv=entry.paths("taehv")[0] if build.decoder == "taehv" else None,
     )
-    return WanBackend(
-        KREA_REALTIME_14B, lambda: load_engine(KREA_REALTIME_14B, files, build), setup
-    )
+    return load_engine(preset, files, build)
 
 
-def _tiny_random(setup: ModelSetup) -> Backend:
-    from framewire.worker.engine.assembly import random_engine
-    from framewire.worker.engine.random_parts import TINY_RANDOM
+def _published(name: str, setup: ModelSetup) -> Backend:
+    from framewire.worker.engine.preset import PRESETS
 
     from .wan import WanBackend
 
-    build = build_of(setup)
-    return WanBackend(TINY_RANDOM, lambda: random_engine(TINY_RANDOM, build), setup)
+    preset, build = PRESETS[name], build_of(setup)
+    return WanBackend(preset, lambda: published_engine(preset, build), setup)
+
+
+def _random(constant: str, setup: ModelSetup) -> Backend:
+    from framewire.worker.engine import random_parts
+    from framewire.worker.engine.assembly import random_engine
+
+    from .wan import WanBackend
+
+    preset, build = getattr(random_parts, constant), build_of(setup)
+    return WanBackend(preset, lambda: random_engine(preset, build), setup)
 
 
 def _tiny_missing(setup: ModelSetup) -> str:

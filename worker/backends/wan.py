@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from framewire.worker.engine.engine import Engine
+from framewire.worker.engine.memory import window_frames
 from framewire.worker.engine.params import StreamParams
 from framewire.worker.engine.preset import PIXEL_MULTIPLE, Preset
 from framewire.worker.models.setup import ModelSetup
@@ -60,12 +61,12 @@ class WanBackend:
             width=832 if native else preset.width,
             height=480 if native else preset.height,
             num_denoising_steps=preset.num_denoising_steps,
-            denoising_steps=preset.steps,
             strength=preset.strength,
             timestep_shift=preset.timestep_shift,
             kv_cache_num_frames=preset.context_frames,
             interp_steps=preset.interp_steps,
             multiple=PIXEL_MULTIPLE,
+            follows_start_frame=preset.follows_input,
         )
 
     @property
@@ -117,6 +118,7 @@ class WanBackend:
             params = self._params(settings)
         except ValueError as error:
             raise SettingsError(str(error).split()[0], str(error)) from error
+        self._check_input(settings)
         session = WanSession(self, params, settings)
         self.budget.take(session, self._footprint.of(params))
         try:
@@ -158,12 +160,32 @@ class WanBackend:
             timestep_shift=settings.timestep_shift,
             kv_cache_num_frames=settings.kv_cache_num_frames,
             keep_first_frame=settings.keep_first_frame,
+            noise_controller=settings.noise_controller,
         )
+
+    def _check_input(self, settings: Settings) -> None:
+        """Refuse a stream from text that makes sense only with pictures to start from."""
+        if settings.live:
+            return
+        if self.engine.options.batch_steps:
+            raise SettingsError(
+                "webcam_mode",
+                "this worker batches the denoising steps of live input, so it needs input: set "
+                "webcam_mode and send `image` maps",
+            )
+        steps, whole = settings.denoising_steps, self.preset.text_steps
+        if steps and whole and steps[0] < whole[0]:
+            raise SettingsError(
+                "denoising_steps",
+                f"steps from {steps[0]:g} on refine input pictures, and this stream has none: set "
+                f"webcam_mode and send `image` maps, or begin at {whole[0]:g}",
+            )
 
     def _window(self, params: StreamParams) -> int:
         """Tokens that the scratch cache must hold for a stream."""
-        frames = params.kv_cache_num_frames + self.preset.block_frames
-        return frames * params.width * params.height // 256
+        if self._footprint is None or not self._footprint.shares_cache:
+            return 0
+        return window_frames(self.preset, params) * params.width * params.height // 256
 
     def _warm(self, width: int, height: int) -> None:
         """Run a stream of this size through every shape, and measure its peak."""

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from framewire.worker.engine.engine import Engine
+from framewire.worker.engine.memory import window_frames
 from framewire.worker.engine.params import StreamParams
 from framewire.worker.engine.preset import LATENT_STRIDE
 
@@ -51,14 +52,20 @@ class Footprint:
         decoding = 12 * vae_width * 2 * 4
         self.scratch_per_pixel = 3 * token / 256 + decoding
 
+    @property
+    def shares_cache(self) -> bool:
+        """Whether keys and values are scratch, which one set of serves all streams."""
+        preset, options = self._engine.preset, self._engine.options
+        return preset.commit == "rebuild" and options.context_every == 1
+
     def of(self, params: StreamParams) -> Need:
         """The need of one stream."""
         engine = self._engine
         dims, itemsize = engine.preset.dims, engine.transformer.dtype.itemsize
         pixels = params.width * params.height
         tokens = pixels // 256
-        window = (params.kv_cache_num_frames + engine.preset.block_frames) * tokens
-        cache = dims.kv_bytes(window, itemsize)
+        lanes = len(engine.preset.steps or ()) if engine.options.batch_steps else 1
+        cache = dims.kv_bytes(window_frames(engine.preset, params) * tokens * lanes, itemsize)
         latent = dims.channels * pixels // LATENT_STRIDE**2 * _FLOAT
         pictures = params.kv_cache_num_frames * 3 * pixels * _FLOAT
         own = pictures + latent * (3 * 8 + params.kv_cache_num_frames)
@@ -69,9 +76,9 @@ class Footprint:
             measure = getattr(part, name, None)
             own += measure(params.height, params.width) if measure is not None else 0
         scratch = int(self.scratch_per_pixel * pixels)
-        if engine.options.context_every > 1:
-            return Need(own + cache, scratch)
-        return Need(own, scratch + cache)
+        if self.shares_cache:
+            return Need(own, scratch + cache)
+        return Need(own + cache, scratch)
 
     def measured(self, peak: int, params: StreamParams) -> None:
         """Take a measured peak of the passes, in bytes, in the place of the estimate."""

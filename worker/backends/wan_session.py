@@ -82,7 +82,10 @@ class WanSession:
     def steer(self, change: Change) -> None:
         """Take `change` into account from the next block on."""
         self.generation.steer(
-            prompt=change.prompt, interp_steps=change.interp_steps, strength=change.strength
+            prompt=change.prompt,
+            interp_steps=change.interp_steps,
+            strength=change.strength,
+            noise_controller=change.noise_controller,
         )
         if change.live is not None:
             self._live = change.live
@@ -121,10 +124,12 @@ class WanSession:
 
     def _decode_early(self, made: _Made) -> None:
         """Decode what the next block's context needs, before the block is handed over."""
-        early = self.generation.early_latents
-        if not early:
+        if not self.generation.early_latents:
             return
         self._decode_until(made)
+        early = self.generation.early_latents  # of this block alone, now that the last is decoded
+        if not early:
+            return
         with self._decoding:
             self._decode(made, early)
             self._early = self._backend.overlap.mark_decoding()

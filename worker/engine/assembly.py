@@ -72,7 +72,13 @@ def load_engine(preset: Preset, files: WeightFiles, build: Build) -> Engine:
         CheckpointError: a file cannot be used; names it and the key.
         SpeedError, ValueError: what was asked for to be faster cannot be had here.
     """
-    model = load_transformer(files.transformer, preset.dims, device=build.device, dtype=build.dtype)
+    model = load_transformer(
+        files.transformer,
+        preset.dims,
+        device=build.device,
+        dtype=build.dtype,
+        sections=preset.sections,
+    )
     vae = load_vae(files.vae, preset.vae, device=build.device, dtype=build.vae_dtype)
     taehv = None
     if build.decoder == "taehv":

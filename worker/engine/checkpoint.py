@@ -6,7 +6,7 @@ device. Doesn't know any model: names are translated by the module that knows th
 
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -20,7 +20,9 @@ class CheckpointError(ValueError):
     """A weight file cannot be used: unreadable, or its names or shapes don't fit the model."""
 
 
-def read_tensors(path: Path, *, prefix: str = "") -> dict[str, Tensor]:
+def read_tensors(
+    path: Path, *, prefix: str = "", sections: Sequence[str] = ()
+) -> dict[str, Tensor]:
     """Read the tensors of one weight file whose names start with `prefix`, on the CPU.
 
     Files are mapped, not copied, so tensors that nobody touches cost no memory.
@@ -28,14 +30,19 @@ def read_tensors(path: Path, *, prefix: str = "") -> dict[str, Tensor]:
     Args:
         path: a `.safetensors` file, or a torch file (`.pth`, `.pt`, `.bin`) of tensors only.
         prefix: kept in the returned names.
+        sections: of a torch file that holds several sets of tensors (a training checkpoint) the
+            names of those that will do, the best first. A file without sections is taken whole.
 
     Raises:
-        CheckpointError: the file is missing, damaged, holds more than tensors, or has no such name.
+        CheckpointError: the file is missing, damaged, holds more than tensors, or has no such name
+            or section.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such weight file")
     tensors = (
-        _read_safetensors(path, prefix) if _is_safetensors(path) else _read_torch(path, prefix)
+        _read_safetensors(path, prefix)
+        if _is_safetensors(path)
+        else _read_torch(path, prefix, sections)
     )
     if not tensors:
         raise CheckpointError(f"{path}: holds no tensor whose name starts with {prefix!r}")
@@ -89,7 +96,7 @@ def _read_safetensors(path: Path, prefix: str) -> dict[str, Tensor]:
         raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
 
 
-def _read_torch(path: Path, prefix: str) -> dict[str, Tensor]:
+def _read_torch(path: Path, prefix: str, sections: Sequence[str]) -> dict[str, Tensor]:
     try:
         content = torch.load(
             path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
@@ -98,10 +105,24 @@ def _read_torch(path: Path, prefix: str) -> dict[str, Tensor]:
         raise CheckpointError(f"{path}: not a readable torch file of tensors ({error})") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: holds a {type(content).__name__}, not named tensors")
+    if sections and not any(isinstance(value, Tensor) for value in content.values()):
+        content = _section(path, content, sections)
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise CheckpointError(f"{path}: {name!r} is a {type(value).__name__}, not a tensor")
     return {name: value for name, value in content.items() if name.startswith(prefix)}
+
+
+def _section(
+    path: Path, content: Mapping[str, object], sections: Sequence[str]
+) -> Mapping[str, object]:
+    """The first of `sections` that `content` has."""
+    for name in sections:
+        section = content.get(name)
+        if isinstance(section, Mapping):
+            return section
+    held = ", ".join(sorted(map(str, content))[:_NAMED])
+    raise CheckpointError(f"{path}: has none of the sections {', '.join(sections)}, but {held}")
 
 
 def _complain(source: str, what: str, names: list[str]) -> None:

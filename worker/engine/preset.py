@@ -99,6 +99,8 @@ class Preset:
         normalise_input: whether encoded input is brought to the latents' mean and deviation.
         dropped_frames: frames withheld at the start of a stream, while the decoder warms up.
         follows_input: the size is the input's where none is asked for.
+        sections: which part of the published checkpoint holds the transformer, the best first;
+            files without parts are read whole.
     """
 
     name: str
@@ -126,6 +128,7 @@ class Preset:
     width: int = 832
     height: int = 480
     follows_input: bool = False
+    sections: tuple[str, ...] = ()
     vae: dict[str, Any] = field(default_factory=dict)
 
     def with_dims(self, name: str, dims: TransformerDims, **changes: Any) -> "Preset":
@@ -146,6 +149,7 @@ SELF_FORCING_1_3B = Preset(
     last_step="above",
     dropped_frames=0,
     interp_steps=1,
+    sections=("generator_ema",),
 )
 """Text to video; 21 frames of cache with the block's own. The reference ends where it is full;
 here the window rolls on."""
@@ -170,6 +174,7 @@ STREAMDIFFUSIONV2_1_3B = Preset(
     dropped_frames=0,
     interp_steps=1,
     follows_input=True,
+    sections=("generator", "generator_ema", "state_dict"),
 )
 """Live video to video, and text to video where no picture comes."""
 PRESETS = {

@@ -11,18 +11,31 @@ import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from torch import Tensor, nn
 
-from .preset import KREA_REALTIME_14B, TransformerDims
+from .preset import (
+    KREA_REALTIME_14B,
+    SELF_FORCING_1_3B,
+    STREAMDIFFUSIONV2_1_3B,
+    Preset,
+    TransformerDims,
+)
 from .weights import build_transformer, load_transformer
 
-TINY_RANDOM = KREA_REALTIME_14B.with_dims(
-    "tiny-random",
-    TransformerDims(layers=2, heads=2, ffn_dim=48, head_dim=16, text_dim=16),
-    width=64,
-    height=64,
-    vae={"base_dim": 2, "dim_mult": [1, 1, 1, 1], "num_res_blocks": 0},
-)
-"""Krea's loop around networks of thousands of parameters: noise, but noise that every param shows
-in."""
+
+def _tiny(preset: Preset, name: str) -> Preset:
+    """The loop of `preset` around networks of thousands of parameters."""
+    return preset.with_dims(
+        name,
+        TransformerDims(layers=2, heads=2, ffn_dim=48, head_dim=16, text_dim=16),
+        width=64,
+        height=64,
+        vae={"base_dim": 2, "dim_mult": [1, 1, 1, 1], "num_res_blocks": 0},
+    )
+
+
+TINY_RANDOM = _tiny(KREA_REALTIME_14B, "tiny-random")
+"""Noise, but noise that every param shows in."""
+TINY_SELF_FORCING = _tiny(SELF_FORCING_1_3B, "tiny-self-forcing")
+TINY_STREAMDIFFUSIONV2 = _tiny(STREAMDIFFUSIONV2_1_3B, "tiny-streamdiffusionv2")
 
 
 class RandomPrompts:

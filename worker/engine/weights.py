@@ -5,7 +5,7 @@ Owns the map from original Wan names (`model.blocks.0.self_attn.q.weight`, with 
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +59,14 @@ def load_transformer(
     *,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.bfloat16,
+    sections: Sequence[str] = (),
 ) -> WanTransformer3DModel:
     """Build a transformer from a weight file, several shards of one, or named tensors.
 
     Files are mapped and tensors placed one by one, so that no second copy is held.
+
+    Args:
+        sections: which part of a training checkpoint to read, as for `read_tensors`.
 
     Raises:
         CheckpointError: a file is unreadable, or a name or shape doesn't fit `dims`; it says
@@ -73,7 +77,8 @@ def load_transformer(
     else:
         paths = [source] if isinstance(source, Path) else list(source)
         label = ", ".join(str(path) for path in paths)
-        tensors = {name: value for path in paths for name, value in read_tensors(path).items()}
+        read = [read_tensors(path, sections=sections) for path in paths]
+        tensors = {name: value for part in read for name, value in part.items()}
     model: Any = build_transformer(dims)
     renamed = {diffusers_name(name, label): value for name, value in tensors.items()}
     assign(model, renamed, source=label, device=torch.device(device), dtype=dtype)

@@ -18,6 +18,10 @@ class ModelSetup:
         dtype: of the transformer: `auto` is bfloat16 on a GPU and float32 on a CPU.
         skip_zero: leave out the pass at timestep 0, a fifth of the work of four steps.
         context_every: compute the context anew before every n-th block only.
+        sink_frames: how many of a stream's first latent frames stay in its context for ever; 0
+            leaves it to the preset.
+        batch_steps: denoise live input a step a lane, all in one batch: more frames a second, each
+            of them later.
         warm_sizes: what is warmed up before it listens, as 832x480,480x832; empty is the
             preset's own size.
         warm_on_demand: other sizes are compiled when they first come, while others wait; without
@@ -35,6 +39,8 @@ class ModelSetup:
     cuda_graph: bool = False
     skip_zero: bool = False
     context_every: int = 1
+    sink_frames: int = 0
+    batch_steps: bool = False
     warm_sizes: str = ""
     warm_on_demand: bool = False
 
@@ -44,6 +50,8 @@ class ModelSetup:
             raise ValueError(f"decoder {self.decoder!r}: choose one of wan, taehv")
         if self.context_every < 1:
             raise ValueError(f"context_every must be at least 1, not {self.context_every}")
+        if self.sink_frames < 0:
+            raise ValueError(f"sink_frames must be at least 0, not {self.sink_frames}")
         self.sizes((16, 16))
 
     def sizes(self, default: tuple[int, int]) -> tuple[tuple[int, int], ...]:
