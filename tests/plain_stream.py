@@ -64,8 +64,7 @@ def plain_stream(
             source = torch.from_numpy(np.stack(taken))
         latents = generation.denoise_block(source)
         early = generation.early_latents
-        if early:
+        if 0 < early < latents.shape[0]:
             frames.extend(generation.decode_block(latents, only=early).numpy())
-        if early < latents.shape[0]:
-            frames.extend(generation.decode_block(latents).numpy())
+        frames.extend(generation.decode_block(latents).numpy())
     return encode_jpegs(np.stack(frames))

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from plain_stream import QUICK, plain_stream, tiny_backend
+from plain_stream import QUICK, plain_stream, tiny_backend, tiny_random
 from raw_viewer import Closed, RawViewer, colour, connected
 from torch import Tensor
 from worker_server import Running, lane_held, serving
 
 from framewire.worker.backends.wan import WanBackend
+from framewire.worker.engine.params import EngineOptions
+from framewire.worker.engine.random_parts import TINY_RANDOM
+from framewire.worker.models.setup import ModelSetup
 from framewire.worker.pictures import decode_picture
 
 EVENTS = "?events=1"
@@ -55,6 +58,17 @@ async def test_every_context_length_is_served_alike(worker: Running, window: int
     """However much of a block must be decoded before the next: all, none, or less than none."""
     frames = await streamed(worker.url, prompt="a", num_blocks=5, kv_cache_num_frames=window)
     assert frames == plain_stream("a", 5, kv_cache_num_frames=window)
+
+
+async def test_a_context_computed_every_second_block_only_is_served_alike() -> None:
+    """The keys in between are a stream's own: two at once leave each other alone."""
+    options = EngineOptions(context_every=2)
+    backend = WanBackend(TINY_RANDOM, lambda: tiny_random(options=options), ModelSetup())
+    async with serving(backend) as worker:
+        streams = (streamed(worker.url, prompt=prompt, num_blocks=6) for prompt in ("a", "b"))
+        together = await asyncio.gather(*streams)
+    for prompt, frames in zip(("a", "b"), together, strict=True):
+        assert frames == plain_stream(prompt, 6, engine=tiny_random(options=options))
 
 
 async def test_each_stage_is_timed_in_the_block_events(worker: Running) -> None:

@@ -10,6 +10,8 @@ import json
 import sys
 from typing import Any, Final
 
+from .engine_command import add_engine
+
 CONTENTS: Final = ("card", "natural")
 
 
@@ -18,6 +20,7 @@ def add_commands(commands: Any) -> None:
     bench = commands.add_parser("bench", help="measure what things cost on this machine")
     benches = bench.add_subparsers(dest="bench", required=True, metavar="BENCH")
     _add_serving(benches)
+    add_engine(benches)
 
 
 def _add_serving(benches: Any) -> None:

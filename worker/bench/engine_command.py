@@ -1,0 +1,90 @@
+"""`framewire-worker bench engine`: its options, and its report on the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from framewire.worker.models.setup import ModelSetup, parse_size
+
+_EPILOG = """\
+options to measure: skip-zero, taehv, attention, fuse-qkv, compile, cuda-graph, fp8,
+context-every-2; or all.
+
+examples:
+  framewire-worker bench engine --preset tiny-random --random-weights
+  framewire-worker bench engine --preset krea-realtime-14b --random-weights \\
+      --size 832x480 --steps 4 --options skip-zero,taehv,attention,fuse-qkv,compile,fp8
+"""
+
+
+def add_engine(benches: Any) -> None:
+    """Add `engine` to the subcommands of `bench`."""
+    engine = benches.add_parser(
+        "engine",
+        help="stages, frames a second, latency and memory of a model on this machine",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    engine.set_defaults(run=_run)
+    engine.add_argument("--preset", required=True, metavar="PRESET")
+    engine.add_argument(
+        "--random-weights", action="store_true", help="the model's shapes without a download"
+    )
+    engine.add_argument("--size", metavar="WxH", help="default: the preset's")
+    engine.add_argument("--steps", type=int, default=4, metavar="N")
+    engine.add_argument("--blocks", type=int, default=8, metavar="N", help="settled ones measured")
+    engine.add_argument("--device", default="auto")
+    engine.add_argument("--dtype", default="auto")
+    engine.add_argument(
+        "--options", default="", metavar="NAME,...", help="speed options, each alone and together"
+    )
+    engine.add_argument("--json", action="store_true", help="print one JSON object, no table")
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        from .engine_bench import OPTIONS, PRESETS, Plan, run
+        from .engine_measure import Workload
+        from .engine_table import table
+    except ModuleNotFoundError as error:
+        print(f"bench engine needs {error.name}: pip install 'framewire[models]'", file=sys.stderr)
+        return 2
+    names = list(OPTIONS) if options.options == "all" else options.options.split(",")
+    names = [name for name in names if name]
+    try:
+        if options.preset not in PRESETS:
+            raise ValueError(f"no preset {options.preset!r}: choose one of {', '.join(PRESETS)}")
+        unknown = [name for name in names if name not in OPTIONS]
+        if unknown:
+            raise ValueError(f"no option {unknown[0]!r}: choose of {', '.join(OPTIONS)}")
+        if not 1 <= options.steps <= 8 or options.blocks < 1:
+            raise ValueError("steps must be 1 to 8, and blocks at least 1")
+        preset = PRESETS[options.preset]
+        size = parse_size(options.size) if options.size else (preset.width, preset.height)
+        setup = ModelSetup(
+            preset=preset.name,
+            device=options.device,
+            dtype=options.dtype,
+            warm_sizes=f"{size[0]}x{size[1]}",
+        )
+        work = Workload(*size, options.steps, options.blocks)
+        plan = Plan(
+            preset.name,
+            work,
+            setup,
+            random_weights=options.random_weights or preset.name == "tiny-random",
+            options=tuple(names),
+        )
+        report = run(plan, lambda step: print(f"measuring {step}", file=sys.stderr))
+    except (ValueError, FileNotFoundError) as error:
+        print(f"framewire-worker bench engine: {error}", file=sys.stderr)
+        return 2
+    if options.json:
+        print(json.dumps(report))
+    else:
+        for line in table(report):
+            print(line)
+    return 0

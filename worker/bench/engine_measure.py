@@ -1,0 +1,247 @@
+"""What one engine takes on one device: each stage alone, and streaming as it is served.
+
+Owns the measuring of a `WanBackend` from outside, through the calls that a worker makes. Medians
+are of settled blocks: the first ones have shorter contexts and shapes of their own.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from framewire.worker.backends.base import Block, Change, Settings
+from framewire.worker.backends.wan import WanBackend
+from framewire.worker.backends.wan_clock import StageClock
+from framewire.worker.engine.params import StreamParams
+from framewire.worker.pictures import encode_jpegs
+
+SETTLED = 3
+"""Blocks before the ones that count."""
+_PROMPT = "a red fox runs through snow, seen from the side"
+_OTHER = "a blue bird flies over the sea at night"
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What is streamed: size, steps, and how many settled blocks are measured."""
+
+    width: int
+    height: int
+    steps: int
+    blocks: int = 8
+    seed: int = 1
+
+    def settings(self) -> Settings:
+        """As a worker would ask the backend."""
+        return Settings(
+            prompt=_PROMPT,
+            width=self.width,
+            height=self.height,
+            seed=self.seed,
+            num_denoising_steps=self.steps,
+            denoising_steps=None,
+            strength=0.8,
+            timestep_shift=5.0,
+            kv_cache_num_frames=3,
+            keep_first_frame=False,
+            start_frame=None,
+            live=False,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured.
+
+    Attributes:
+        stages: milliseconds of each stage of a settled block, run one after the other; `denoise`
+            is one pass, `encode_still` the re-encoded picture, `encode_input` a live block's.
+        fps: streaming, decoding and JPEG beside the next block's denoising.
+        first_frame_ms: from opening a stream to its first block as JPEGs.
+        steer_ms: from a new prompt, sent as a block has just begun, to JPEGs that show it;
+            `steer_blocks` later than the block under way.
+        memory_gb: the most that the GPU held; 0 without one.
+        frames: of the first blocks, for comparing.
+    """
+
+    stages: dict[str, float]
+    block_ms: float
+    fps: float
+    first_frame_ms: float
+    steer_ms: float
+    steer_blocks: int
+    memory_gb: float
+    frames: NDArray[np.uint8] = field(repr=False)
+
+
+def measure(backend: WanBackend, work: Workload, say: Callable[[str], None]) -> Measured:
+    """Load `backend`, measure it and close it."""
+    reset_peak()
+    say("loading and warming up")
+    backend.load()
+    try:
+        say("stages, one after the other")
+        stages = _stages(backend, work)
+        say("streaming as served")
+        block_ms, first_ms, frames = _streaming(backend, work)
+        steer_ms, steer_blocks = _steering(backend, work)
+        per_block = frames_a_block(backend)
+        return Measured(
+            stages=stages,
+            block_ms=block_ms,
+            fps=per_block / block_ms * 1000,
+            first_frame_ms=first_ms,
+            steer_ms=steer_ms,
+            steer_blocks=steer_blocks,
+            memory_gb=peak_gb(),
+            frames=frames,
+        )
+    finally:
+        backend.close()
+
+
+def frames_a_block(backend: WanBackend) -> int:
+    """Frames of a settled block."""
+    return 4 * backend.preset.block_frames
+
+
+def reset_peak() -> None:
+    """Begin to look for the most memory that is held."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_gb() -> float:
+    """The most that the GPU held since, or 0 without one."""
+    return torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else 0.0
+
+
+def _stages(backend: WanBackend, work: Workload) -> dict[str, float]:
+    """Median milliseconds of each stage, nothing beside it."""
+    engine = backend.engine
+    device = engine.transformer.device
+    clock = StageClock(device)
+    params = StreamParams.of(
+        backend.preset,
+        width=work.width,
+        height=work.height,
+        seed=work.seed,
+        num_denoising_steps=work.steps,
+    )
+    generation = engine.open(_PROMPT, params, timer=clock)
+    noted: dict[str, list[float]] = {}
+    for block in range(SETTLED + work.blocks):
+        with clock.collecting() as spent:
+            frames = generation.generate_block()
+        pixels = frames.cpu().numpy()
+        if block < SETTLED:
+            continue
+        began = time.perf_counter()
+        encode_jpegs(pixels)
+        noted.setdefault("jpeg", []).append(1000 * (time.perf_counter() - began))
+        for stage, ms in spent.passes():
+            name = "encode_still" if stage == "encode" else stage
+            noted.setdefault(name, []).append(ms)
+    noted["encode_input"] = _input_encoding(backend, params)
+    return {stage: round(statistics.median(values), 3) for stage, values in noted.items()}
+
+
+def _input_encoding(backend: WanBackend, params: StreamParams) -> list[float]:
+    """Milliseconds of bringing a block's input pictures to latents."""
+    vae = backend.engine.vae
+    device = backend.engine.transformer.device
+    state = vae.open_encoder()
+    values = []
+    for count in (9, 12, 12, 12):
+        pixels = torch.zeros(count, 3, params.height, params.width, device=device)
+        _wait(device)
+        began = time.perf_counter()
+        vae.encode(pixels, state)
+        _wait(device)
+        values.append(1000 * (time.perf_counter() - began))
+    return values[1:]
+
+
+def _streaming(backend: WanBackend, work: Workload) -> tuple[float, float, NDArray[np.uint8]]:
+    """Milliseconds a settled block, to the first block, and the first blocks' frames."""
+    began = time.perf_counter()
+    session = backend.open(work.settings())
+    arrived: list[float] = []
+    frames: list[NDArray[Any]] = []
+    with ThreadPoolExecutor(1) as codec:
+        underway: Future[tuple[float, Block]] | None = None
+        for _ in range(SETTLED + work.blocks + 1):
+            finish = session.next_block([])
+            if underway is not None:
+                _note(underway, arrived, frames)
+            underway = codec.submit(_finished, finish)
+        assert underway is not None
+        _note(underway, arrived, frames)
+    session.close()
+    gaps = np.diff(arrived)[SETTLED:]
+    first = 1000 * (arrived[0] - began)
+    return 1000 * statistics.median(gaps), first, np.concatenate(frames[: SETTLED + 1])
+
+
+def _steering(backend: WanBackend, work: Workload) -> tuple[float, int]:
+    """Milliseconds and blocks from a prompt to the frames that show it.
+
+    The prompt comes just as a block has begun, which is the worst moment: that block is finished
+    first. It shows in the first block that differs from an unsteered stream's.
+    """
+    plain = _some_blocks(backend, work)
+    session = backend.open(work.settings())
+    for _ in range(SETTLED):
+        session.next_block([])()
+    began = time.perf_counter()
+    session.next_block([])()
+    session.steer(Change(prompt=_OTHER, interp_steps=1))
+    for blocks, unsteered in enumerate(plain[SETTLED + 1 :], start=1):
+        made = session.next_block([])()
+        encode_jpegs(_eight_bit(made))
+        waited = 1000 * (time.perf_counter() - began)
+        if not np.array_equal(_eight_bit(made), unsteered):
+            session.close()
+            return waited, blocks
+    session.close()
+    raise RuntimeError("the new prompt does not show")
+
+
+def _some_blocks(backend: WanBackend, work: Workload) -> list[NDArray[np.uint8]]:
+    session = backend.open(work.settings())
+    blocks = [_eight_bit(session.next_block([])()) for _ in range(SETTLED + 4)]
+    session.close()
+    return blocks
+
+
+def _finished(finish: Callable[[], Block]) -> tuple[float, Block]:
+    block = finish()
+    encode_jpegs(_eight_bit(block))
+    return time.perf_counter(), block
+
+
+def _note(
+    underway: Future[tuple[float, Block]], arrived: list[float], frames: list[NDArray[Any]]
+) -> None:
+    at, block = underway.result()
+    arrived.append(at)
+    if len(frames) <= SETTLED:
+        frames.append(_eight_bit(block))
+
+
+def _eight_bit(block: Block) -> NDArray[np.uint8]:
+    return block.frames.astype(np.uint8, copy=False)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
