@@ -24,7 +24,13 @@ def test_the_environment_sets_every_field_and_what_is_given_wins() -> None:
 
 def test_every_field_can_be_set_from_the_environment() -> None:
     for entry in fields(Config):
-        special = {"auth": "platform", "ssl_keyfile": "", "ssl_certfile": "", "warm_sizes": "64x64"}
+        special = {
+            "auth": "platform",
+            "ssl_keyfile": "",
+            "ssl_certfile": "",
+            "warm_sizes": "64x64",
+            "secret": SECRET,
+        }
         plain = True if entry.default is False else entry.default or 1
         text = special.get(entry.name, str(plain))
         loaded = Config.load({f"FRAMEWIRE_{entry.name.upper()}": text})
@@ -96,7 +102,9 @@ def test_what_is_shown_says_only_whether_secrets_are_set() -> None:
 def test_the_config_itself_does_not_print_its_secrets() -> None:
     """A config in a traceback or a debug line must not give them away."""
     secrets = {
-        name: f"the {name}" for name, value in Config().shown().items() if value == "not set"
+        name: f"{SECRET}: the {name}"
+        for name, value in Config().shown().items()
+        if value == "not set"
     }
     assert {"secret", "key"} <= set(secrets)
     printed = repr(Config(**secrets))
