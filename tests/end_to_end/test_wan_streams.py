@@ -23,6 +23,12 @@ from framewire.worker.pictures import decode_picture
 EVENTS = "?events=1"
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> None:
+    """Tensors this small lose by more, above all on a busy machine."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture
 async def worker() -> AsyncIterator[Running]:
     async with serving(tiny_backend(), codec_threads=2) as running:
