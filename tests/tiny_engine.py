@@ -4,6 +4,7 @@ Owns its sizes and seeds. The text encoder is a table of random embeds, one row 
 to tell prompts apart.
 """
 
+import gc
 from dataclasses import dataclass, field
 
 import torch
@@ -12,12 +13,21 @@ from torch import Tensor
 
 from framewire.worker.engine.engine import Engine
 from framewire.worker.engine.params import EngineOptions
-from framewire.worker.engine.preset import KREA_REALTIME_14B, TEXT_TOKENS, TransformerDims
+from framewire.worker.engine.preset import (
+    KREA_REALTIME_14B,
+    SELF_FORCING_1_3B,
+    STREAMDIFFUSIONV2_1_3B,
+    TEXT_TOKENS,
+    Preset,
+    TransformerDims,
+)
 from framewire.worker.engine.vae import StreamingVae
 from framewire.worker.engine.weights import build_transformer, load_transformer
 
 TINY = TransformerDims(layers=2, heads=2, ffn_dim=48, head_dim=16, text_dim=16)
 PRESET = KREA_REALTIME_14B.with_dims("krea-tiny", TINY)
+SELF_FORCING = SELF_FORCING_1_3B.with_dims("self-forcing-tiny", TINY)
+STREAMDIFFUSIONV2 = STREAMDIFFUSIONV2_1_3B.with_dims("streamdiffusionv2-tiny", TINY)
 _VAE = {"base_dim": 2, "dim_mult": [1, 1, 1, 1], "num_res_blocks": 0}
 
 
@@ -56,11 +66,25 @@ def tiny_vae(seed: int = 0) -> StreamingVae:
 
 
 def tiny_engine(
-    *, options: EngineOptions | None = None, dtype: torch.dtype = torch.float32
+    *,
+    options: EngineOptions | None = None,
+    dtype: torch.dtype = torch.float32,
+    preset: Preset = PRESET,
 ) -> Engine:
-    """An engine of Krea's loop around a tiny transformer and VAE."""
+    """An engine of Krea's loop, or another's, around a tiny transformer and VAE."""
     transformer = load_transformer(tiny_weights(), TINY, dtype=dtype)
     vae = tiny_vae()
     return Engine(
-        PRESET, transformer, vae, decoder=vae, text_encoder=PromptTable(), options=options
+        preset, transformer, vae, decoder=vae, text_encoder=PromptTable(), options=options
     )
+
+
+def tensor_bytes() -> int:
+    """Bytes of all tensors alive, each storage once."""
+    gc.collect()
+    storages = {
+        thing.untyped_storage().data_ptr(): thing.untyped_storage().nbytes()
+        for thing in gc.get_objects()
+        if type(thing) is Tensor and thing.device.type == "cpu"
+    }
+    return sum(storages.values())

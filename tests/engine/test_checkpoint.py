@@ -1,14 +1,36 @@
 """Weight files: what can be read, and what the errors say."""
 
+import re
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from tiny_engine import TINY, tiny_weights
 from torch import Tensor, nn
 
 from framewire.worker.engine.checkpoint import CheckpointError, assign, read_tensors
+from framewire.worker.engine.preset import SELF_FORCING_1_3B, STREAMDIFFUSIONV2_1_3B, Preset
+from framewire.worker.engine.weights import load_transformer
 
+NESTED = {"generator": 1.0, "generator_ema": 2.0, "critic": 3.0}
+WAN_NAMES = (
+    (r"^scale_shift_table", "head.modulation"),
+    (r"scale_shift_table", "modulation"),
+    (r"^proj_out", "head.head"),
+    (r"attn1\.", "self_attn."),
+    (r"attn2\.", "cross_attn."),
+    (r"to_out\.0", "o"),
+    (r"to_([qkv])\.", r"\1."),
+    (r"norm2\.", "norm3."),
+    (r"ffn\.net\.0\.proj", "ffn.0"),
+    (r"ffn\.net\.2", "ffn.2"),
+    (r"condition_embedder\.time_embedder\.linear_1", "time_embedding.0"),
+    (r"condition_embedder\.time_embedder\.linear_2", "time_embedding.2"),
+    (r"condition_embedder\.text_embedder\.linear_1", "text_embedding.0"),
+    (r"condition_embedder\.text_embedder\.linear_2", "text_embedding.2"),
+    (r"condition_embedder\.time_proj", "time_projection.1"),
+)
 CPU = torch.device("cpu")
 
 
@@ -90,3 +112,47 @@ def test_what_does_not_fit_is_named_with_its_file(
     tensors = {name: value for name, value in (weights() | change).items() if value is not None}
     with pytest.raises(CheckpointError, match=message):
         assign(linear(), tensors, source="w.pth", device=CPU, dtype=torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("sections", "found"),
+    [(("generator_ema",), 2.0), (("generator", "generator_ema"), 1.0), (("state_dict", "x"), None)],
+)
+def test_the_best_section_of_a_training_checkpoint_is_read(
+    tmp_path: Path, sections: tuple[str, ...], found: float | None
+) -> None:
+    """Self-Forcing's file nests the sets of weights that its training had; no other is touched."""
+    path = tmp_path / "nested.pt"
+    sets = {name: {"model.w": torch.full((2,), value)} for name, value in NESTED.items()}
+    torch.save(sets | {"step": 3}, path)
+    if found is None:
+        with pytest.raises(CheckpointError, match=r"nested\.pt: has none of the sections state_d"):
+            read_tensors(path, sections=sections)
+    else:
+        assert read_tensors(path, sections=sections)["model.w"].tolist() == [found, found]
+
+
+def test_a_file_without_sections_is_read_whole(tmp_path: Path) -> None:
+    """So is a converted checkpoint."""
+    path = tmp_path / "flat.pt"
+    torch.save(weights(), path)
+    assert read_tensors(path, sections=("generator",)).keys() == weights().keys()
+
+
+@pytest.mark.parametrize("preset", [SELF_FORCING_1_3B, STREAMDIFFUSIONV2_1_3B])
+def test_a_published_checkpoint_becomes_a_transformer(tmp_path: Path, preset: Preset) -> None:
+    """Nested, with original names under `model.`."""
+    path = tmp_path / "model.pt"
+    tiny = tiny_weights()
+    original = {f"model.{original_name(name)}": value for name, value in tiny.items()}
+    torch.save(dict.fromkeys((*preset.sections, "critic"), original), path)
+    model = load_transformer(path, TINY, dtype=torch.float32, sections=preset.sections)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, tiny[name])
+
+
+def original_name(name: str) -> str:
+    """A name in Wan's own words, by trying those that the loader knows."""
+    for theirs, ours in WAN_NAMES:
+        name = re.sub(theirs, ours, name)
+    return name

@@ -1,13 +1,12 @@
 """A stream as a whole: counts, steering, live input, reset, isolation and constant memory."""
 
-import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
 import torch
-from tiny_engine import tiny_engine
+from tiny_engine import tensor_bytes, tiny_engine
 from torch import Tensor
 
 from framewire.worker.engine.generation import Generation
@@ -32,17 +31,6 @@ def moving(count: int, params: StreamParams, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     shape = (count, params.height, params.width, 3)
     return torch.randint(0, 256, shape, generator=generator).to(torch.uint8)
-
-
-def tensor_bytes() -> int:
-    """Bytes of all tensors alive, each storage once."""
-    gc.collect()
-    storages = {
-        thing.untyped_storage().data_ptr(): thing.untyped_storage().nbytes()
-        for thing in gc.get_objects()
-        if type(thing) is Tensor and thing.device.type == "cpu"
-    }
-    return sum(storages.values())
 
 
 def test_blocks_are_six_then_twelve_frames_of_the_asked_size() -> None:

@@ -206,7 +206,8 @@ class Generation:
             x = add_noise(source, x, plan.start_sigma)
         latents = self._denoise(place, x, noise, plan)
         progress.keeper.leave(latents)
-        progress.waiting.append(latents)
+        if latents.shape[0]:
+            progress.waiting.append(latents)
         progress.blocks += 1
         progress.noise.prepare()
         return latents
@@ -225,18 +226,19 @@ class Generation:
         Args:
             only: stop after the block's first so many latents; a later call decodes the rest.
 
+        Batched steps give no latents while their lanes fill, and these no frames.
+
         Raises:
             ValueError: these are not the latents that wait the longest, such as those of a block
                 from before a reset.
         """
         progress = self._progress
+        if latents.shape[0] == 0:
+            return self._no_frames()
         if not progress.waiting or progress.waiting[0] is not latents:
             raise ValueError("blocks are decoded once, in their order, and not after a reset")
         with self._timer("decode"):
             part = latents[progress.begun : only]
-            if latents.shape[0] == 0:
-                progress.waiting.popleft()
-                return self._no_frames()
             pixels = self._engine.decoder.decode(part, progress.decoder)  # [T, 3, H, W]
             progress.keeper.add_pictures(pixels, part.shape[0])
             withheld = min(pixels.shape[0], self._preset.dropped_frames - progress.withheld)
