@@ -150,7 +150,7 @@ BREAKS: dict[str, Break] = {
     "6.4": Break(maps=on_map(lambda m: "action" in m, lambda m: without(m, "seed"))),
     "6.5": Break(texts=on_text(is_completed, lambda _: None), after=closes_after_completed),
     "6.6": Break(on_raw=hangs_up_on_text),
-    "6.7": Break(maps=on_map(lambda m: m.get("at_block") == 2, lambda m: m | {"at_block": 1})),
+    "6.7": Break(maps=on_map(lambda m: m.get("at_block") == 3, lambda m: m | {"at_block": 1})),
     "6.8": Break(maps=on_map(lambda m: "image" in m, lambda _: None)),
     "6.9": Break(frames=on_envelope(lambda frame: frame | {"request_id": "x"})),
     "7.1": Break(before=completes_too_early),

@@ -101,9 +101,16 @@ class Command:
         return await asyncio.wait_for(self.process.wait(), PATIENCE)
 
 
-async def launched(*options: str, slow: bool = False, **env: str) -> asyncio.subprocess.Process:
-    """The real command, started. `slow`: with blocks of a second (see `slow_worker.py`)."""
-    runs = [str(SLOW_WORKER)] if slow else ["-m", "framewire.worker.cli"]
+async def launched(
+    *options: str, slow: bool = False, program: Path | None = None, **env: str
+) -> asyncio.subprocess.Process:
+    """The real command, started; `slow`: with blocks of a second (see `slow_worker.py`).
+
+    Args:
+        program: run instead, with the command's own arguments.
+    """
+    program = SLOW_WORKER if slow else program
+    runs = [str(program)] if program else ["-m", "framewire.worker.cli"]
     return await asyncio.create_subprocess_exec(
         *(
             sys.executable,
@@ -123,9 +130,11 @@ async def launched(*options: str, slow: bool = False, **env: str) -> asyncio.sub
 
 
 @asynccontextmanager
-async def command(*options: str, slow: bool = False, **env: str) -> AsyncIterator[Command]:
+async def command(
+    *options: str, slow: bool = False, program: Path | None = None, **env: str
+) -> AsyncIterator[Command]:
     """The real command, listening on a free port."""
-    process = await launched(*options, slow=slow, **env)
+    process = await launched(*options, slow=slow, program=program, **env)
     assert process.stdout is not None and process.stderr is not None
     log: list[str] = []
 

@@ -17,6 +17,9 @@ from framewire.protocol import ALGORITHM, TokenRequest, claims
 
 from .config import Config
 
+CLOCK_SKEW_SECONDS = 60.0
+"""By which the clock of whoever minted a token may be ahead of this one."""
+
 
 class Unauthorized(Exception):
     """This caller may not; the message says why, without repeating a secret."""
@@ -51,12 +54,15 @@ class Gate:
                 token,
                 self._secret,
                 algorithms=[ALGORITHM],
-                options={"require": ["exp", "iat", "allowed_apps"]},
+                options={"require": ["exp", "iat", "allowed_apps"], "verify_iat": False},
             )
         except jwt.ExpiredSignatureError:
             raise Unauthorized("the token has expired: mint another") from None
         except jwt.InvalidTokenError as error:
             raise Unauthorized(f"the token is not valid: {type(error).__name__}") from None
+        issued = found["iat"]
+        if not isinstance(issued, int | float) or issued > time.time() + CLOCK_SKEW_SECONDS:
+            raise Unauthorized("the token is not valid: issued in the future")
         apps = found["allowed_apps"]
         if not isinstance(apps, list) or self._config.alias not in apps:
             raise Unauthorized(f"the token is not for {self._config.alias}")

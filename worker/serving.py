@@ -1,7 +1,7 @@
 """The life of a worker process: listen, serve, drain on a signal, exit.
 
 uvicorn does the work; here is what it lacks: a drain before the shutdown, tokens kept out of its
-log, bounded socket buffers, and a way to drop a viewer that does not read.
+log, bounded socket buffers, time limits for requests, and a way to drop a viewer that does not read.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
+import h11
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
@@ -32,6 +34,9 @@ SEND_BUFFER_BYTES = 256 * 1024
 SHUTDOWN_SECONDS = 1
 LINGER_SECONDS = 2.0
 QUIET_SECONDS = 0.2
+HEAD_SECONDS = 10.0
+BODY_SECONDS = 60.0
+"""For the first line and headers of a request to come, and from then on for its body."""
 _SECRET = re.compile(
     r"((?:fal_jwt_token|token|key)=)[^&\s\"']+|(authorization: *).*|\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?",
     re.IGNORECASE,
@@ -47,6 +52,33 @@ class RedactTokens(logging.Filter):
         if redacted != message:
             record.msg, record.args = redacted, ()
         return True
+
+
+class HttpProtocol(H11Protocol):
+    """uvicorn's HTTP with a time limit for requests: it would wait for one for ever."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch()
+
+    def _watch(self) -> None:
+        self.loop.call_later(HEAD_SECONDS, self._head_is_due, self.cycle)
+
+    def _head_is_due(self, before: object) -> None:
+        if self.transport.is_closing() or self.transport.get_protocol() is not self:
+            return
+        if self.cycle is before:
+            self.transport.abort()
+        elif self.conn.their_state is h11.SEND_BODY:
+            self.loop.call_later(BODY_SECONDS, self._body_is_due, self.cycle)
+
+    def _body_is_due(self, cycle: object) -> None:
+        if self.cycle is cycle and self.conn.their_state is h11.SEND_BODY:
+            self.transport.abort()
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -113,6 +145,7 @@ class Server(uvicorn.Server):
                 app,
                 host=config.host,
                 port=config.port,
+                http=HttpProtocol,
                 ws=WebSocketProtocol,
                 ws_max_size=MAX_MESSAGE_BYTES,
                 ws_per_message_deflate=False,

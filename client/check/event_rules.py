@@ -8,7 +8,7 @@ from typing import Any
 from .probe import Probe
 from .raw_socket import Seen
 from .rule import must, needs, not_offered, rule
-from .streams import baseline, by_params, rich
+from .streams import HELD_UNTIL, baseline, by_params, rich
 
 KINDS = ("queued", "started", "block", "steered", "warning")
 STARTED = {"session_id", "seed", "width", "height", "num_blocks", "backend"}
@@ -70,7 +70,8 @@ async def steered(probe: Probe) -> None:
     for event in events:
         _has(event, STEERED)
     must("prompt" in events[-1]["applied"], f"applied: {events[-1]['applied']}")
-    must(events[-1]["block"] == 2, f"held until block 2, it says block {events[-1]['block']}")
+    block = events[-1]["block"]
+    must(block == HELD_UNTIL, f"held until block {HELD_UNTIL}, it says block {block}")
     versions = [event["prompt_version"] for event in events]
     must(all(a <= b for a, b in pairwise(versions)) and versions[-1] == 2, f"versions {versions}")
 

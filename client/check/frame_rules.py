@@ -62,7 +62,7 @@ def _check_envelopes(seen: Seen) -> None:
     must(maps[0]["prompt_version"] == 1, "the first prompt is not version 1")
 
 
-@rule("5.4", "with fmt=msgpack in the URL frames are maps that count", blocks=3)
+@rule("5.4", "with fmt=msgpack in the URL frames are maps that count", blocks=4)
 async def envelopes(probe: Probe) -> None:
     _check_envelopes(await probe.once(rich))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .probe import Probe
 from .rule import must, needs, not_offered, rule
 from .streams import (
+    HELD_UNTIL,
     REQUEST_ID,
     baseline_frames,
     ended_midway,
@@ -32,8 +33,10 @@ async def same_prompt(probe: Probe) -> None:
     maps = (await probe.once(rich)).envelopes
     if not maps or "prompt_version" not in maps[0]:
         not_offered("frames do not tell the version of their prompt")
-    versions = {values.get("prompt_version") for values in maps if values.get("block") == 1}
-    must(versions <= {1}, f"frames of block 1 are of prompt version {versions}")
+    versions = {
+        values.get("prompt_version") for values in maps if values.get("block", 0) < HELD_UNTIL
+    }
+    must(versions <= {1}, f"frames before the change are of prompt versions {versions}")
 
 
 @rule("6.3", "num_blocks is the new total")
@@ -83,7 +86,7 @@ async def at_block(probe: Probe) -> None:
     first = [values["block"] for values in maps if values.get("prompt_version") != 1][:1]
     if not first:
         not_offered("the map was not used")
-    must(first == [2], f"a prompt held until block 2 shows from block {first[0]} on")
+    must(first == [HELD_UNTIL], f"held until block {HELD_UNTIL}, it shows in block {first[0]}")
 
 
 @rule("6.8", "live pictures make frames", blocks=1)

@@ -16,6 +16,9 @@ from .rule import needs
 
 OTHER_PROMPT = "a storm at night"
 REQUEST_ID = "picture-1"
+HELD_UNTIL = 3
+"""A block that no endpoint makes before the map that is held for it has come: two may wait to be
+sent and one be in the making."""
 BAD_MAPS: tuple[bytes | str, ...] = (
     "text",
     b"\xc1",
@@ -142,11 +145,11 @@ async def _up_to(probe: Probe, socket: RawSocket, first: Seen, count: int) -> Se
 
 
 async def rich(probe: Probe) -> Seen:
-    """Three blocks with events and envelopes: the same prompt again, another, and a bad map."""
+    """Four blocks with events and envelopes: the same prompt again, another, and a bad map."""
     async with probe.ready(query={"events": "1", "fmt": "msgpack"}) as socket:
-        await socket.say(probe.params(num_blocks=3, fps=probe.timing.fps))
+        await socket.say(probe.params(num_blocks=4, fps=probe.timing.fps))
         await socket.say({"prompt": "a lighthouse at dawn", "at_block": 1})
-        await socket.say({"prompt": OTHER_PROMPT, "interp_steps": 1, "at_block": 2})
+        await socket.say({"prompt": OTHER_PROMPT, "interp_steps": 1, "at_block": HELD_UNTIL})
         await socket.say({"strength": 7})
         return await socket.stream(probe.timing.first, probe.timing.between)
 
