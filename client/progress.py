@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from framewire.protocol import BlockDone, Queued, Started, Steered, Warned
 
+from .errors import SaveError
 from .events import Event, Reconnected, Reconnecting
 from .frames import Frame
 
@@ -155,6 +156,7 @@ class ProgressLine:
         self._stream = stream
         self._is_on = stream.isatty()
         self._drawn_at = -_REDRAW
+        self._said: list[SaveError] = []
 
     def draw(self, prompt: str) -> None:
         now = time.monotonic()
@@ -173,6 +175,13 @@ class ProgressLine:
         self.clear()
         self._stream.write(f"framewire: {text}\n")
         self._stream.flush()
+
+    def say_failures(self, failures: Sequence[SaveError]) -> None:
+        """Each of them once."""
+        for failure in failures:
+            if failure not in self._said:
+                self._said.append(failure)
+                self.say(f"{failure.reason}; it ends there, the others go on")
 
 
 def progress_text(tally: Tally, prompt: str) -> str:

@@ -98,35 +98,34 @@ async def _stream(
             line.say(connection_text(event))
         line.draw(tally.prompts[-1])
 
-    async with (
-        Recorder(savers) as recorder,
-        connect(
-            address,
-            key=options.key,
-            token=options.token,
-            secret=options.secret,
-            token_url=options.token_url,
-            on_event=on_event,
-            reconnect=_reconnects(options),
-        ) as session,
-    ):
-        tally.begin()
-        await session.start(options.prompt, **start_options(options))
-        with _in_background(_steer(session, plan, tally)):
-            told = 0
-            try:
+    recorder = Recorder(savers)
+    try:
+        async with (
+            recorder,
+            connect(
+                address,
+                key=options.key,
+                token=options.token,
+                secret=options.secret,
+                token_url=options.token_url,
+                on_event=on_event,
+                reconnect=_reconnects(options),
+            ) as session,
+        ):
+            tally.begin()
+            await session.start(options.prompt, **start_options(options))
+            with _in_background(_steer(session, plan, tally)):
                 async for frame in session:
                     tally.saw_frame(frame)
                     plan.saw_frame(frame.index)
                     prompt = tally.prompt_of(frame)
                     await recorder.write(frame, prompt)
-                    for failure in recorder.failures[told:]:
-                        line.say(f"{failure}")
-                    told = len(recorder.failures)
+                    line.say_failures(recorder.failures)
                     line.draw(prompt)
-            finally:
-                tally.unsent = plan.waiting()
-                line.clear()
+    finally:
+        tally.unsent = plan.waiting()
+        line.clear()
+        line.say_failures(recorder.failures[1:])  # the first one is the command's own error
 
 
 async def _steer(session: Session, plan: SteerPlan, tally: Tally) -> None:

@@ -15,6 +15,7 @@ from framewire.client.errors import SaveError
 from framewire.client.frames import Frame
 
 from .decoding import JpegDecoder, load_av
+from .fragments import cut_broken_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class VideoSaver:
         self._stream: Any = None
         self._decoder: Any = None
         self._count = 0
+        self._is_broken = False
 
     def open(self) -> None:
         kind = self._kind
@@ -122,6 +124,10 @@ class VideoSaver:
             self._container.close()
         except OSError as error:
             raise self._failed(error) from error
+        finally:
+            if self._is_broken and self._kind.format == "mp4":
+                cut_broken_end(self.path)
 
     def _failed(self, error: Exception) -> SaveError:
+        self._is_broken = True
         return SaveError(f"{self.path}: {getattr(error, 'strerror', None) or error}")

@@ -1,5 +1,7 @@
 """Savers: whole files, the right pictures in them, bounded memory, errors that say what to do."""
 
+import asyncio
+import os
 import subprocess
 import sys
 from itertools import pairwise
@@ -12,7 +14,14 @@ from PIL import Image
 from stand_in import picture
 
 from framewire.client import Frame, Recorder, SaveError, StateError, saver_for
-from framewire.client.savers import ContactSheetSaver, FolderSaver, VideoSaver
+from framewire.client.savers import (
+    ContactSheetSaver,
+    FolderSaver,
+    GifSaver,
+    PipeSaver,
+    VideoSaver,
+)
+from framewire.client.savers.fragments import cut_broken_end
 
 
 def frame(index: int, jpeg: bytes | None = None) -> Frame:
@@ -27,6 +36,8 @@ def frame(index: int, jpeg: bytes | None = None) -> Frame:
         ("frames", FolderSaver),
         ("a.mp4", VideoSaver),
         ("a.MP4", VideoSaver),
+        ("a.webm", VideoSaver),
+        ("a.gif", GifSaver),
         ("a.png", ContactSheetSaver),
         ("a.jpg", ContactSheetSaver),
     ],
@@ -62,20 +73,137 @@ async def test_a_folder_with_frames_in_it_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "frame_000000.jpg").read_bytes() == b"mine"
 
 
-async def test_a_video_shows_the_frames_that_went_in(tmp_path: Path) -> None:
-    """H.264, yuv420p, the rate and size asked for, each picture close to its JPEG."""
-    path = tmp_path / "a.mp4"
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "h264"), ("a.webm", "vp9")])
+async def test_a_video_shows_the_frames_that_went_in(tmp_path: Path, name: str, codec: str) -> None:
+    """yuv420p, the codec, rate and size asked for, each picture close to its JPEG."""
+    path = tmp_path / name
     async with Recorder([VideoSaver(path, fps=24)]) as recorder:
         for index in range(20):
             await recorder.write(frame(index, picture(index, 96, 64)))
     with av.open(str(path)) as video:
         stream = video.streams.video[0]
-        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert stream.codec_context.pix_fmt == "yuv420p"
+        assert codec in stream.codec_context.name
         assert (stream.width, stream.height, stream.average_rate) == (96, 64, 24)
         shown = [one.to_ndarray(format="rgb24").mean((0, 1)) for one in video.decode(stream)]
     sent = [_mean_colour(picture(index, 96, 64)) for index in range(20)]
     assert len(shown) == 20
     assert np.abs(np.array(shown) - np.array(sent)).max() < 6
+
+
+async def test_a_gif_shows_the_frames_that_went_in(tmp_path: Path) -> None:
+    """Each with a palette of its own, looping, as long as the video would be; as Pillow reads it."""
+    path = tmp_path / "a.gif"
+    async with Recorder([saver_for(str(path), fps=16)]) as recorder:
+        for index in range(32):
+            size = (96, 64) if index < 30 else (64, 96)
+            await recorder.write(frame(index, picture(index, *size)))
+    with Image.open(path) as gif:
+        assert (gif.size, gif.n_frames, gif.info["loop"]) == ((96, 64), 32, 0)  # type: ignore[attr-defined]
+        shown, lasted = [], 0
+        for index in range(32):
+            gif.seek(index)
+            lasted += gif.info["duration"]
+            shown.append(np.asarray(gif.convert("RGB")).mean((0, 1)))
+    sent = [_mean_colour(picture(index, 96, 64)) for index in range(32)]
+    assert abs(lasted - 2000) < 100
+    assert np.abs(np.array(shown) - np.array(sent)).max() < 6
+
+
+async def test_a_pipe_carries_the_jpegs_as_they_came_and_nothing_else(tmp_path: Path) -> None:
+    """What FFmpeg reads as `mjpeg`; pictures larger than a pipe's buffer too."""
+    jpegs = [picture(index, 1024, 1024) for index in range(5)] + [picture(0)] * 40
+    reader, writer = os.pipe()
+    reading = asyncio.create_task(asyncio.to_thread(_read_to_end, reader))
+    async with Recorder([PipeSaver(writer)]) as recorder:
+        for index, jpeg in enumerate(jpegs):
+            await recorder.write(frame(index, jpeg))
+    os.close(writer)
+    data = await reading
+    assert data == b"".join(jpegs)
+    (tmp_path / "a.mjpeg").write_bytes(data)
+    with av.open(str(tmp_path / "a.mjpeg"), format="mjpeg") as video:
+        assert sum(1 for _ in video.decode(video=0)) == len(jpegs)
+
+
+async def test_a_pipe_whose_reader_has_gone_says_so() -> None:
+    """As one that does not read does, after a while; neither hangs."""
+    reader, writer = os.pipe()
+    with pytest.raises(SaveError, match="not read for"):
+        async with Recorder([PipeSaver(writer, stall_limit=0.01)]) as recorder:
+            for index in range(1000):
+                await recorder.write(frame(index))
+    os.close(reader)
+    with pytest.raises(SaveError, match="reader has gone"):
+        async with Recorder([PipeSaver(writer)]) as recorder:
+            await recorder.write(frame(0))
+    os.close(writer)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.webm", "a.gif"])
+def test_a_file_grows_and_memory_does_not(tmp_path: Path, name: str) -> None:
+    """Two thousand frames cost what five hundred do."""
+    saver = saver_for(str(tmp_path / name))
+    saver.open()
+    for index in range(500):
+        saver.write(frame(index), None)
+    before, written = _resident_bytes(), (tmp_path / name).stat().st_size
+    for index in range(1500):
+        saver.write(frame(index), None)
+    after = _resident_bytes()
+    saver.close()
+    assert (tmp_path / name).stat().st_size > 2 * written
+    assert after - before < 8 * 2**20
+
+
+@pytest.mark.parametrize("missing", [1, 500, 5000])
+def test_an_mp4_that_could_not_be_finished_is_cut_to_what_is_whole(
+    tmp_path: Path, missing: int
+) -> None:
+    """Its last fragment, of which a part is missing, would be an error to strict players."""
+    path, cut = tmp_path / "a.mp4", tmp_path / "cut.mp4"
+    saver = VideoSaver(path)
+    saver.open()
+    for index in range(200):
+        saver.write(frame(index), None)
+    cut.write_bytes(path.read_bytes()[:-missing])
+    saver.close()
+    cut_broken_end(cut)
+    with av.open(str(cut)) as video:
+        count = sum(1 for _ in video.decode(video=0))
+    assert count >= 48 and count % 48 == 0
+
+
+def test_an_mp4_without_one_whole_fragment_is_left_alone(tmp_path: Path) -> None:
+    """Half of it may still play, nothing of it will not."""
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"\0\0\0\x10ftypisom....\0\0\xff\xffmdat half")
+    cut_broken_end(path)
+    assert path.stat().st_size == 29
+
+
+def _read_to_end(descriptor: int) -> bytes:
+    with os.fdopen(descriptor, "rb") as end:
+        return end.read()
+
+
+def _resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.parametrize("name", ["a.webm", "a.gif"])
+async def test_a_file_is_playable_while_it_is_written(tmp_path: Path, name: str) -> None:
+    """A killed program leaves what it had, but for the last frames."""
+    path, copy = tmp_path / name, tmp_path / f"copy-{name}"
+    saver = saver_for(str(path))
+    saver.open()
+    for index in range(200):
+        saver.write(frame(index), None)
+    copy.write_bytes(path.read_bytes())
+    saver.close()
+    with av.open(str(copy)) as video:
+        assert sum(1 for _ in video.decode(video=0)) >= 96
 
 
 async def test_a_video_of_odd_and_changing_sizes(tmp_path: Path) -> None:
@@ -193,7 +321,9 @@ async def test_a_contact_sheet_is_a_grid_of_the_pictures(tmp_path: Path, name: s
     assert pixels[170:200, 8:328].max() > 150
 
 
-@pytest.mark.parametrize(("name", "module"), [("a.mp4", "av"), ("a.png", "PIL.Image")])
+@pytest.mark.parametrize(
+    ("name", "module"), [("a.mp4", "av"), ("a.gif", "av"), ("a.png", "PIL.Image")]
+)
 def test_without_the_extra_the_error_names_the_install_line(name: str, module: str) -> None:
     """And the client, the folder saver included, works without it."""
     code = f"""

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -70,7 +71,7 @@ def test_ctrl_c_finishes_the_files_and_returns_130(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [
             *FRAMEWIRE, "stream", NIGHT, "--blocks", "1000000", "--size", "64x64",
-            "--out", "a.mp4", "--out", "frames/", "--json",
+            "--out", "a.mp4", "--out", "a.webm", "--out", "a.gif", "--out", "frames/", "--json",
         ],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=ENVIRON,
     )  # fmt: skip
@@ -84,10 +85,56 @@ def test_ctrl_c_finishes_the_files_and_returns_130(tmp_path: Path) -> None:
     found = json.loads(out)
     assert (found["completed"], found["error"]) == (False, None)
     assert "Traceback" not in err
-    with av.open(str(tmp_path / "a.mp4")) as video:
-        count = sum(1 for _ in video.decode(video=0))
-    assert count == len(list(frames.glob("frame_*.jpg"))) >= 30
+    for name in ("a.mp4", "a.webm", "a.gif"):
+        with av.open(str(tmp_path / name)) as video:
+            count = sum(1 for _ in video.decode(video=0))
+        assert count == len(list(frames.glob("frame_*.jpg"))) >= 30, name
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+
+
+def test_a_full_disk_ends_one_file_and_not_the_others(tmp_path: Path) -> None:
+    """Said at once and with its name; what had been written plays, and the exit code is 1.
+
+    No file of the process may grow beyond 200 kB: that needs no disk of its own.
+    """
+    done = subprocess.run(
+        [
+            *FRAMEWIRE, "stream", NIGHT, "--blocks", "30", "--size", "256x256",
+            "--out", "a.mp4", "--out", "a.gif", "--out", "frames/",
+        ],
+        capture_output=True, text=True, timeout=90, cwd=tmp_path, env=ENVIRON, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)),
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    for name in ("a.mp4", "a.gif"):
+        assert f"{name}: File too large; it ends there, the others go on" in done.stderr
+        assert (tmp_path / name).stat().st_size <= 200_000
+        with av.open(str(tmp_path / name)) as video:
+            assert sum(1 for _ in video.decode(video=0)) >= 5, name
+    assert "Traceback" not in done.stderr
+    assert "354 frames" in done.stdout
+    assert len(list((tmp_path / "frames").glob("frame_*.jpg"))) == 354
+
+
+def test_a_pipe_carries_pictures_and_nothing_else(tmp_path: Path) -> None:
+    """The report goes to stderr; beside it a file; a reader that stops early is an error."""
+    command = [*FRAMEWIRE, "stream", NIGHT, "--size", "64x64", "--out", "-"]
+    whole = subprocess.run(
+        [*command, "--blocks", "3", "--out", "frames/", "--json"],
+        capture_output=True, timeout=90, cwd=tmp_path, env=ENVIRON, check=True,
+    )  # fmt: skip
+    files = sorted((tmp_path / "frames").glob("frame_*.jpg"))
+    assert whole.stdout == b"".join(path.read_bytes() for path in files)
+    assert json.loads(whole.stderr)["files"] == ["frames"]
+    with subprocess.Popen(
+        [*command, "--blocks", "10000"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=ENVIRON,
+    ) as early:  # fmt: skip
+        assert early.stdout is not None and early.stderr is not None
+        assert early.stdout.read(2) == b"\xff\xd8"
+        early.stdout.close()
+        assert b"its reader has gone" in early.stderr.read()
+    assert early.returncode == 1
 
 
 @pytest.mark.parametrize(
