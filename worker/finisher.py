@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
@@ -23,6 +24,9 @@ from .host import Host
 from .inlet import Arrived
 from .outbox import Outbox
 from .pictures import encode_jpegs
+
+_INPUTS_KEPT = 16
+"""Blocks whose pictures are remembered: more than any backend's delay."""
 
 
 class Voice(Protocol):
@@ -39,22 +43,30 @@ class Voice(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A block that the lane has made, and what is known of it."""
+    """A block that the lane has made, and what is known of it; `at` by `time.perf_counter`."""
 
     finish: Callable[[], Block]
     block: int
     prompt_version: int
     pictures: list[Arrived]
     lane_ms: float
+    at: float = field(default_factory=time.perf_counter)
 
 
 @dataclass(frozen=True, slots=True)
 class _Finished:
-    """What a block became; `ready_at` is when its pixels were there, by `time.perf_counter`."""
+    """What a block became.
+
+    Attributes:
+        ready_at: when its pixels could have been there: as it left the lane, plus the time that
+            finishing took. What it waited for a thread counts to its delivery.
+        delay: how many blocks before it its pictures were given.
+    """
 
     jpegs: list[bytes]
     ms: Mapping[str, float]
     ready_at: float
+    delay: int = 0
 
 
 class Finisher:
@@ -73,6 +85,7 @@ class Finisher:
         self._made: asyncio.Queue[Made | None] = asyncio.Queue(maxsize=8)
         self._discard = False
         self._frames = 0
+        self._inputs: deque[list[Arrived]] = deque(maxlen=_INPUTS_KEPT)
         self.task = asyncio.create_task(self._run())
 
     def add(self, made: Made) -> None:
@@ -99,6 +112,7 @@ class Finisher:
         while (made := await self._made.get()) is not None:
             if self._discard:
                 continue
+            self._inputs.append(made.pictures)
             finished = await self._finish(made)
             if not self._discard:
                 self._deliver(made, finished)
@@ -111,19 +125,22 @@ class Finisher:
         if self._host.codec_share(2) == 1:
             return await self._host.on_codec(lambda: self._finish_alone(made))
         block, ready_at = await self._host.on_codec(lambda: self._block(made))
+        began = time.perf_counter()
         jpegs = await self._encode(block.frames)
-        return _finished(made, block, jpegs, ready_at)
+        return _finished(made, block, jpegs, ready_at, began)
 
     def _finish_alone(self, made: Made) -> _Finished:
         block, ready_at = self._block(made)
+        began = time.perf_counter()
         jpegs = encode_jpegs(block.frames, self._host.config.jpeg_quality)
-        return _finished(made, block, jpegs, ready_at)
+        return _finished(made, block, jpegs, ready_at, began)
 
     def _block(self, made: Made) -> tuple[Block, float]:
+        began = time.perf_counter()
         block = made.finish()
-        ready_at = time.perf_counter()
+        took = time.perf_counter() - began
         self._check(block.frames)
-        return block, ready_at
+        return block, made.at + took
 
     def _check(self, frames: Frames | Planes) -> None:
         height, width = self._settings.height, self._settings.width
@@ -149,6 +166,7 @@ class Finisher:
     def _deliver(self, made: Made, finished: _Finished) -> None:
         jpegs, ms = finished.jpegs, finished.ms
         count = len(jpegs)
+        pictures = list(self._inputs)[-1 - finished.delay] if jpegs else []
         self._outbox.put_block(
             [
                 self._voice.encode(
@@ -156,7 +174,7 @@ class Finisher:
                         jpeg,
                         index=self._frames + place,
                         block=made.block,
-                        request_id=_source(made.pictures, place, count),
+                        request_id=_source(pictures, place, count),
                         prompt_version=made.prompt_version,
                     )
                 )
@@ -164,8 +182,8 @@ class Finisher:
             ],
             finished.ready_at,
         )
-        if made.pictures:
-            newest = max(arrived.at for arrived in made.pictures)
+        if pictures:
+            newest = max(arrived.at for arrived in pictures)
             age = 1000 * (asyncio.get_running_loop().time() - newest)
             ms = {**ms, "input_to_frame": age}
         self._voice.say(
@@ -183,9 +201,13 @@ class Finisher:
             self._host.metrics.observe(stage, value / 1000)
 
 
-def _finished(made: Made, block: Block, jpegs: list[bytes], ready_at: float) -> _Finished:
-    jpeg_ms = 1000 * (time.perf_counter() - ready_at)
-    return _Finished(jpegs, {**block.ms, "lane": made.lane_ms, "jpeg": jpeg_ms}, ready_at)
+def _finished(
+    made: Made, block: Block, jpegs: list[bytes], ready_at: float, began: float
+) -> _Finished:
+    jpeg_ms = 1000 * (time.perf_counter() - began)
+    return _Finished(
+        jpegs, {**block.ms, "lane": made.lane_ms, "jpeg": jpeg_ms}, ready_at, block.delay
+    )
 
 
 def _source(pictures: list[Arrived], place: int, count: int) -> str | None:

@@ -96,10 +96,14 @@ class Block:
     """One block's frames, and the milliseconds that each stage of it took.
 
     Planes are brought to 8 bits as they are encoded, which costs less than doing it before.
+
+    Attributes:
+        delay: how many blocks before this one its pictures were given.
     """
 
     frames: Frames | Planes
     ms: Mapping[str, float] = field(default_factory=dict)
+    delay: int = 0
 
 
 class BackendSession(Protocol):

@@ -41,6 +41,7 @@ class _Made:
     latents: Tensor
     ready: Any
     spent: Spent
+    delay: int = 0
     decoded: int = 0
     parts: list[Callable[[], NDArray[np.uint8]]] = field(default_factory=list)
 
@@ -108,7 +109,7 @@ class WanSession:
                 latents = self.generation.denoise_block(
                     self._pictures(pictures) if pictures else None
                 )
-            made = _Made(latents, overlap.mark(), spent)
+            made = _Made(latents, overlap.mark(), spent, self._delay())
             self._waiting.append(made)
             self._decode_early(made)
             overlap.wait(made.ready)
@@ -121,6 +122,10 @@ class WanSession:
         self._generation = None
         self._waiting.clear()
         self._backend.closed(self)
+
+    def _delay(self) -> int:
+        """Blocks since the pictures came that this one shows; a stream's first shows its own."""
+        return self.generation.delay if self.generation.block > 1 else 0
 
     def _decode_early(self, made: _Made) -> None:
         """Decode what the next block's context needs, before the block is handed over."""
@@ -140,8 +145,11 @@ class WanSession:
                 self._decode(self._waiting[0], None)
                 self._waiting.popleft()
         parts = [part() for part in made.parts]
+        if not parts:
+            size = (self._settings.height, self._settings.width)
+            return Block(np.empty((0, *size, 3), np.uint8), made.spent.total(), made.delay)
         frames = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return Block(self._scaled(frames), made.spent.total())
+        return Block(self._scaled(frames), made.spent.total(), made.delay)
 
     def _catch_up(self) -> None:
         """Decode all that waits but the newest block, of which enough is decoded already."""
