@@ -168,10 +168,12 @@ def test_an_mp4_that_could_not_be_finished_is_cut_to_what_is_whole(
         saver.write(frame(index), None)
     cut.write_bytes(path.read_bytes()[:-missing])
     saver.close()
+    broken = cut.stat().st_size
     cut_broken_end(cut)
+    assert cut.stat().st_size < broken
     with av.open(str(cut)) as video:
         count = sum(1 for _ in video.decode(video=0))
-    assert count >= 48 and count % 48 == 0
+    assert 48 <= count < 200
 
 
 def test_an_mp4_without_one_whole_fragment_is_left_alone(tmp_path: Path) -> None:

@@ -1,27 +1,30 @@
 """An app id from end to end: key, fal-shaped token endpoint, TLS, gateway path, stream.
 
-The real worker stands behind fal's URL shape; its certificate, tests/localhost.pem, is for this.
+The real worker stands behind fal's URL shape, with a certificate that is made for the test.
 """
 
 from pathlib import Path
 
 import pytest
+from certificate import localhost_pem
 from stand_in import token_endpoint
 
 from framewire.client import connect, local_worker
 from framewire.client.tokens import mint_here
 from framewire.protocol import TokenRequest
 
-PEM = str(Path(__file__).parents[1] / "localhost.pem")
 SECRET = "a secret that is long enough for HS256"
 
 
-async def test_an_app_id_and_a_key_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_app_id_and_a_key_are_enough(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """FAL_KEY buys a token for the alias; the token opens wss://HOST/owner/alias/ws."""
-    tls = ["--ssl-certfile", PEM, "--ssl-keyfile", PEM]
+    pem = localhost_pem(tmp_path)
+    tls = ["--ssl-certfile", pem, "--ssl-keyfile", pem]
     env = {"FRAMEWIRE_SECRET": SECRET}
     asked = TokenRequest(allowed_apps=("krea-wan-14b",))
-    monkeypatch.setenv("SSL_CERT_FILE", PEM)
+    monkeypatch.setenv("SSL_CERT_FILE", pem)
     monkeypatch.setenv("FAL_KEY", "id:secret")
     async with (
         token_endpoint(lambda n: mint_here(SECRET, asked)) as tokens,
