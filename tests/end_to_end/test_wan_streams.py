@@ -301,3 +301,17 @@ async def test_a_device_that_runs_out_of_memory_as_a_stream_opens_ends_that_stre
     held = backend.budget.taken
     assert await streamed(worker.url, prompt="a", num_blocks=1) == plain_stream("a", 1)
     assert backend.budget.taken <= held
+
+
+async def test_a_model_of_one_size_is_scaled_to_the_size_that_is_asked_for() -> None:
+    """Frames leave and pictures enter at the viewer's size; the model sees its own."""
+    backend = WanBackend(TINY_RANDOM, tiny_random, ModelSetup(), native=True)
+    assert (backend.defaults.width, backend.defaults.height) == (832, 480)
+    wide = picture(120, (128, 96))
+    size = {"width": 128, "height": 96}
+    async with serving(backend) as worker:
+        frames = await streamed(worker.url, prompt="a", num_blocks=2, start_frame=wide, **size)
+        same = await streamed(worker.url, prompt="a", num_blocks=1)
+    assert len(frames) == 18
+    assert all(Image.open(BytesIO(frame)).size == (128, 96) for frame in frames)
+    assert same == plain_stream("a", 1)
