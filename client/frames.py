@@ -11,7 +11,8 @@ class Frame:
 
     Attributes:
         index: from 0, by the worker's count where its wire tells, else by the client's. The
-            client cannot see where a reset took effect, so its own count runs on over it.
+            client cannot see where a reset took effect, so its own count runs on over it. Goes on
+            over a reconnect, as do `block` (a new one begins there) and `prompt_version`.
         block: the block it belongs to; None where unknown (the plain wire does not tell).
         jpeg: the whole JPEG file.
         received_at: seconds on the clock of `time.monotonic()`.

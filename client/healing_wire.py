@@ -89,7 +89,8 @@ class HealingWire:
             course, watchdog = self._course, self._watchdog
             sent = course.start(message) if isinstance(message, Params) else course.change(message)
             self._state = TRANSITIONS[self._state][kind]
-            if self._wire is None:
+            wire = self._wire
+            if wire is None:
                 self._wanted.set()
                 return
             if isinstance(sent, Params):
@@ -99,9 +100,10 @@ class HealingWire:
             elif sent.image is not None:
                 watchdog.sent_picture()
             try:
-                await self._wire.send(sent)
+                await wire.send(sent)
             except ConnectionLost as error:
-                self._break(error)  # receive() replays it
+                if wire is self._wire:
+                    self._break(error)  # receive() replays it
 
     async def receive(self) -> FromWorker:
         self._watchdog.release()
@@ -225,19 +227,22 @@ class HealingWire:
             raise self._cause
         await asyncio.sleep(delay)
         wire = await self._reopen(verdict if isinstance(verdict, Redirect) else None)
+        try:
+            await self._replay(wire)
+        except BaseException:
+            self._watchdog.stop()
+            await wire.close()
+            raise
+        seconds = asyncio.get_running_loop().time() - lost_at
+        tell(self._on_event, Reconnected(self._attempt, seconds, self._course.frames))
+
+    async def _replay(self, wire: Wire) -> None:
         async with self._sending:
             params, steers = self._course.replay()
             self._watchdog.start(params)
             if self._course.has_picture:
                 self._watchdog.sent_picture()
-            try:
-                await wire.send(params)
-                for steer in steers:
-                    await wire.send(steer)
-            except BaseException:
-                self._watchdog.stop()
-                await wire.close()
-                raise
+            await wire.send(params)
+            for steer in steers:
+                await wire.send(steer)
             self._wire, self._state, self._had_frames = wire, wire.state, False
-        seconds = asyncio.get_running_loop().time() - lost_at
-        tell(self._on_event, Reconnected(self._attempt, seconds, self._course.frames))

@@ -549,6 +549,38 @@ async def test_the_hook_gives_up(hook: Callable[[Reconnecting], bool | Awaitable
     assert len(told) == 1
 
 
+async def test_a_hook_that_raises_gives_up() -> None:
+    """Its error is logged and named."""
+
+    def hook(event: Reconnecting) -> None:
+        raise KeyError("a mistake of the caller's")
+
+    async with session_on(
+        breaks_after(3), streams, reconnect=Reconnect(on_reconnecting=hook)
+    ) as session:
+        await session.start("a fox", num_blocks=2)
+        with pytest.raises(ConnectionLost, match="KeyError"):
+            await rest(session)
+
+
+async def test_a_connection_that_breaks_between_streams_is_missed_by_nobody() -> None:
+    """Neither told nor mended until the next start, which then streams."""
+    told: list[Event] = []
+    gone = asyncio.Event()
+
+    async def leaves(peer: Peer) -> None:
+        await peer.say(Ready())
+        await peer.socket.close(1001)
+        gone.set()
+
+    async with session_on(leaves, streams, told=told) as session:
+        await gone.wait()
+        await asyncio.sleep(0)
+        assert told == []
+        await session.start("a fox", num_blocks=1)
+        assert len(await rest(session)) == 6
+
+
 async def test_closing_in_the_gap_ends_at_once() -> None:
     """Nobody waits for a worker that is not needed any more."""
     in_the_gap = asyncio.Event()
