@@ -153,9 +153,20 @@ async def trickles_the_handshake(url: str, dice: random.Random) -> None:
             for byte in b"GET /ws HTTP/1.1\r\nHost: " + b"a" * 1000:
                 writer.write(bytes([byte]))
                 await writer.drain()
-                if reader.at_eof():
-                    break
                 await asyncio.sleep(0.02)
+    assert writer.is_closing() or reader.at_eof(), "it waits for the rest"
+    writer.transport.abort()
+
+
+async def withholds_a_body(url: str, dice: random.Random) -> None:
+    """A request whose headers promise a body that does not come."""
+    where = urlsplit(url)
+    reader, writer = await asyncio.open_connection(where.hostname, where.port)
+    writer.write(b"POST /tokens/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n{")
+    with contextlib.suppress(*GONE):
+        async with asyncio.timeout(HOLD):
+            assert await reader.read() == b"", "nothing is answered"
+    assert reader.at_eof() or reader.exception() is not None, "it waits for the body"
     writer.transport.abort()
 
 
@@ -165,6 +176,7 @@ async def says_nothing_at_all(url: str, dice: random.Random) -> None:
     reader, writer = await asyncio.open_connection(where.hostname, where.port)
     with contextlib.suppress(*GONE):
         await asyncio.wait_for(reader.read(), HOLD)
+    assert reader.at_eof() or reader.exception() is not None, "it waits for a request"
     writer.transport.abort()
 
 
@@ -223,6 +235,7 @@ BAD_PEERS: tuple[Peer, ...] = (
     sends_bad_pictures,
     sends_too_much,
     trickles_the_handshake,
+    withholds_a_body,
     says_nothing_at_all,
     trickles_a_message,
     connects_and_leaves,
