@@ -6,7 +6,7 @@ follows from the noise and the first guess is sharp, while the noise stays white
 are exchanged, nothing else.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -33,6 +33,9 @@ class Batch:
     Attributes:
         x: [R, 3, C, h, w]; `timesteps`: [R]; `ids`: [R, L].
         flow: what noisy rows should predict; `weight`: of its squared error, [noisy, 3, 1, h, w].
+        sigma: noise levels of noisy rows.
+        starts: paired noise of the last rows, whose x the model itself has to make; `clean`: what
+            it should come to; `depth`: after so many passes.
     """
 
     x: Tensor
@@ -41,6 +44,9 @@ class Batch:
     flow: Tensor
     weight: Tensor
     sigma: Tensor
+    starts: Tensor
+    clean: Tensor
+    depth: int
 
 
 class ClipSet:
@@ -52,10 +58,15 @@ class ClipSet:
         fresh = np.array([label.fresh for label in labels])
         self.fresh, self.all = np.flatnonzero(fresh), np.arange(len(labels))
 
-    def batch(self, rng: np.random.Generator, rows: Rows, text: TinyTextEncoder) -> Batch:
-        """Draw a batch."""
+    def batch(
+        self, rng: np.random.Generator, rows: Rows, text: TinyTextEncoder, rolled: int = 0
+    ) -> Batch:
+        """Draw a batch, of which the last `rolled` first blocks are the model's own to make."""
+        depth = 1 + int(rng.integers(2))
         makers = [self._later(rng, rows.draws, text) for _ in range(rows.contexts)]
-        firsts = [self._first(rng, text) for _ in range(rows.firsts)]
+        firsts = [self._first(rng, text) for _ in range(rows.firsts - rolled)]
+        own = [self._first(rng, text, SAMPLED[0]) for _ in range(rolled)]
+        firsts += [replace(row, sigma=SAMPLED[depth]) for row in own]
         contexts, laters = [m[0] for m in makers], [row for m in makers for row in m[1]]
         noisy = laters + firsts
         x0 = torch.stack([row.x0 for row in noisy])
@@ -74,15 +85,20 @@ class ClipSet:
             noise - x0,
             weight,
             sigma,
+            noise[len(noise) - rolled :],
+            x0[len(x0) - rolled :],
+            depth,
         )
 
     def _clip(self, index: int) -> tuple[Tensor, Label]:
         return torch.from_numpy(self.latents[index].astype(np.float32)), self.labels[index]
 
-    def _first(self, rng: np.random.Generator, text: TinyTextEncoder) -> "_Row":
+    def _first(
+        self, rng: np.random.Generator, text: TinyTextEncoder, sigma: float | None = None
+    ) -> "_Row":
         latents, label = self._clip(int(rng.choice(self.fresh)))
         x0 = latents[:FRAMES]
-        sigma = _sigma(rng)
+        sigma = _sigma(rng) if sigma is None else sigma
         noise = _noise(rng, x0)
         if sigma == 1.0:
             noise = pair(noise, label.spot)

@@ -58,6 +58,24 @@ def blocks(engine: Engine, scene: Scene, seed: int, count: int) -> Iterator[Fram
         yield stream.generate_block().numpy()
 
 
+def reconstruct(engine: Engine, frames: Frames) -> Frames:
+    """A clip [1 + 4k, H, W, 3] encoded and decoded by the engine's autoencoder."""
+    pixels = torch.from_numpy(frames).movedim(-1, 1).float() / 127.5 - 1
+    latents = engine.vae.encode(pixels, engine.vae.open_encoder())
+    made = engine.decoder.decode(latents, engine.decoder.open_decoder())
+    return ((made + 1) * 127.5).round().to(torch.uint8).movedim(1, -1).numpy()
+
+
+def reconstruction(engine: Engine, clips: int, seed: int) -> Rates:
+    """What the autoencoder alone keeps of held-out scenes."""
+    tally, rng = Tally(), np.random.default_rng(seed)
+    for index in range(clips):
+        scene = random_scene(rng, held_out=True)
+        frames = clip_of(rng, scene, scene, fresh=index % 2 == 0).frames
+        tally.compare("autoencoder", scene, look(reconstruct(engine, frames)[9:]))
+    return tally.rates()
+
+
 def adherence(engine: Engine, pairs: int, seed: int) -> Rates:
     """Held-out combinations: the first block, and the two after it."""
     tally, rng = Tally(), np.random.default_rng(seed)
@@ -170,6 +188,7 @@ def main() -> None:
     engine = load_tiny(folder=given.weights)
     rates = adherence(engine, given.pairs, seed=1)
     if not given.only_adherence:
+        rates |= reconstruction(engine, given.pairs, seed=6)
         half, few = max(1, given.pairs // 2), max(1, given.pairs // 20)
         rates |= steering(engine, half, seed=2)
         rates |= endurance(engine, few, 100, seed=3)

@@ -27,7 +27,9 @@ LEAST_PIXELS = 60
 LEAST_SPEED = 0.7
 """Pixels a frame, below which a thing stands still."""
 
-_SCALES = (0.8, 0.86, 0.92, 0.97, 1.02, 1.08)
+_SCALES = (0.82, 0.88, 0.94, 1.0, 1.06)
+_SWOLLEN = (0.0, 2.0)
+"""Pixels by which an outline may lie outside, as a soft decoder's do."""
 _SHIFTS = (-2, 0, 2)
 
 Mask = NDArray[np.bool_]
@@ -163,18 +165,28 @@ def _overlap(centred: NDArray[np.float32], shape: str) -> float:
     best = 0.0
     for scale in _SCALES:
         radius = scale * math.sqrt(max(area, 1.0) / _unit_area(shape))
-        template = _template(shape, min(round(radius * 2) / 2, 40.0))
-        for dy in _SHIFTS:
-            for dx in _SHIFTS:
-                moved = np.roll(template, (dy, dx), axis=(0, 1))
-                both = float(np.minimum(centred, moved).sum())
-                best = max(best, both / (area + float(template.sum()) - both + 1e-6))
+        for swollen in _SWOLLEN:
+            template = _template(shape, min(round(radius * 2) / 2, 40.0), swollen)
+            best = max(best, _overlap_with(template, centred, area))
+    return best
+
+
+def _overlap_with(
+    template: NDArray[np.float32], centred: NDArray[np.float32], area: float
+) -> float:
+    best = 0.0
+    for dy in _SHIFTS:
+        for dx in _SHIFTS:
+            moved = np.roll(template, (dy, dx), axis=(0, 1))
+            both = float(np.minimum(centred, moved).sum())
+            best = max(best, both / (area + float(template.sum()) - both + 1e-6))
     return best
 
 
 @lru_cache(maxsize=512)
-def _template(shape: str, radius: float) -> NDArray[np.float32]:
-    rows, columns, alpha = shape_mask(shape, WIDTH / 2, HEIGHT / 2, max(radius, 4.0))
+def _template(shape: str, radius: float, swollen: float) -> NDArray[np.float32]:
+    middle = (WIDTH / 2, HEIGHT / 2)
+    rows, columns, alpha = shape_mask(shape, *middle, max(radius, 4.0), swollen)
     picture = np.zeros((HEIGHT, WIDTH), np.float32)
     picture[np.ix_(rows, columns)] = alpha
     return _centred(picture, picture > 0.5)

@@ -19,7 +19,7 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 from tqdm import tqdm
 from train_tiny import forward
-from train_tiny.batches import Batch, ClipSet
+from train_tiny.batches import SAMPLED, Batch, ClipSet
 from train_tiny.captions import vocabulary
 from train_tiny.forward import Rows, TrainingForward
 from train_tiny.latents import load
@@ -35,7 +35,9 @@ WARM_UP = 100
 class Trainer:
     """One process's models and optimizers."""
 
-    def __init__(self, out: Path, steps: int, seed: int, rows: Rows, rank: int, parts: int) -> None:
+    def __init__(
+        self, out: Path, steps: int, seed: int, rows: Rows, rank: int, parts: int, rolls: bool
+    ) -> None:
         """Build or load everything."""
         torch.manual_seed(seed)
         self.out, self.steps, self.seed, self.rank, self.parts = out, steps, seed, rank, parts
@@ -43,6 +45,9 @@ class Trainer:
         transformer, _, self.text = build(vocabulary())
         self.models = nn.ModuleDict({"transformer": transformer, "text": self.text})
         self.forward = TrainingForward(transformer, rows, HEIGHT // 8, WIDTH // 8)  # type: ignore[arg-type]
+        self.rolled = rows.firsts // 2 if rolls else 0
+        own = Rows(contexts=0, draws=1, firsts=max(1, self.rolled))
+        self.rolling = TrainingForward(transformer, own, HEIGHT // 8, WIDTH // 8)  # type: ignore[arg-type]
         self.average = {n: p.detach().clone() for n, p in self.models.named_parameters()}
         wide = [p for n, p in self.models.named_parameters() if _for_muon(n, p)]
         rest = [p for n, p in self.models.named_parameters() if not _for_muon(n, p)]
@@ -58,7 +63,8 @@ class Trainer:
     def step(self) -> tuple[float, ...]:
         """One step: the mean losses at the first noise level of first and of later blocks, and all."""
         rng = np.random.default_rng((self.seed, self.done, self.rank))
-        batch = self.clips.batch(rng, self.rows, self.text)
+        batch = self.clips.batch(rng, self.rows, self.text, self.rolled)
+        self._roll(batch, rng)
         rate = self._rate()
         for optimizer, base in zip(self.optimizers, (MUON_RATE, ADAM_RATE), strict=True):
             for group in optimizer.param_groups:
@@ -79,6 +85,22 @@ class Trainer:
                 self.average[name].lerp_(p, pace)
         self.done += 1
         return self._losses(error.detach(), batch)
+
+    @torch.no_grad()
+    def _roll(self, batch: Batch, rng: np.random.Generator) -> None:
+        """Make the input of some first blocks as sampling does, from the model's own guesses."""
+        if not self.rolled:
+            return
+        x, level = batch.starts, SAMPLED[0]
+        with torch.autocast("cpu", torch.bfloat16):
+            embeds = self.text(batch.ids[-self.rolled :])
+            for following in SAMPLED[1 : batch.depth + 1]:
+                timesteps = torch.full((self.rolled,), 1000 * level)
+                clean = x - level * self.rolling(x, timesteps, embeds)
+                noise = rng.standard_normal(tuple(x.shape), dtype=np.float32)
+                x, level = (1 - following) * clean + following * torch.from_numpy(noise), following
+        batch.x[-self.rolled :] = x
+        batch.flow[-self.rolled :] = (x - batch.clean) / level
 
     def save(self) -> None:
         """Write the checkpoint whole, then put it in the place of the old one."""
@@ -130,7 +152,9 @@ def _for_muon(name: str, parameter: Tensor) -> bool:
     return parameter.ndim == 2 and "blocks." in name
 
 
-def run(rank: int, out: Path, steps: int, until: int, seed: int, parts: int, port: int) -> None:
+def run(
+    rank: int, out: Path, steps: int, until: int, seed: int, parts: int, port: int, rolls: bool
+) -> None:
     """One process's training, up to step `until` of the `steps` that the learning rate is for."""
     torch.set_num_threads(1)
     if parts > 1:
@@ -139,7 +163,7 @@ def run(rank: int, out: Path, steps: int, until: int, seed: int, parts: int, por
         )
     forward.layer = torch.compile(forward.layer, dynamic=False)
     rows = Rows(contexts=6 // parts, draws=2, firsts=12 // parts)
-    trainer = Trainer(out, steps, seed, rows, rank, parts)
+    trainer = Trainer(out, steps, seed, rows, rank, parts, rolls)
     bar = tqdm(total=steps, initial=trainer.done, mininterval=10, disable=rank > 0)
     saved = time.monotonic()
     while trainer.done < until:
@@ -163,12 +187,13 @@ def main() -> None:
     parser.add_argument("--until", type=int, help="stop here, to go on later")
     parser.add_argument("--seed", type=int, default=2)
     parser.add_argument("--processes", type=int, default=2, choices=(1, 2, 3))
+    parser.add_argument("--rolls", action="store_true", help="learn from own guesses too")
     parser.add_argument("--port", type=int, default=29511)
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     (given.out / "vocabulary.json").write_text(json.dumps(vocabulary()))
     until = given.until or given.steps
-    rest = (given.out, given.steps, until, given.seed, given.processes, given.port)
+    rest = (given.out, given.steps, until, given.seed, given.processes, given.port, given.rolls)
     if given.processes == 1:
         run(0, *rest)
     else:

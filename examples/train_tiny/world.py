@@ -206,9 +206,13 @@ def draw(scenes: Sequence[Scene], track: Track) -> Frames:
 
 
 def shape_mask(
-    shape: str, x: float, y: float, radius: float
+    shape: str, x: float, y: float, radius: float, swollen: float = 0.0
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """The rows, columns (on the torus) and coverage [rows, columns] of a shape."""
+    """The rows, columns (on the torus) and coverage [rows, columns] of a shape.
+
+    Args:
+        swollen: pixels by which its outline lies outside.
+    """
     reach = math.ceil(radius * _EXTENT) + 1
     rows = np.arange(math.floor(y) - reach, math.floor(y) + reach + 1)
     columns = np.arange(math.floor(x) - reach, math.floor(x) + reach + 1)
@@ -216,7 +220,7 @@ def shape_mask(
     v = np.clip(((rows + 0.5 - y) / radius + _EXTENT) * cells, 0, _ATLAS - 1).astype(np.int64)
     u = np.clip(((columns + 0.5 - x) / radius + _EXTENT) * cells, 0, _ATLAS - 1).astype(np.int64)
     distance = _atlas(shape)[v[:, None], u[None, :]] * np.float32(radius)
-    return rows % HEIGHT, columns % WIDTH, np.clip(0.5 - distance, 0, 1)
+    return rows % HEIGHT, columns % WIDTH, np.clip(0.5 + np.float32(swollen) - distance, 0, 1)
 
 
 def _paint(frame: Frames, thing: Thing, x: float, y: float, radius: float) -> None:
