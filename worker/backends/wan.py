@@ -204,11 +204,12 @@ class WanBackend:
     def _say_if_cold(self, params: StreamParams) -> None:
         if any((params.width, params.height) == (one.width, one.height) for one in self._warmed):
             return
-        how = "served without compilation"
-        if self.setup.warm_on_demand:
-            how = "compiled as it comes, while other streams wait"
-        elif not self.setup.compile:
+        if not self.setup.compile:
             how = "its first blocks are slower"
+        elif self.setup.warm_on_demand:
+            how = "compiled as it comes, while other streams wait"
+        else:
+            how = "served without compilation"
         logger.info("%s: %dx%d was not warmed up: %s", self.name, params.width, params.height, how)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,22 @@ from framewire.worker.backends.wan import WanBackend
 from framewire.worker.engine.assembly import Build, random_engine
 from framewire.worker.engine.engine import Engine
 from framewire.worker.engine.params import StreamParams
-from framewire.worker.engine.preset import KREA_REALTIME_14B, Preset
-from framewire.worker.engine.random_parts import TINY_RANDOM
+from framewire.worker.engine.preset import PRESETS as PUBLISHED
+from framewire.worker.engine.preset import Preset
+from framewire.worker.engine.random_parts import (
+    TINY_RANDOM,
+    TINY_SELF_FORCING,
+    TINY_STREAMDIFFUSIONV2,
+)
 from framewire.worker.models.setup import ModelSetup
 
 from .engine_flops import block_flops, matmul_rate
 from .engine_measure import Measured, Workload, measure
 
-PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in (KREA_REALTIME_14B, TINY_RANDOM)}
+PRESETS: Mapping[str, Preset] = {
+    **PUBLISHED,
+    **{preset.name: preset for preset in (TINY_RANDOM, TINY_SELF_FORCING, TINY_STREAMDIFFUSIONV2)},
+}
 OPTIONS: Mapping[str, dict[str, Any]] = {
     "skip-zero": {"skip_zero": True},
     "taehv": {"decoder": "taehv"},
@@ -74,7 +83,7 @@ def run(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
     for name, changes in _variants(plan.options):
         setup = replace(plan.setup, **changes)
         try:
-            measured = _measure(preset, setup, plan, lambda step, name=name: say(f"{name}: {step}"))
+            measured = _measure(preset, setup, plan, partial(_say_of, say, name))
         except (ValueError, torch.OutOfMemoryError) as error:
             rows.append({"variant": name, "error": str(error).splitlines()[0]})
             continue
@@ -96,6 +105,10 @@ def psnr(frames: NDArray[np.uint8], faithful: NDArray[np.uint8]) -> float | None
     """Peak signal to noise of frames against others in dB; None where they are equal."""
     error = np.mean((frames.astype(np.float32) - faithful.astype(np.float32)) ** 2)
     return None if error == 0 else float(10 * np.log10(255**2 / error))
+
+
+def _say_of(say: Callable[[str], None], name: str, step: str) -> None:
+    say(f"{name}: {step}")
 
 
 def _variants(options: tuple[str, ...]) -> list[tuple[str, dict[str, Any]]]:
@@ -130,7 +143,7 @@ def _row(
     name: str, measured: Measured, faithful: NDArray[np.uint8], flops: float, rate: float
 ) -> dict[str, Any]:
     """One variant's line. The first block's drift is the option's own; later blocks build on it."""
-    first = 6
+    first, last = measured.first_frames, measured.block_frames
     seconds = measured.block_ms / 1000
     return {
         "variant": name,
@@ -144,7 +157,7 @@ def _row(
         "tflop_a_block": round(flops / 1e12, 6),
         "share_of_matmul_rate": round(flops / seconds / rate, 4),
         "psnr_first_block": psnr(measured.frames[:first], faithful[:first]),
-        "psnr_settled": psnr(measured.frames[-12:], faithful[-12:]),
+        "psnr_settled": psnr(measured.frames[-last:], faithful[-last:]),
     }
 
 

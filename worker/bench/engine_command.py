@@ -75,7 +75,7 @@ def _run(options: argparse.Namespace) -> int:
             preset.name,
             work,
             setup,
-            random_weights=options.random_weights or preset.name == "tiny-random",
+            random_weights=options.random_weights or preset.name.startswith("tiny-"),
             options=tuple(names),
         )
         report = run(plan, lambda step: print(f"measuring {step}", file=sys.stderr))

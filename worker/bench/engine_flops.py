@@ -62,7 +62,7 @@ def block_flops(preset: Preset, build: Build, params: StreamParams) -> float:
     with FlopCounterMode(display=False) as counter:
         for _ in range(every):
             generation.generate_block()
-    return counter.get_total_flops() / every
+    return float(counter.get_total_flops()) / every
 
 
 def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:

@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from framewire.worker.backends.base import Block, Change, Settings
+from framewire.worker.backends.base import Block, Change, Defaults, Settings
 from framewire.worker.backends.wan import WanBackend
 from framewire.worker.backends.wan_clock import StageClock
 from framewire.worker.engine.params import StreamParams
+from framewire.worker.engine.vae import FRAMES_PER_LATENT
 from framewire.worker.pictures import encode_jpegs
 
 SETTLED = 3
@@ -39,8 +40,8 @@ class Workload:
     blocks: int = 8
     seed: int = 1
 
-    def settings(self) -> Settings:
-        """As a worker would ask the backend."""
+    def settings(self, defaults: Defaults) -> Settings:
+        """As a worker would ask a backend of these defaults."""
         return Settings(
             prompt=_PROMPT,
             width=self.width,
@@ -48,10 +49,10 @@ class Workload:
             seed=self.seed,
             num_denoising_steps=self.steps,
             denoising_steps=None,
-            strength=0.8,
-            timestep_shift=5.0,
-            kv_cache_num_frames=3,
-            keep_first_frame=False,
+            strength=defaults.strength,
+            timestep_shift=defaults.timestep_shift,
+            kv_cache_num_frames=defaults.kv_cache_num_frames,
+            keep_first_frame=defaults.keep_first_frame,
             start_frame=None,
             live=False,
         )
@@ -69,6 +70,7 @@ class Measured:
         steer_ms: from a new prompt, sent as a block has just begun, to JPEGs that show it;
             `steer_blocks` later than the block under way.
         memory_gb: the most that the GPU held; 0 without one.
+        first_frames: in the first block; `block_frames` in a settled one.
         frames: of the first blocks, for comparing.
     """
 
@@ -79,6 +81,8 @@ class Measured:
     steer_ms: float
     steer_blocks: int
     memory_gb: float
+    first_frames: int
+    block_frames: int
     frames: NDArray[np.uint8] = field(repr=False)
 
 
@@ -93,7 +97,7 @@ def measure(backend: WanBackend, work: Workload, say: Callable[[str], None]) -> 
         say("streaming as served")
         block_ms, first_ms, frames = _streaming(backend, work)
         steer_ms, steer_blocks = _steering(backend, work)
-        per_block = frames_a_block(backend)
+        per_block = frames[-1].shape[0]
         return Measured(
             stages=stages,
             block_ms=block_ms,
@@ -102,15 +106,12 @@ def measure(backend: WanBackend, work: Workload, say: Callable[[str], None]) -> 
             steer_ms=steer_ms,
             steer_blocks=steer_blocks,
             memory_gb=peak_gb(),
-            frames=frames,
+            first_frames=frames[0].shape[0],
+            block_frames=per_block,
+            frames=np.concatenate(frames),
         )
     finally:
         backend.close()
-
-
-def frames_a_block(backend: WanBackend) -> int:
-    """Frames of a settled block."""
-    return 4 * backend.preset.block_frames
 
 
 def reset_peak() -> None:
@@ -161,7 +162,8 @@ def _input_encoding(backend: WanBackend, params: StreamParams) -> list[float]:
     device = backend.engine.transformer.device
     state = vae.open_encoder()
     values = []
-    for count in (9, 12, 12, 12):
+    whole = FRAMES_PER_LATENT * backend.preset.block_frames
+    for count in (1 + whole - FRAMES_PER_LATENT, whole, whole, whole):
         pixels = torch.zeros(count, 3, params.height, params.width, device=device)
         _wait(device)
         began = time.perf_counter()
@@ -171,10 +173,10 @@ def _input_encoding(backend: WanBackend, params: StreamParams) -> list[float]:
     return values[1:]
 
 
-def _streaming(backend: WanBackend, work: Workload) -> tuple[float, float, NDArray[np.uint8]]:
+def _streaming(backend: WanBackend, work: Workload) -> tuple[float, float, list[NDArray[np.uint8]]]:
     """Milliseconds a settled block, to the first block, and the first blocks' frames."""
     began = time.perf_counter()
-    session = backend.open(work.settings())
+    session = backend.open(work.settings(backend.defaults))
     arrived: list[float] = []
     frames: list[NDArray[Any]] = []
     with ThreadPoolExecutor(1) as codec:
@@ -189,7 +191,7 @@ def _streaming(backend: WanBackend, work: Workload) -> tuple[float, float, NDArr
     session.close()
     gaps = np.diff(arrived)[SETTLED:]
     first = 1000 * (arrived[0] - began)
-    return 1000 * statistics.median(gaps), first, np.concatenate(frames[: SETTLED + 1])
+    return 1000 * statistics.median(gaps), first, frames[: SETTLED + 1]
 
 
 def _steering(backend: WanBackend, work: Workload) -> tuple[float, int]:
@@ -199,7 +201,7 @@ def _steering(backend: WanBackend, work: Workload) -> tuple[float, int]:
     first. It shows in the first block that differs from an unsteered stream's.
     """
     plain = _some_blocks(backend, work)
-    session = backend.open(work.settings())
+    session = backend.open(work.settings(backend.defaults))
     for _ in range(SETTLED):
         session.next_block([])()
     began = time.perf_counter()
@@ -217,7 +219,7 @@ def _steering(backend: WanBackend, work: Workload) -> tuple[float, int]:
 
 
 def _some_blocks(backend: WanBackend, work: Workload) -> list[NDArray[np.uint8]]:
-    session = backend.open(work.settings())
+    session = backend.open(work.settings(backend.defaults))
     blocks = [_eight_bit(session.next_block([])()) for _ in range(SETTLED + 4)]
     session.close()
     return blocks
