@@ -59,7 +59,7 @@ class Course:
     @property
     def is_over(self) -> bool:
         """Nothing is left to ask for."""
-        return self.ended or self.frames >= self._total_frames
+        return (self.ended and not self.is_clip) or self.frames >= self._total_frames
 
     @property
     def is_clip(self) -> bool:

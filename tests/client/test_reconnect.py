@@ -321,18 +321,21 @@ async def test_a_reset_starts_the_whole_stream_over_on_any_connection() -> None:
     assert heard[1].wire() == {"action": "reset", "prompt": "a cat", "num_blocks": 4}
 
 
-async def test_a_clip_is_not_resumed() -> None:
+@pytest.mark.parametrize("ended", [False, True])
+async def test_a_clip_is_not_resumed(ended: bool) -> None:
     """The pictures that the worker held are gone: a stream without them would look complete."""
 
     async def drops(peer: Peer) -> None:
         await peer.say(Ready())
-        await peer.hear()
-        await peer.hear()
+        for _ in range(2 + ended):
+            await peer.hear()
         await peer.socket.close(1011)
 
     async with session_on(drops, streams) as session:
         await session.start("a fox", num_blocks=2, input="all")
         await session.send_image(b"\xff\xd8")
+        if ended:
+            await session.end()
         with pytest.raises(ConnectionLost):
             await rest(session)
 
