@@ -18,7 +18,7 @@ from .check.command import run_check
 from .connect import resolve_credentials
 from .credentials import fal_run_host
 from .doctor import run_doctor
-from .errors import AuthError, FramewireError, ParamsError, SaveError
+from .errors import AuthError, FramewireError, InputError, ParamsError, SaveError
 from .steer_plan import PlannedSteer, parse_steer
 from .stream_command import KREA_FPS, prepare, run_stream
 from .tokens import token_source
@@ -33,6 +33,11 @@ examples:
   framewire stream "a lighthouse at dawn" --out dawn.mp4 --steer "4b=the lighthouse in a storm"
   FAL_KEY=... framewire stream "a red fox" --fal fal-ai/krea-wan-14b --blocks 9 --out fox/
   framewire stream "a red fox" --out - | ffplay -f mjpeg -i -
+  framewire stream "an oil painting" --input clip.mp4 --strength 0.7 --out painted.mp4
+
+--input gives every frame of the clip a frame of the result, in order, at the clip's rate. models
+that withhold the frames of their first pictures (Krea's: 3) are sent the clip's first frame three
+times more; what was made from those, and from the last block's padding, is left out.
 """
 _CHECK_EPILOG = """\
 one line a rule, numbered as in the protocol document: ok, FAIL or skipped and why. Exits with 1
@@ -61,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if options.command == "doctor":
                 return runner.run(run_doctor(options))
             return runner.run(run_stream(options, prepare(options)))
-    except (ParamsError, SaveError) as error:
+    except (InputError, ParamsError, SaveError) as error:
         print(f"framewire stream: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -174,9 +179,20 @@ def _add_stream_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fps",
         type=_rate,
-        default=KREA_FPS,
         metavar="N",
-        help=f"frames a second of the video (default: {KREA_FPS:g})",
+        help=f"frames a second of the video (default: the input's, or {KREA_FPS:g})",
+    )
+    parser.add_argument(
+        "--input",
+        metavar="CLIP|DIR|webcam",
+        help="make the video from this one, frame by frame (needs framewire[video]), from a folder "
+        "of pictures, or live from a camera (webcam, or webcam:NAME)",
+    )
+    parser.add_argument(
+        "--strength",
+        type=float,
+        metavar="X",
+        help="how far frames may leave the input, 0 to 1 (default: the model's)",
     )
     parser.add_argument(
         "--reconnect",

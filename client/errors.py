@@ -146,6 +146,12 @@ class ConnectionLost(FramewireError):
         self.close_code = close_code
 
 
+class InputError(FramewireError):
+    """A clip or a camera could not be read."""
+
+    default_code = "INPUT"
+
+
 class SaveError(FramewireError):
     """A file could not be written."""
 

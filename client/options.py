@@ -25,6 +25,7 @@ class StartOptions(TypedDict, total=False):
     denoising_steps: Sequence[float] | None
     seed: int | None
     strength: float | None
+    noise_controller: bool | None
     start_frame: bytes | str | None
     timestep_shift: float | None
     kv_cache_num_frames: int | None
@@ -43,6 +44,7 @@ class SteerOptions(TypedDict, total=False):
     interp_steps: int | None
     num_blocks: int | None
     strength: float | None
+    noise_controller: bool | None
     seed: int | None
     at_block: int | None
 

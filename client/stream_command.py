@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from .address import redact
+from .clip_feed import ENDLESS, ClipFeed
+from .clip_input import clip_from
 from .connect import connect
 from .errors import FramewireError, SaveError
 from .events import Event, Reconnected, Reconnecting
@@ -33,7 +35,11 @@ def prepare(options: argparse.Namespace) -> list[Saver]:
     Raises:
         ParamsError: params out of range.
         SaveError: no such kind of file.
+        InputError: no such clip or camera.
     """
+    options.clip = clip_from(options.input) if options.input else None
+    if options.fps is None:
+        options.fps = (options.clip and options.clip.fps) or KREA_FPS
     params_from(options.prompt, start_options(options))
     return _savers(options)
 
@@ -79,7 +85,11 @@ def start_options(options: argparse.Namespace) -> StartOptions:
         "num_denoising_steps": options.steps,
         "seed": options.seed,
         "start_frame": options.start_frame,
+        "strength": options.strength,
     }
+    if options.clip is not None:
+        found |= {"webcam_mode": True, "input": options.clip.policy}
+        found["num_blocks"] = options.blocks or ENDLESS
     if not options.plain:
         found |= {"events": True, "fmt": "msgpack"}
     return found
@@ -99,6 +109,7 @@ async def _stream(
         line.draw(tally.prompts[-1])
 
     recorder = Recorder(savers)
+    feed = None if options.clip is None else ClipFeed(options.clip)
     try:
         async with (
             recorder,
@@ -114,14 +125,21 @@ async def _stream(
         ):
             tally.begin()
             await session.start(options.prompt, **start_options(options))
-            with _in_background(_steer(session, plan, tally)):
+            with contextlib.ExitStack() as background:
+                background.enter_context(_in_background(_steer(session, plan, tally)))
+                if feed is not None:
+                    background.enter_context(_in_background(feed.run(session)))
                 async for frame in session:
+                    if feed is not None and not feed.takes(frame):
+                        continue
                     tally.saw_frame(frame)
                     plan.saw_frame(frame.index)
                     prompt = tally.prompt_of(frame)
                     await recorder.write(frame, prompt)
                     line.say_failures(recorder.failures)
                     line.draw(prompt)
+            if feed is not None:
+                feed.check()
     finally:
         tally.unsent = plan.waiting()
         line.clear()
@@ -141,6 +159,8 @@ async def _steer(session: Session, plan: SteerPlan, tally: Tally) -> None:
 
 def _reconnects(options: argparse.Namespace) -> bool:
     """As asked; else where the other side may come back. A worker of one's own does not."""
+    if options.clip is not None:
+        return False  # what was sent is gone with the connection
     if options.reconnect is None:
         return bool(options.url or options.fal)
     return bool(options.reconnect)

@@ -211,5 +211,11 @@ def _finished(
 
 
 def _source(pictures: list[Arrived], place: int, count: int) -> str | None:
-    """The request id of the picture that frame `place` of `count` was made from."""
-    return pictures[place * len(pictures) // count].request_id if pictures else None
+    """The request id of the picture that frame `place` of `count` was made from.
+
+    Where there are more pictures than frames the first ones' frames were withheld.
+    """
+    if not pictures:
+        return None
+    withheld = max(0, len(pictures) - count)
+    return pictures[withheld + place * (len(pictures) - withheld) // count].request_id

@@ -150,6 +150,14 @@ def test_the_noise_scale_follows_the_formula() -> None:
     assert at_rest == pytest.approx(0.9 * 0.8 + 0.1 * cut)
 
 
+def test_the_noise_scale_never_falls_below_the_least_strength() -> None:
+    """Little strength and much motion still leave a pass to make."""
+    scale = NoiseScale(MotionController())
+    levels = [0, 250, 0, 250, 0, 250]
+    found = [scale.next(0.02, pictures(4, level=level), controlled=True) for level in levels]
+    assert found[1:] == [0.01] * 5
+
+
 def test_the_noise_controller_is_steered_live_and_sets_the_first_timestep() -> None:
     """Moving input lowers scale and step; switched off, both are what was asked for."""
     told: list[float] = []

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .preset import MotionController
+from .schedule import MIN_STRENGTH
 
 _LEVELS = 127.5
 
@@ -27,7 +28,7 @@ class NoiseScale:
         With d the largest root mean square of the change from one picture to the next, the block
         before's last one included, as a part of what counts as full motion (at most 1):
         scale = (1 - memory) (strength - gain d) + memory (the block before's scale). The first
-        block's is `strength`.
+        block's is `strength`. Never less than the least strength.
 
         Args:
             strength: asked for, 0-1.
@@ -43,7 +44,8 @@ class NoiseScale:
             self._scale = strength
         else:
             wanted = strength - controller.gain * motion
-            self._scale = (1 - controller.memory) * wanted + controller.memory * self._scale
+            scale = (1 - controller.memory) * wanted + controller.memory * self._scale
+            self._scale = max(scale, MIN_STRENGTH)
         return self._scale
 
     def _motion(self, pictures: Tensor, controller: MotionController) -> float:
