@@ -6,6 +6,8 @@ from framewire.worker.models.setup import ModelSetup
 
 from .base import Backend
 
+__all__ = ["NAMES", "Backend", "ModelSetup", "choose"]
+
 NAMES = ("testcard", "tiny", "wan")
 _BEST = ("krea-realtime-14b", "tiny")
 """What `auto` would rather take, the best first."""
