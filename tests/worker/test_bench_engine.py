@@ -36,7 +36,8 @@ def test_it_reports_every_stage_and_measures_options_alone_and_together(
     report = json.loads(out)
     rows = {row["variant"]: row for row in report["variants"]}
     assert list(rows) == ["faithful", "skip-zero", "fuse-qkv", "together"]
-    assert report["work"] == {"width": 64, "height": 32, "steps": 2, "blocks": 2, "seed": 1}
+    asked = {"width": 64, "height": 32, "steps": 2, "blocks": 2, "live": False, "context": None}
+    assert report["work"] == asked | {"seed": 1}
     assert report["matmul_tflops"] > 0
     for row in rows.values():
         assert set(row["stages_ms"]) == STAGES
@@ -50,6 +51,26 @@ def test_it_reports_every_stage_and_measures_options_alone_and_together(
     assert 10 < skipped["psnr_first_block"] < 60
     assert fused["psnr_settled"] is None or fused["psnr_settled"] > 45
     assert skipped["tflop_a_block"] < faithful["tflop_a_block"] == fused["tflop_a_block"]
+
+
+@pytest.mark.parametrize(
+    ("preset", "context", "live", "frames"),
+    [("tiny-self-forcing", 3, False, 12), ("tiny-streamdiffusionv2", 5, True, 4)],
+)
+def test_models_of_one_loop_each_are_measured_as_they_are_used(
+    capsys: pytest.CaptureFixture[str], preset: str, context: int, live: bool, frames: int
+) -> None:
+    """Live ones on pictures, with the time from a picture to its frame; steps are the preset's."""
+    command = ["bench", "engine", "--preset", preset, "--blocks", "2", "--json"]
+    assert main([*command, "--context", str(context)]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["work"]["live"] is live
+    assert report["work"]["steps"] == (2 if live else 4)
+    row = report["variants"][0]
+    assert row["fps"] == pytest.approx(1000 * frames / row["block_ms"], rel=0.01)
+    assert (row["input_to_frame_ms"] is not None) == live
+    assert row["tflop_a_block"] > 0
+    assert row["prompt_to_pixel_blocks"] == 1
 
 
 def test_what_this_machine_cannot_do_is_a_line_of_the_table(

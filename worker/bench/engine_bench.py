@@ -20,7 +20,6 @@ from framewire.worker.backends.presets import build_of, published_engine
 from framewire.worker.backends.wan import WanBackend
 from framewire.worker.engine.assembly import Build, random_engine
 from framewire.worker.engine.engine import Engine
-from framewire.worker.engine.params import StreamParams
 from framewire.worker.engine.preset import PRESETS as PUBLISHED
 from framewire.worker.engine.preset import Preset
 from framewire.worker.engine.random_parts import (
@@ -89,7 +88,8 @@ def run(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
             continue
         if faithful is None:
             faithful = measured.frames
-        flops = block_flops(preset, build_of(setup), _params(preset, plan.work))
+        work = plan.work
+        flops = block_flops(preset, build_of(setup), work.params(preset), live=work.live)
         rows.append(_row(name, measured, faithful, flops, rate))
     return {
         "preset": preset.name,
@@ -133,12 +133,6 @@ def _measure(preset: Preset, setup: ModelSetup, plan: Plan, say: Callable[[str],
     return measure(WanBackend(preset, engine, setup), plan.work, say)
 
 
-def _params(preset: Preset, work: Workload) -> StreamParams:
-    return StreamParams.of(
-        preset, width=work.width, height=work.height, num_denoising_steps=work.steps
-    )
-
-
 def _row(
     name: str, measured: Measured, faithful: NDArray[np.uint8], flops: float, rate: float
 ) -> dict[str, Any]:
@@ -153,6 +147,7 @@ def _row(
         "first_frame_ms": round(measured.first_frame_ms, 3),
         "prompt_to_pixel_blocks": measured.steer_blocks,
         "prompt_to_pixel_ms": round(measured.steer_ms, 3),
+        "input_to_frame_ms": measured.input_ms and round(measured.input_ms, 3),
         "memory_gb": round(measured.memory_gb, 3),
         "tflop_a_block": round(flops / 1e12, 6),
         "share_of_matmul_rate": round(flops / seconds / rate, 4),

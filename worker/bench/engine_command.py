@@ -34,7 +34,13 @@ def add_engine(benches: Any) -> None:
         "--random-weights", action="store_true", help="the model's shapes without a download"
     )
     engine.add_argument("--size", metavar="WxH", help="default: the preset's")
-    engine.add_argument("--steps", type=int, default=4, metavar="N")
+    engine.add_argument("--steps", type=int, metavar="N", help="default: the preset's")
+    engine.add_argument(
+        "--live",
+        action=argparse.BooleanOptionalAction,
+        help="make blocks from pictures (default: where the preset is one of live input)",
+    )
+    engine.add_argument("--context", type=int, metavar="N", help="frames (default: the preset's)")
     engine.add_argument("--blocks", type=int, default=8, metavar="N", help="settled ones measured")
     engine.add_argument("--device", default="auto")
     engine.add_argument("--dtype", default="auto")
@@ -60,9 +66,10 @@ def _run(options: argparse.Namespace) -> int:
         unknown = [name for name in names if name not in OPTIONS]
         if unknown:
             raise ValueError(f"no option {unknown[0]!r}: choose of {', '.join(OPTIONS)}")
-        if not 1 <= options.steps <= 8 or options.blocks < 1:
-            raise ValueError("steps must be 1 to 8, and blocks at least 1")
         preset = PRESETS[options.preset]
+        steps = preset.num_denoising_steps if options.steps is None else options.steps
+        if not 1 <= steps <= 8 or options.blocks < 1:
+            raise ValueError("steps must be 1 to 8, and blocks at least 1")
         size = parse_size(options.size) if options.size else (preset.width, preset.height)
         setup = ModelSetup(
             preset=preset.name,
@@ -70,7 +77,9 @@ def _run(options: argparse.Namespace) -> int:
             dtype=options.dtype,
             warm_sizes=f"{size[0]}x{size[1]}",
         )
-        work = Workload(*size, options.steps, options.blocks)
+        live = preset.follows_input if options.live is None else options.live
+        work = Workload(*size, steps, options.blocks, live=live, context=options.context)
+        work.params(preset)
         plan = Plan(
             preset.name,
             work,

@@ -39,8 +39,12 @@ class _NoPrompts:
         return torch.empty(self._shape, device=_META)
 
 
-def block_flops(preset: Preset, build: Build, params: StreamParams) -> float:
-    """Floating-point operations of a settled block, two for a multiply and add."""
+def block_flops(preset: Preset, build: Build, params: StreamParams, *, live: bool = False) -> float:
+    """Floating-point operations of a settled block, two for a multiply and add.
+
+    Args:
+        live: of a block made from pictures, their encoding included.
+    """
     vae: Any
     make = cast(Any, AutoencoderKLWan)  # diffusers' own types are partial
     with _META:
@@ -57,11 +61,16 @@ def block_flops(preset: Preset, build: Build, params: StreamParams) -> float:
     generation = engine.open("a", params)
     every = build.options.context_every
     settled = 2 + -(-params.kv_cache_num_frames // preset.block_frames)
+
+    def pictures() -> Tensor | None:
+        shape = (generation.pictures_needed, 3, params.height, params.width)
+        return torch.zeros(shape) if live else None
+
     while generation.block < settled:
-        generation.generate_block()
+        generation.generate_block(pictures())
     with FlopCounterMode(display=False) as counter:
         for _ in range(every):
-            generation.generate_block()
+            generation.generate_block(pictures())
     return float(counter.get_total_flops()) / every
 
 

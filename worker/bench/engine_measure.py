@@ -17,28 +17,56 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from framewire.worker.backends.base import Block, Change, Defaults, Settings
+from framewire.worker.backends.base import Block, Change, Defaults, Picture, Settings
 from framewire.worker.backends.wan import WanBackend
 from framewire.worker.backends.wan_clock import StageClock
+from framewire.worker.backends.wan_session import WanSession
 from framewire.worker.engine.params import StreamParams
+from framewire.worker.engine.preset import Preset
 from framewire.worker.engine.vae import FRAMES_PER_LATENT
 from framewire.worker.pictures import encode_jpegs
 
-SETTLED = 3
-"""Blocks before the ones that count."""
 _PROMPT = "a red fox runs through snow, seen from the side"
 _OTHER = "a blue bird flies over the sea at night"
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What is streamed: size, steps, and how many settled blocks are measured."""
+    """What is streamed: size, steps, and how many settled blocks are measured.
+
+    Attributes:
+        live: blocks are made from moving pictures instead of text alone.
+        context: frames of context; None takes the preset's.
+    """
 
     width: int
     height: int
     steps: int
     blocks: int = 8
     seed: int = 1
+    live: bool = False
+    context: int | None = None
+
+    def params(self, preset: Preset) -> StreamParams:
+        """As the engine takes it."""
+        return StreamParams.of(
+            preset,
+            width=self.width,
+            height=self.height,
+            seed=self.seed,
+            num_denoising_steps=self.steps,
+            kv_cache_num_frames=self.context,
+        )
+
+    def settled(self, preset: Preset) -> int:
+        """Blocks before the ones that count: until the context is full, three at least."""
+        frames = self.context or preset.context_frames
+        return max(3, 1 + -(-frames // preset.block_frames))
+
+    def pictures(self, count: int, block: int) -> list[Picture]:
+        """Input for a block of a live stream: a grey that moves a little from one to the next."""
+        shape = (self.height, self.width, 3)
+        return [np.full(shape, 96 + (count * block + i) % 64, np.uint8) for i in range(count)]
 
     def settings(self, defaults: Defaults) -> Settings:
         """As a worker would ask a backend of these defaults."""
@@ -51,10 +79,10 @@ class Workload:
             denoising_steps=None,
             strength=defaults.strength,
             timestep_shift=defaults.timestep_shift,
-            kv_cache_num_frames=defaults.kv_cache_num_frames,
+            kv_cache_num_frames=self.context or defaults.kv_cache_num_frames,
             keep_first_frame=defaults.keep_first_frame,
             start_frame=None,
-            live=False,
+            live=self.live,
         )
 
 
@@ -69,6 +97,7 @@ class Measured:
         first_frame_ms: from opening a stream to its first block as JPEGs.
         steer_ms: from a new prompt, sent as a block has just begun, to JPEGs that show it;
             `steer_blocks` later than the block under way.
+        input_ms: from a live block's last picture to its JPEGs, nothing beside it; None for text.
         memory_gb: the most that the GPU held; 0 without one.
         first_frames: in the first block; `block_frames` in a settled one.
         frames: of the first blocks, for comparing.
@@ -80,6 +109,7 @@ class Measured:
     first_frame_ms: float
     steer_ms: float
     steer_blocks: int
+    input_ms: float | None
     memory_gb: float
     first_frames: int
     block_frames: int
@@ -105,6 +135,7 @@ def measure(backend: WanBackend, work: Workload, say: Callable[[str], None]) -> 
             first_frame_ms=first_ms,
             steer_ms=steer_ms,
             steer_blocks=steer_blocks,
+            input_ms=_input_to_frames(backend, work) if work.live else None,
             memory_gb=peak_gb(),
             first_frames=frames[0].shape[0],
             block_frames=per_block,
@@ -131,28 +162,24 @@ def _stages(backend: WanBackend, work: Workload) -> dict[str, float]:
     engine = backend.engine
     device = engine.transformer.device
     clock = StageClock(device)
-    params = StreamParams.of(
-        backend.preset,
-        width=work.width,
-        height=work.height,
-        seed=work.seed,
-        num_denoising_steps=work.steps,
-    )
+    params, settled = work.params(backend.preset), work.settled(backend.preset)
     generation = engine.open(_PROMPT, params, timer=clock)
     noted: dict[str, list[float]] = {}
-    for block in range(SETTLED + work.blocks):
+    for block in range(settled + work.blocks):
+        pictures = work.pictures(generation.pictures_needed, block) if work.live else []
+        source = torch.from_numpy(np.stack(pictures)) if pictures else None
         with clock.collecting() as spent:
-            frames = generation.generate_block()
+            frames = generation.generate_block(source)
         pixels = frames.cpu().numpy()
-        if block < SETTLED:
+        if block < settled:
             continue
         began = time.perf_counter()
         encode_jpegs(pixels)
         noted.setdefault("jpeg", []).append(1000 * (time.perf_counter() - began))
         for stage, ms in spent.passes():
-            name = "encode_still" if stage == "encode" else stage
+            name = "encode_still" if stage == "encode" and not work.live else stage
             noted.setdefault(name, []).append(ms)
-    noted["encode_input"] = _input_encoding(backend, params)
+    noted["encode_input"] = noted.pop("encode", []) or _input_encoding(backend, params)
     return {stage: round(statistics.median(values), 3) for stage, values in noted.items()}
 
 
@@ -177,21 +204,39 @@ def _streaming(backend: WanBackend, work: Workload) -> tuple[float, float, list[
     """Milliseconds a settled block, to the first block, and the first blocks' frames."""
     began = time.perf_counter()
     session = backend.open(work.settings(backend.defaults))
+    settled = work.settled(backend.preset)
     arrived: list[float] = []
     frames: list[NDArray[Any]] = []
     with ThreadPoolExecutor(1) as codec:
         underway: Future[tuple[float, Block]] | None = None
-        for _ in range(SETTLED + work.blocks + 1):
-            finish = session.next_block([])
+        for block in range(settled + work.blocks + 1):
+            finish = _next_block(session, work, block)
             if underway is not None:
                 _note(underway, arrived, frames)
             underway = codec.submit(_finished, finish)
         assert underway is not None
         _note(underway, arrived, frames)
     session.close()
-    gaps = np.diff(arrived)[SETTLED:]
+    gaps = np.diff(arrived)[settled:]
     first = 1000 * (arrived[0] - began)
-    return 1000 * statistics.median(gaps), first, frames[: SETTLED + 1]
+    return 1000 * statistics.median(gaps), first, frames[: settled + 1]
+
+
+def _input_to_frames(backend: WanBackend, work: Workload) -> float:
+    """Median milliseconds from the last picture of a settled block to its JPEGs."""
+    session = backend.open(work.settings(backend.defaults))
+    settled = work.settled(backend.preset)
+    waited = []
+    for block in range(settled + work.blocks):
+        began = time.perf_counter()
+        encode_jpegs(_eight_bit(_next_block(session, work, block)()))
+        waited.append(1000 * (time.perf_counter() - began))
+    session.close()
+    return statistics.median(waited[settled:])
+
+
+def _next_block(session: WanSession, work: Workload, block: int) -> Callable[[], Block]:
+    return session.next_block(work.pictures(session.pictures_wanted(), block))
 
 
 def _steering(backend: WanBackend, work: Workload) -> tuple[float, int]:
@@ -202,13 +247,14 @@ def _steering(backend: WanBackend, work: Workload) -> tuple[float, int]:
     """
     plain = _some_blocks(backend, work)
     session = backend.open(work.settings(backend.defaults))
-    for _ in range(SETTLED):
-        session.next_block([])()
+    settled = work.settled(backend.preset)
+    for block in range(settled):
+        _next_block(session, work, block)()
     began = time.perf_counter()
-    session.next_block([])()
+    _next_block(session, work, settled)()
     session.steer(Change(prompt=_OTHER, interp_steps=1))
-    for blocks, unsteered in enumerate(plain[SETTLED + 1 :], start=1):
-        made = session.next_block([])()
+    for blocks, unsteered in enumerate(plain[settled + 1 :], start=1):
+        made = _next_block(session, work, settled + blocks)()
         encode_jpegs(_eight_bit(made))
         waited = 1000 * (time.perf_counter() - began)
         if not np.array_equal(_eight_bit(made), unsteered):
@@ -220,7 +266,8 @@ def _steering(backend: WanBackend, work: Workload) -> tuple[float, int]:
 
 def _some_blocks(backend: WanBackend, work: Workload) -> list[NDArray[np.uint8]]:
     session = backend.open(work.settings(backend.defaults))
-    blocks = [_eight_bit(session.next_block([])()) for _ in range(SETTLED + 4)]
+    count = work.settled(backend.preset) + 4
+    blocks = [_eight_bit(_next_block(session, work, block)()) for block in range(count)]
     session.close()
     return blocks
 
@@ -236,8 +283,7 @@ def _note(
 ) -> None:
     at, block = underway.result()
     arrived.append(at)
-    if len(frames) <= SETTLED:
-        frames.append(_eight_bit(block))
+    frames.append(_eight_bit(block))
 
 
 def _eight_bit(block: Block) -> NDArray[np.uint8]:

@@ -13,7 +13,7 @@ def table(report: dict[str, Any]) -> Iterator[str]:
     work, machine = report["work"], report["machine"]
     yield (
         f"{report['preset']}, {report['weights']} weights, {work['width']}x{work['height']}, "
-        f"{work['steps']} steps; {machine['device'] or 'CPU'}, {machine['dtype']}, "
+        f"{work['steps']} steps{', live input' if work['live'] else ''}; {machine['device'] or 'CPU'}, {machine['dtype']}, "
         f"torch {machine['torch']}, large product {report['matmul_tflops']:g} TFLOP/s"
     )
     yield ""
@@ -37,6 +37,8 @@ def _line(row: dict[str, Any]) -> str:
     if "error" in row:
         return f"| {row['variant']} | not here: {row['error']} |" + " |" * 7
     steer = f"{row['prompt_to_pixel_blocks']} block, {row['prompt_to_pixel_ms']:.0f} ms"
+    if row["input_to_frame_ms"]:
+        steer += f"; from input {row['input_to_frame_ms']:.0f} ms"
     drift = f"{_db(row['psnr_first_block'])}, {_db(row['psnr_settled'])}"
     return (
         f"| {row['variant']} | {row['fps']:.2f} | {row['block_ms']:.1f} "
