@@ -221,7 +221,7 @@ def _parse_error(values: dict[str, Any]) -> Error:
         details = tuple(item for item in error if isinstance(item, dict))
         reason = reason or "; ".join(_explain(item) for item in details) or str(error)
         return Error(code=ErrorCode.BAD_PARAMS, reason=str(reason), errors=details)
-    code = error if isinstance(error, str) else f"{error!r:.200}"
+    code = (error or "ERROR") if isinstance(error, str) else f"{error!r:.200}"
     if code.upper() in ErrorCode.__members__:
         code = code.upper()
     return Error(code=code, reason=str(reason or code))
