@@ -5,12 +5,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from tiny_engine import TINY, tiny_engine, tiny_weights
+from tiny_engine import SELF_FORCING, STREAMDIFFUSIONV2, TINY, tiny_engine, tiny_weights
 from torch import Tensor
 
 from framewire.worker.engine.engine import Engine
 from framewire.worker.engine.graphs import BlockGraphs, Work
 from framewire.worker.engine.params import StreamParams
+from framewire.worker.engine.preset import Preset
 from framewire.worker.engine.speed import SpeedError, fuse_qkv, to_fp8
 from framewire.worker.engine.transformer import CausalTransformer
 from framewire.worker.engine.weights import load_transformer
@@ -98,6 +99,33 @@ def test_a_cache_that_moves_takes_its_records_with_it() -> None:
     second = small.denoise_block()
     assert torch.equal(first, plain[0])
     assert torch.equal(second, plain[1])
+
+
+@pytest.mark.parametrize(
+    ("preset", "context", "recorded"), [(SELF_FORCING, 3, 2), (STREAMDIFFUSIONV2, 3, 1)]
+)
+def test_streams_with_keys_of_their_own_record_what_repeats_and_stay_bit_identical(
+    preset: Preset, context: int, recorded: int
+) -> None:
+    """Positions, slots and noise levels vary from block to block; none of them is baked in."""
+    params = StreamParams.of(preset, width=32, height=16, seed=5, kv_cache_num_frames=context)
+
+    def stream(engine: Engine) -> list[Tensor]:
+        generation = engine.open("a fox", params)
+        frames = []
+        for block in range(12):
+            shape = (generation.pictures_needed, 16, 32, 3)
+            rng = torch.Generator().manual_seed(block)
+            source = torch.randint(0, 256, shape, generator=rng).to(torch.uint8)
+            frames.append(generation.generate_block(source if preset.motion else None))
+        return frames
+
+    plain = stream(tiny_engine(preset=preset))
+    engine, tape = tiny_engine(preset=preset), Tape()
+    engine.lane.graphs = BlockGraphs(tape)
+    assert all(map(torch.equal, stream(engine), plain))
+    assert tape.recorded == recorded
+    assert tape.replayed > 3 * recorded
 
 
 def test_cuda_graphs_without_cuda_say_so() -> None:

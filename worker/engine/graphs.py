@@ -21,6 +21,7 @@ Capture = Callable[[Work, tuple[Tensor, ...]], tuple[Callable[[], None], Tensor]
 """Record work on tensors that stay in place: what replays it, and where its result lies."""
 
 _KEPT = 8
+_SEEN_KEPT = 64
 
 
 @dataclass
@@ -34,30 +35,52 @@ class _Recorded:
 class BlockGraphs:
     """Records of the last few kinds of work."""
 
-    def __init__(self, capture: Capture | None = None) -> None:
+    def __init__(self, capture: Capture | None = None, *, repeated: bool = False) -> None:
         """Start empty.
 
         Args:
             capture: instead of a CUDA graph's.
+            repeated: record only what comes a second time.
         """
         self._capture = capture or capture_cuda
+        self._repeated = repeated
+        self._seen: OrderedDict[Hashable, None] = OrderedDict()
         self._recorded: OrderedDict[Hashable, _Recorded] = OrderedDict()
 
     def fresh(self) -> "BlockGraphs":
-        """Records of the same kind, and none of these: they keep alive the memory they use."""
-        return BlockGraphs(self._capture)
+        """Records for one stream alone: they keep alive the memory they use, so none are shared.
 
-    def run(self, key: Hashable, work: Work, inputs: tuple[Tensor, ...]) -> Tensor:
+        Its first blocks, each of which sees more than the one before, are not worth recording.
+        """
+        return BlockGraphs(self._capture, repeated=True)
+
+    def run(
+        self,
+        key: Hashable,
+        work: Work,
+        inputs: tuple[Tensor, ...],
+        keep: Callable[[], Callable[[], None]] | None = None,
+    ) -> Tensor:
         """The result of `work(*inputs)`, replayed if work of this key has been recorded.
 
         Args:
             key: equal only for work that differs in nothing but the contents of `inputs`: all
                 numbers, shapes and addresses that it uses otherwise are part of it.
+            keep: for work that reads memory before it overwrites it, so that it comes out otherwise
+                when it is done again, as it is in recording. Called before; what it returns, after.
         """
         key = (key, tuple((tuple(x.shape), x.dtype) for x in inputs))
+        if self._repeated and key not in self._recorded and key not in self._seen:
+            self._seen[key] = None
+            if len(self._seen) > _SEEN_KEPT:
+                self._seen.popitem(last=False)
+            return work(*inputs)
         if key not in self._recorded:
             static = tuple(x.clone() for x in inputs)
+            restore = keep() if keep is not None else None
             replay, output = self._capture(work, static)
+            if restore is not None:
+                restore()
             self._recorded[key] = _Recorded(static, replay, output, work)
             if len(self._recorded) > _KEPT:
                 self._recorded.popitem(last=False)

@@ -5,6 +5,7 @@ before every block needs them only within a block: one set, the lane's scratch, 
 session, and no token is read that the same block hasn't written.
 """
 
+from collections.abc import Callable
 from copy import copy
 
 import torch
@@ -56,6 +57,20 @@ class KVCache:
         """Make every lane what the first one is."""
         for k, v in self.layers:
             k[1:], v[1:] = k[:1], v[:1]
+
+    def keeping(self, places: Tensor, count: int) -> Callable[[], None]:
+        """Copy `count` tokens from `places` on, int64 [layers, lanes]; the call puts them back."""
+        lanes = torch.arange(places.shape[1], device=places.device)[:, None]
+        tokens = places[:, :, None] + torch.arange(count, device=places.device)
+        kept = [
+            (k[lanes, at], v[lanes, at]) for (k, v), at in zip(self.layers, tokens, strict=True)
+        ]
+
+        def restore() -> None:
+            for (k, v), at, (keys, values) in zip(self.layers, tokens, kept, strict=True):
+                k[lanes, at], v[lanes, at] = keys, values
+
+        return restore
 
     def keep_last(self, held: int, kept: int, pinned: int, frame_tokens: int) -> None:
         """Of `held` frames keep the first `pinned` and the last ones, `kept` in all, in order."""

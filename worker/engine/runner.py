@@ -118,8 +118,11 @@ class BlockRunner:
         levels = levels.to(x.device, non_blocking=True)
         key = ("denoise", again, at.window, tuple(given), at.addresses())
         parts = [*given.values(), *(part for pair in plan.modulations for part in pair)]
+        keep = None
+        if place.last_slots is not None:  # which the first pass sees, and the last one overwrites
+            keep = partial(place.cache.keeping, place.last_slots, at.rope[0].shape[0])
         with self.timer("denoise"):
-            return self._records.run(key, work, (x, noise, levels, *at.rope, *parts))
+            return self._records.run(key, work, (x, noise, levels, *at.rope, *parts), keep)
 
     def surroundings(self, place: Place, frames: int) -> Surroundings:
         """The network and the memory around a pass of `frames` frames, in each lane if several."""
