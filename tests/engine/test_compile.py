@@ -5,11 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from tiny_engine import tiny_engine
+from tiny_engine import SELF_FORCING, STREAMDIFFUSIONV2, tiny_engine
 from torch import Tensor
 from torch._dynamo.utils import counters
 
 from framewire.worker.engine.params import EngineOptions, StreamParams
+from framewire.worker.engine.preset import Preset
 
 PARAMS = StreamParams(32, 32, num_denoising_steps=2)
 
@@ -50,6 +51,28 @@ def test_compiled_stream_has_two_graphs_without_breaks_and_equals_eager(
     assert counters["stats"]["unique_graphs"] == 2
     for ours, plain in zip(compiled, eager, strict=True):
         assert (ours - plain).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("preset", [SELF_FORCING, STREAMDIFFUSIONV2])
+def test_streams_with_keys_of_their_own_compile_without_breaks_and_equal_eager(
+    preset: Preset,
+) -> None:
+    """A graph a window; slots that differ from layer to layer are one graph."""
+    params = StreamParams.of(preset, width=32, height=32, kv_cache_num_frames=3)
+
+    def stream(backend: str | None) -> list[Tensor]:
+        engine = tiny_engine(preset=preset)
+        if backend is not None:
+            engine.transformer.compile(backend=backend)
+        generation = engine.open("a fox", params)
+        return [generation.generate_block() for _ in range(8)]
+
+    eager = stream(None)
+    compiled = stream("aot_eager")
+    assert not counters["graph_break"]
+    assert counters["stats"]["unique_graphs"] <= 4
+    for ours, plain in zip(compiled, eager, strict=True):
+        assert (ours.int() - plain.int()).abs().max() <= 1
 
 
 def test_a_settled_transformer_compiles_no_further_shape() -> None:
