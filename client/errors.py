@@ -13,6 +13,7 @@ FramewireError
 │   └── WorkerFailedError  the worker broke
 ├── StallError             the connection stands, but nothing arrives on it
 ├── ConnectionLost         it broke, or closed without a word
+├── InputError             a clip or a camera could not be read
 └── SaveError              a file could not be written
 
 Knows no socket. Each carries `code`, `reason` and `hint` (what to do); texts are free of secrets.
