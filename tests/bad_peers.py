@@ -10,20 +10,21 @@ import os
 import random
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgpack
 import websockets
 from raw_viewer import RawViewer, colour, connected
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import WebSocketException
 from websockets.protocol import State
 
 TINY = {"width": 64, "height": 64}
 ENDLESS = {"prompt": "bad", "num_blocks": 10**9} | TINY
-HOLD = 3.0
+HOLD = 4.0
 PROMPTS = 10_000
-GONE = (ConnectionClosed, OSError, AssertionError, TimeoutError, RuntimeError)
+GONE = (WebSocketException, OSError, EOFError, AssertionError, TimeoutError, RuntimeError)
 """How a worker that has had enough shows itself to the peer."""
 
 Peer = Callable[[str, random.Random], Awaitable[None]]
@@ -45,6 +46,32 @@ async def until_dropped(viewer: RawViewer) -> None:
                 if viewer.socket.transport.is_closing():
                     return
                 await asyncio.sleep(0.05)
+
+
+@contextlib.asynccontextmanager
+async def in_background(work: Coroutine[Any, Any, Any]) -> AsyncIterator[asyncio.Task[Any]]:
+    """Ends it with the block, whatever becomes of it."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def bare(
+    url: str,
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A TCP connection, reset in the end."""
+    where = urlsplit(url)
+    reader, writer = await asyncio.open_connection(where.hostname, where.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
 
 @contextlib.asynccontextmanager
@@ -81,14 +108,11 @@ async def vanishes_in_mid_block(url: str, dice: random.Random) -> None:
 
 async def floods_with_prompts(url: str, dice: random.Random) -> None:
     """Ten thousand prompts as fast as they go, while reading on."""
-    async with streaming(url) as viewer:
-        reading = asyncio.create_task(viewer.frame(10**9))
+    async with streaming(url) as viewer, in_background(viewer.frame(10**9)):
         for number in range(PROMPTS):
             await viewer.say(prompt=f"prompt {number}", interp_steps=1)
             if number % 100 == 0:
                 await asyncio.sleep(0)
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
         viewer.socket.transport.abort()
 
 
@@ -146,38 +170,32 @@ async def sends_too_much(url: str, dice: random.Random) -> None:
 
 async def trickles_the_handshake(url: str, dice: random.Random) -> None:
     """One byte at a time, so that the request never ends."""
-    where = urlsplit(url)
-    reader, writer = await asyncio.open_connection(where.hostname, where.port)
-    with contextlib.suppress(*GONE):
-        async with asyncio.timeout(HOLD):
-            for byte in b"GET /ws HTTP/1.1\r\nHost: " + b"a" * 1000:
-                writer.write(bytes([byte]))
-                await writer.drain()
-                await asyncio.sleep(0.02)
-    assert writer.is_closing() or reader.at_eof(), "it waits for the rest"
-    writer.transport.abort()
+    async with bare(url) as (reader, writer):
+        with contextlib.suppress(*GONE):
+            async with asyncio.timeout(HOLD):
+                for byte in b"GET /ws HTTP/1.1\r\nHost: " + b"a" * 1000:
+                    writer.write(bytes([byte]))
+                    await writer.drain()
+                    await asyncio.sleep(0.02)
+        assert writer.is_closing() or reader.at_eof(), "it waits for the rest"
 
 
 async def withholds_a_body(url: str, dice: random.Random) -> None:
     """A request whose headers promise a body that does not come."""
-    where = urlsplit(url)
-    reader, writer = await asyncio.open_connection(where.hostname, where.port)
-    writer.write(b"POST /tokens/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n{")
-    with contextlib.suppress(*GONE):
-        async with asyncio.timeout(HOLD):
-            assert await reader.read() == b"", "nothing is answered"
-    assert reader.at_eof() or reader.exception() is not None, "it waits for the body"
-    writer.transport.abort()
+    async with bare(url) as (reader, writer):
+        writer.write(b"POST /tokens/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{")
+        await until_eof(reader)
 
 
 async def says_nothing_at_all(url: str, dice: random.Random) -> None:
     """A connection without a request; the worker closes it."""
-    where = urlsplit(url)
-    reader, writer = await asyncio.open_connection(where.hostname, where.port)
-    with contextlib.suppress(*GONE):
-        await asyncio.wait_for(reader.read(), HOLD)
-    assert reader.at_eof() or reader.exception() is not None, "it waits for a request"
-    writer.transport.abort()
+    async with bare(url) as (reader, _):
+        await until_eof(reader)
+
+
+async def until_eof(reader: asyncio.StreamReader) -> None:
+    with contextlib.suppress(ConnectionResetError):
+        assert await asyncio.wait_for(reader.read(), HOLD) == b"", "nothing is answered"
 
 
 async def trickles_a_message(url: str, dice: random.Random) -> None:
@@ -185,8 +203,7 @@ async def trickles_a_message(url: str, dice: random.Random) -> None:
     data = msgpack.packb(ENDLESS | {"extra": "x" * 1000})
     header = b"\x82\xfe" + struct.pack(">H", len(data)) + bytes(4)
     with contextlib.suppress(*GONE):
-        async with connected(url) as viewer:
-            ending = asyncio.create_task(viewer.end())
+        async with connected(url) as viewer, in_background(viewer.end()) as ending:
             for byte in header + data:
                 viewer.socket.transport.write(bytes([byte]))
                 await asyncio.wait([ending], timeout=0.01)

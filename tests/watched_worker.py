@@ -28,7 +28,7 @@ from framewire.worker.backends.base import Backend, Block, Picture, Settings
 from framewire.worker.backends.testcard import TestcardBackend, TestcardSession
 from framewire.worker.cli import main
 
-REQUEST_SECONDS = 1.0
+HEAD_SECONDS, BODY_SECONDS = 2.0, 1.0
 OPTIONS = ("--stall-timeout", "1", "--ready-timeout", "3", "--idle-timeout", "3", "--grace", "5")
 RSS_SLACK = 48_000_000
 """Bytes by which resident memory may differ after a bench, freed memory given back: caches that
@@ -164,5 +164,5 @@ def _choose(name: str, *_: object, **__: object) -> tuple[Backend, str]:
 if __name__ == "__main__":
     signal.signal(signal.SIGUSR1, _tell_tasks)
     backends.choose = _choose
-    serving.HEAD_SECONDS = serving.BODY_SECONDS = REQUEST_SECONDS
+    serving.HEAD_SECONDS, serving.BODY_SECONDS = HEAD_SECONDS, BODY_SECONDS
     sys.exit(main())

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Header, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
 from starlette.websockets import WebSocket
 
 from framewire.protocol import TokenRequest
@@ -44,11 +45,17 @@ def create_app(config: Config, backend: Backend) -> FastAPI:
             clips.close()
 
     app = FastAPI(title="framewire worker", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_exception_handler(ClientDisconnect, _nobody_there)
     _add_status(app)
     _add_tokens(app, config, gate)
     _add_websockets(app, gate)
     add_clip_routes(app, config, gate)
     return app
+
+
+async def _nobody_there(request: Request, error: Exception) -> Response:
+    """The caller left before its body had come: there is no one to answer, and nothing to log."""
+    return Response(status_code=400)
 
 
 def _add_status(app: FastAPI) -> None:

@@ -7,6 +7,7 @@ it held before: file descriptors, tasks, connections and places exactly, memory 
 import asyncio
 import contextlib
 import random
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -65,6 +66,14 @@ async def test_one_bad_peer_costs_nobody_else_anything_and_leaves_nothing_behind
         assert await streamed(worker.url, 1) == solo
     await misbehaving
     await worker.back_at(before)
+    assert unexplained(worker) == []
+
+
+def unexplained(worker: Watched) -> list[str]:
+    """Errors in the worker's log that no prompt asked for: a peer must not fill the log."""
+    known = ("ArithmeticError: the prompt asked for it", "TypeError: backend troubled made")
+    raised = re.compile(r"^[\w.]*(?:Error|Exception|Disconnect)\b")
+    return [line for line in worker.worker.log if raised.match(line) and not line.startswith(known)]
 
 
 async def misbehave(url: str, dice: random.Random, until: float) -> int:
@@ -102,6 +111,7 @@ async def bench(worker: Watched, before: Usage, seconds: float) -> dict[str, Any
             for number in range(half)
         ]
     after = await worker.back_at(before)
+    assert unexplained(worker) == []
     rounds, worst = [task.result() for task in good], [task.result() for task in bad]
     assert min(rounds) >= 1 and min(worst) >= 1
     return {"good": sum(rounds), "bad": sum(worst), "rss": after.rss - before.rss}
