@@ -28,7 +28,7 @@ TINY = TransformerDims(layers=2, heads=2, ffn_dim=48, head_dim=16, text_dim=16)
 PRESET = KREA_REALTIME_14B.with_dims("krea-tiny", TINY)
 SELF_FORCING = SELF_FORCING_1_3B.with_dims("self-forcing-tiny", TINY)
 STREAMDIFFUSIONV2 = STREAMDIFFUSIONV2_1_3B.with_dims("streamdiffusionv2-tiny", TINY)
-_VAE = {"base_dim": 2, "dim_mult": [1, 1, 1, 1], "num_res_blocks": 0}
+VAE = {"base_dim": 2, "dim_mult": [1, 1, 1, 1], "num_res_blocks": 0}
 
 
 @dataclass
@@ -62,7 +62,7 @@ def tiny_vae(seed: int = 0) -> StreamingVae:
     """A random VAE of six thousand parameters."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return StreamingVae(AutoencoderKLWan(**_VAE).requires_grad_(False).eval())
+        return StreamingVae(AutoencoderKLWan(**VAE).requires_grad_(False).eval())
 
 
 def tiny_engine(

@@ -12,6 +12,7 @@ from typing import Any, Self
 import pytest
 from stand_in_hub import StandInHub, hub_serving
 
+from framewire.worker.engine.preset import PRESETS
 from framewire.worker.models.catalogue import Entry, catalogue, parse
 from framewire.worker.models.command import describe
 from framewire.worker.models.pull import Hub, PullError, pull
@@ -188,6 +189,19 @@ def test_the_catalogue_names_every_part_its_licence_and_its_size() -> None:
     assert {file.part for file in krea.wanted("--decoder taehv")} == parts | {"taehv"}
     assert all(file.licence and file.bytes > 0 for file in krea.files)
     assert 51e9 < sum(file.bytes for file in krea.wanted()) < 53e9
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_every_published_preset_is_in_the_catalogue_whole(name: str) -> None:
+    """With its own transformer and whatever else it runs on; and nothing else is in there."""
+    assert set(catalogue()) == set(PRESETS)
+    entry = catalogue()[name]
+    parts = [file.part for file in entry.files]
+    assert set(parts) == {"transformer", "text_encoder", "tokenizer", "vae", "taehv"}
+    assert parts.count("transformer") == parts.count("vae") == parts.count("taehv") == 1
+    repos = {file.repo for file in entry.files if file.part in ("text_encoder", "tokenizer", "vae")}
+    size = "14B" if "14b" in name else "1.3B"
+    assert repos == {f"Wan-AI/Wan2.1-T2V-{size}-Diffusers"}
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

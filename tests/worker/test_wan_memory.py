@@ -1,14 +1,22 @@
 """Room for streams: their own memory adds up, the scratch counts once, and no stream runs out."""
 
+from dataclasses import replace
+
 import pytest
+import torch
 from plain_stream import tiny_backend, tiny_random
 
 from framewire.worker.backends.base import CapacityError, KnowsItsRoom, SettingsError
 from framewire.worker.backends.testcard import TestcardBackend
 from framewire.worker.backends.wan_memory import Budget, Footprint, Need
+from framewire.worker.engine.assembly import Build, random_engine
 from framewire.worker.engine.params import EngineOptions, StreamParams
-from framewire.worker.engine.preset import KREA_REALTIME_14B
-from framewire.worker.engine.random_parts import TINY_RANDOM
+from framewire.worker.engine.preset import KREA_REALTIME_14B, Preset
+from framewire.worker.engine.random_parts import (
+    TINY_RANDOM,
+    TINY_SELF_FORCING,
+    TINY_STREAMDIFFUSIONV2,
+)
 
 SMALL = Need(own=100, scratch=500)
 
@@ -54,6 +62,28 @@ def test_a_streams_need_grows_with_its_size_and_window() -> None:
     )
     assert large.own == 2 * small.own and large.scratch == 2 * small.scratch
     assert long.own > small.own and long.scratch > small.scratch
+
+
+@pytest.mark.parametrize(
+    ("preset", "options"),
+    [
+        (TINY_SELF_FORCING, EngineOptions()),
+        (TINY_STREAMDIFFUSIONV2, EngineOptions()),
+        (TINY_STREAMDIFFUSIONV2, EngineOptions(batch_steps=True)),
+    ],
+)
+def test_keys_of_a_streams_own_are_counted_as_many_as_there_are(
+    preset: Preset, options: EngineOptions
+) -> None:
+    """A lane a step where steps are batched."""
+    cpu = torch.device("cpu")
+    build = Build(cpu, torch.float32, torch.float32, options=options)
+    engine, params = random_engine(preset, build), StreamParams.of(preset)
+    footprint = Footprint(engine)
+    held = engine.open("a", params)._memory.cache().nbytes
+    assert footprint.cache_bytes(params) == held
+    assert footprint.of(params).own > held
+    assert footprint.of(replace(params, width=128)).own == 2 * footprint.of(params).own
 
 
 def test_a_cache_that_outlives_a_block_is_a_streams_own() -> None:

@@ -58,14 +58,22 @@ class Footprint:
         preset, options = self._engine.preset, self._engine.options
         return preset.commit == "rebuild" and options.context_every == 1
 
+    def cache_bytes(self, params: StreamParams) -> int:
+        """Keys and values of a stream; where steps are batched there are some for each."""
+        engine = self._engine
+        preset, lanes = engine.preset, 1
+        if engine.options.batch_steps:
+            steps = params.denoising_steps or (preset.steps or ())[: params.num_denoising_steps]
+            lanes = len(steps) or params.num_denoising_steps
+        tokens = window_frames(preset, params) * params.width * params.height // 256
+        return preset.dims.kv_bytes(tokens * lanes, engine.transformer.dtype.itemsize)
+
     def of(self, params: StreamParams) -> Need:
         """The need of one stream."""
         engine = self._engine
-        dims, itemsize = engine.preset.dims, engine.transformer.dtype.itemsize
+        dims = engine.preset.dims
         pixels = params.width * params.height
-        tokens = pixels // 256
-        lanes = len(engine.preset.steps or ()) if engine.options.batch_steps else 1
-        cache = dims.kv_bytes(window_frames(engine.preset, params) * tokens * lanes, itemsize)
+        cache = self.cache_bytes(params)
         latent = dims.channels * pixels // LATENT_STRIDE**2 * _FLOAT
         pictures = params.kv_cache_num_frames * 3 * pixels * _FLOAT
         own = pictures + latent * (3 * 8 + params.kv_cache_num_frames)
