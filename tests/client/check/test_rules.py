@@ -23,8 +23,18 @@ from framewire.client.tokens import token_source
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 QUICK = Timing(first=2.0, between=2.0, quiet=0.1, fps=250)
+SILENCE = {"2.4", "3.1", "6.8"}
+"""Broken by nothing coming, which is waited for no longer than need be."""
 PATHS = {"1.8": "/fal-ai/krea-wan-14b/ws", "2.2": "/session/mine"}
 """Where the rules apply that do not apply to `/ws`."""
+FAL_RULES = {"1.2": "skipped", "1.4": "ok", "1.5": "skipped", "1.8": "skipped", "2.1": "ok"} | {
+    "3.1": "ok",
+    "3.8": "skipped",
+    "3.10": "skipped",
+    "5.3": "ok",
+    "8.1": "ok",
+    "8.5": "skipped",
+}
 WITH_KEY = Credentials(key=KEY)
 WITH_SECRET = Credentials(secret=SECRET)
 KEY_RULES = {"1.6", "1.7"}
@@ -83,6 +93,8 @@ async def test_a_server_that_breaks_one_rule_is_told_which(worker: Running, numb
     ):
         credentials = WITH_KEY if number in KEY_RULES else WITH_SECRET
         probe = await probe_of(worker.url, credentials)
+        if number in SILENCE:
+            probe.timing = replace(QUICK, first=0.5)
         probe.address = parse_address(url + PATHS.get(number, "/ws"), token_url=mint.url)
         (found,) = await findings(probe, number)
     assert found.outcome == "FAIL", found.reason
@@ -122,6 +134,16 @@ async def test_extensions_that_a_server_does_not_have_are_skipped(worker: Runnin
         found = await findings(await probe_of(f"{url}/ws", WITH_SECRET), *only)
     assert {f.rule.number: f.outcome for f in found} == dict.fromkeys(only, "skipped")
     assert all("not offered" in f.reason for f in found)
+
+
+async def test_behind_fals_gateway_the_size_is_the_apps_own_and_its_habits_are_no_faults(
+    worker: Running,
+) -> None:
+    probe = await probe_of(f"{base(worker)}/fal-ai/krea-wan-14b/ws", WITH_SECRET)
+    probe.address, probe.size = replace(probe.address, is_fal=True), None
+    found = {f.rule.number: f.outcome for f in await findings(probe, *FAL_RULES)}
+    assert found == FAL_RULES
+    assert probe.blocks <= 6
 
 
 async def test_an_endpoint_that_is_not_there_fails_the_first_rule_and_skips_the_rest() -> None:
