@@ -40,6 +40,7 @@ class ClipFeed:
         self.failure: FramewireError | None = None
         self._clip = clip
         self._kept = 0
+        self._ended = False
         self._came = asyncio.Event()
 
     async def run(self, session: Session) -> None:
@@ -54,6 +55,7 @@ class ClipFeed:
                 if not await session.send_image(picture, request_id=str(self.sent)):
                     return  # --blocks was less than the clip
                 self.sent += 1
+            self._ended = True
             if not self.sent:
                 raise InputError(f"{self._clip.name} has no pictures")
         except FramewireError as error:
@@ -86,10 +88,16 @@ class ClipFeed:
         """After the stream: raise what ended the feed early.
 
         Raises:
-            FramewireError: the clip could not be read to its end, or a picture not be sent.
+            FramewireError: the clip could not be read to its end, a picture not be sent, or the
+                server made fewer frames than there were pictures.
         """
         if self.failure is not None:
             raise self.failure
+        if self._is_whole and self._ended and self._kept < self.sent:
+            raise InputError(
+                f"{self._kept} frames came for {self.sent} pictures of {self._clip.name}",
+                hint="a worker with batched steps keeps back its last blocks",
+            )
 
     @property
     def _is_whole(self) -> bool:

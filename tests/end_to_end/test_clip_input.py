@@ -96,6 +96,19 @@ def _png(pixels: Any) -> bytes:
     return data.getvalue()
 
 
+async def test_fewer_frames_than_pictures_are_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Batched steps keep back the last block; the result is saved, and the exit code says so."""
+    clip, out = tmp_path / "clip.mp4", tmp_path / "out.mp4"
+    clip.write_bytes(video([(90, 30, 20)] * 18))
+    setup = ModelSetup(warm_sizes="64x64", batch_steps=True)
+    backend = served()["tiny-streamdiffusionv2"].make(setup)
+    assert await restyled(backend, clip, out, "--size", "64x64") == 1
+    assert "14 frames came for 18 pictures" in capsys.readouterr().err
+    assert len(seen(out.read_bytes()).frames) == 14
+
+
 async def test_the_command_itself_restyles_a_video(tmp_path: Path) -> None:
     """As a user runs it; the report counts the clip's frames."""
     (tmp_path / "clip.mp4").write_bytes(video([(200, 20, 20)] * 9, fps=10))

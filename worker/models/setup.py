@@ -21,7 +21,7 @@ class ModelSetup:
         sink_frames: how many of a stream's first latent frames stay in its context for ever; 0
             leaves it to the preset.
         batch_steps: denoise live input a step a lane, all in one batch: more frames a second, each
-            of them later.
+            of them later by a block a step but one; so many blocks of a stream's end never come.
         warm_sizes: what is warmed up before it listens, as 832x480,480x832; empty is the
             preset's own size.
         warm_on_demand: other sizes are compiled when they first come, while others wait; without
