@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
@@ -112,8 +114,17 @@ def polish(out: Path, steps: int, seed: int, size: int) -> None:
     (out / "autoencoder.polished.pt").replace(file)
 
 
-def train(out: Path, steps: int, seed: int, size: int) -> None:
-    """Train for so many steps, going on from `out/autoencoder.pt` if it is there."""
+def train(
+    rank: int, out: Path, steps: int, seed: int, size: int, threads: int, parts: int, port: int
+) -> None:
+    """Train for so many steps, going on from `out/autoencoder.pt` if it is there.
+
+    Every one of `parts` processes has a batch of its own; gradients are averaged.
+    """
+    torch.set_num_threads(threads)
+    if parts > 1:
+        address = f"tcp://127.0.0.1:{port}"
+        dist.init_process_group("gloo", init_method=address, rank=rank, world_size=parts)
     torch.manual_seed(seed)
     model = TinyVae()
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, betas=(0.9, 0.98), weight_decay=1e-3)
@@ -124,15 +135,18 @@ def train(out: Path, steps: int, seed: int, size: int) -> None:
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         done, history = saved["done"], saved["history"]
-    bar = tqdm(range(done, steps), initial=done, total=steps, mininterval=10)
+    torch.manual_seed(seed + 1000 * rank)
+    bar = tqdm(range(done, steps), initial=done, total=steps, mininterval=10, disable=rank > 0)
     for step in bar:
         rate = min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * step / steps)) + 0.01
         for group in optimizer.param_groups:
             group["lr"] = 2e-3 * rate
-        history.append(_step(model, optimizer, np.random.default_rng((seed, step)), size, step))
+        history.append(
+            _step(model, optimizer, np.random.default_rng((seed, step, rank)), size, step)
+        )
         if step % 50 == 49 or step + 1 == steps:
             bar.set_description(f"loss {np.mean(history[-50:]):.4f}")
-        if step % 200 == 199 or step + 1 == steps:
+        if rank == 0 and (step % 200 == 199 or step + 1 == steps):
             out.mkdir(parents=True, exist_ok=True)
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
             torch.save({**state, "done": step + 1, "history": history}, file)
@@ -159,9 +173,21 @@ def _step(
     loss = loss_of(made, frames, weight) + 1e-4 * raw.square().mean()
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    if dist.is_initialized():
+        average_gradients(model)
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     return float(loss.detach())
+
+
+def average_gradients(model: torch.nn.Module) -> None:
+    """Make every process's gradients their mean."""
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    flat = torch.cat([g.flatten() for g in gradients])
+    dist.all_reduce(flat)
+    parts = (flat / dist.get_world_size()).split([g.numel() for g in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))
 
 
 def main() -> None:
@@ -170,16 +196,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/tiny"))
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=6, help="of every process")
+    parser.add_argument("--threads", type=int, default=1, help="of every process")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--port", type=int, default=29510)
     parser.add_argument("--polish", type=int, default=0, help="steps of the decoder alone")
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
     started = time.monotonic()
     if given.polish:
         polish(given.out, given.polish, given.seed, given.batch)
     else:
-        train(given.out, given.steps, given.seed, given.batch)
+        parts = given.processes
+        rest = (given.out, given.steps, given.seed, given.batch, given.threads, parts, given.port)
+        mp.spawn(train, rest, nprocs=parts)
     print(f"{given.steps} steps, {time.monotonic() - started:.0f} s")
 
 
