@@ -186,6 +186,26 @@ def test_a_steered_prompt_shows_in_the_next_block_without_a_restart() -> None:
     assert steered.block == plain.block == 4
 
 
+def test_a_start_frame_is_in_the_ring_before_the_first_block() -> None:
+    """Text follows it, again after a reset; it takes the first place of the sink."""
+    engine = tiny_engine(preset=STREAMDIFFUSIONV2)
+    picture = pictures(1, level=220)[0]
+    positions: list[tuple[str, int]] = []
+    generation = engine.open(
+        "a fox",
+        params(),
+        start_frame=picture,
+        trace=lambda kind, block, at, t, x, x0: positions.append((kind, at)),
+    )
+    made = [generation.generate_block() for _ in range(7)]
+    places = [at for kind, at in positions if kind == "denoise"]
+    assert positions[0] == ("context", 0)
+    assert places[::5] == [1, 3, 4, 5, 6, 7, 8]
+    generation.reset()
+    assert all(torch.equal(frames, generation.generate_block()) for frames in made)
+    assert not torch.equal(made[0], engine.open("a fox", params()).generate_block())
+
+
 def test_interleaved_live_streams_equal_their_solo_runs_and_a_reset_repeats_them() -> None:
     """Ring, noise scale and encoder are each stream's own, and a reset empties them."""
     engine = tiny_engine(preset=STREAMDIFFUSIONV2)
