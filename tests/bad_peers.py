@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import random
+import re
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -102,7 +103,7 @@ async def vanishes_in_mid_block(url: str, dice: random.Random) -> None:
     """Falls silent: reads nothing, answers nothing, and does not close."""
     async with streaming(url, width=320, height=192) as viewer:
         viewer.socket.transport.pause_reading()
-        await asyncio.sleep(HOLD * dice.random())
+        await asyncio.sleep(2 * dice.random())
         viewer.socket.transport.abort()
 
 
@@ -169,8 +170,13 @@ async def sends_too_much(url: str, dice: random.Random) -> None:
 
 
 async def trickles_the_handshake(url: str, dice: random.Random) -> None:
-    """One byte at a time, so that the request never ends."""
+    """A request, and then another one byte at a time, so that it never ends."""
     async with bare(url) as (reader, writer):
+        writer.write(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), HOLD)
+        length = re.search(rb"content-length: (\d+)", head)
+        assert length is not None
+        await reader.readexactly(int(length[1]))
         with contextlib.suppress(*GONE):
             async with asyncio.timeout(HOLD):
                 for byte in b"GET /ws HTTP/1.1\r\nHost: " + b"a" * 1000:

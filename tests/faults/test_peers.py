@@ -124,5 +124,6 @@ async def test_half_of_64_streams_misbehave_and_the_other_half_does_not_notice(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_half_of_64_streams_misbehave_for_a_minute(worker: Watched, before: Usage) -> None:
     print(await bench(worker, before, 60))
