@@ -5,7 +5,6 @@ session opens them, frames measured by `measure.py`. Knows no training.
 """
 
 import argparse
-import json
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -195,7 +194,8 @@ def main() -> None:
         rates |= start_frames(engine, half, seed=4)
         rates |= live_input(engine, half, seed=5)
         rates |= speed(engine)
-    print(json.dumps({name: round(rate, 3) for name, rate in rates.items()}, indent=1))
+    for name, rate in rates.items():
+        print(f"| {name} | {rate:.1f} |" if rate > 1 else f"| {name} | {100 * rate:.0f} % |")
 
 
 if __name__ == "__main__":
