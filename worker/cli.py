@@ -84,7 +84,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parsed = _parser().parse_args(argv)
     if parsed.run is not None:
-        code: int = parsed.run(parsed)
+        try:
+            code: int = parsed.run(parsed)
+            sys.stdout.flush()
+        except BrokenPipeError:  # `| head` has read enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
         return code
     options = vars(parsed)
     command, as_json, _ = options.pop("command"), options.pop("json"), options.pop("run")
