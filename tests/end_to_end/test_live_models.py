@@ -240,3 +240,22 @@ def test_each_preset_has_its_own_defaults_on_the_wire(
     assert (defaults.num_denoising_steps, defaults.timestep_shift) == (steps, shift)
     assert (defaults.kv_cache_num_frames, defaults.strength) == (context, strength)
     assert defaults.follows_start_frame == (name == "streamdiffusionv2-1.3b")
+
+
+async def test_input_that_ends_before_it_began_makes_an_empty_stream(worker: Running) -> None:
+    """A size that was to be the first picture's is not waited for any longer."""
+    async with connected(worker.url) as viewer:
+        await viewer.say(**LIVE)
+        await viewer.say(action="end")
+        assert (await viewer.stream()).frames == []
+        await viewer.say(prompt="a", num_blocks=1, webcam_mode=False, width=64, height=64)
+        assert len((await viewer.stream()).frames) == 5
+
+
+async def test_a_drain_does_not_wait_for_a_first_picture() -> None:
+    async with model("tiny-streamdiffusionv2") as worker, connected(worker.url) as viewer:
+        await viewer.say(**LIVE, events=True)
+        await viewer.say(num_blocks="nothing to be understood")
+        await viewer.event("warning")
+        worker.server.should_exit = True
+        assert (await viewer.end()).last.code == 1012

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tiny_engine import PRESET, tiny_engine
+from tiny_engine import PRESET, SELF_FORCING, STREAMDIFFUSIONV2, tiny_engine
 
 from framewire.worker.engine.engine import Engine
 from framewire.worker.engine.params import EngineOptions, StreamParams, check_strength
@@ -59,6 +59,23 @@ def test_options_that_mean_nothing_are_refused(wrong: dict[str, float]) -> None:
     """The error names the option."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         EngineOptions(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("preset", "option"),
+    [
+        (SELF_FORCING, {"context_every": 2}),
+        (PRESET, {"sink_frames": 3}),
+        (STREAMDIFFUSIONV2, {"kv_attention_bias": 0.5}),
+        (SELF_FORCING, {"batch_steps": True}),
+    ],
+)
+def test_an_option_that_a_loop_does_not_have_is_refused_by_name(
+    preset: Preset, option: dict[str, Any]
+) -> None:
+    """Rather than taken and ignored."""
+    with pytest.raises(ValueError, match=f"{next(iter(option))} means nothing to the loop"):
+        tiny_engine(preset=preset, options=EngineOptions(**option))
 
 
 @pytest.mark.parametrize(

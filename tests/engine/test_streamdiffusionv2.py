@@ -62,6 +62,23 @@ def test_five_pictures_make_five_frames_then_four_make_four() -> None:
     assert wanted == made == [5, 4, 4, 4]
 
 
+def test_a_stream_turns_from_text_to_input_and_back() -> None:
+    """The input's first picture is a latent of its own; steps change with the kind of block."""
+    told: list[float] = []
+    generation = tiny_engine(preset=STREAMDIFFUSIONV2).open(
+        "a fox", params(), trace=lambda kind, block, at, t, x, x0: told.append(t)
+    )
+    generation.generate_block()
+    wanted = [generation.pictures_needed]
+    frames = live(generation, 1)[0]
+    wanted.append(generation.pictures_needed)
+    live(generation, 1)
+    generation.generate_block()
+    assert wanted == [1, 4]
+    assert len(frames) == 4
+    assert told == [1000, 750, 500, 250, 0, 700, 500, 700, 500, 1000, 750, 500, 250, 0]
+
+
 def test_text_alone_takes_its_own_steps_from_pure_noise() -> None:
     """1000, 750, 500, 250 and 0, in blocks of the same length."""
     told: list[float] = []

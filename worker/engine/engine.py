@@ -13,7 +13,7 @@ from torch import Tensor
 from .generation import Generation
 from .graphs import BlockGraphs
 from .kv_cache import KVCache, TextCache
-from .memory import check_preset
+from .memory import check_loop
 from .noise import NoiseSource
 from .params import EngineOptions, StreamParams
 from .parts import Decoder, Encoder, PassTrace, PromptEncoder
@@ -109,11 +109,12 @@ class Engine:
         """Put the parts together; all are on their devices and in their dtypes already.
 
         Raises:
-            ValueError: the preset asks for a loop that this engine doesn't have.
+            ValueError: the preset asks for a loop that this engine doesn't have, or an option for
+                what the preset's loop doesn't.
         """
-        check_preset(preset)
         self.preset = preset
         self.options = options or EngineOptions()
+        check_loop(preset, self.options)
         self.transformer = CausalTransformer(transformer)
         self.vae = vae
         self.decoder = decoder

@@ -11,7 +11,7 @@ from torch import Tensor
 from .appended import AppendedContext
 from .keeping import Keeper
 from .kv_cache import KVCache
-from .params import StreamParams
+from .params import EngineOptions, StreamParams
 from .preset import Preset
 from .rebuilt import RebuiltContext
 from .ring import RingContext
@@ -100,13 +100,21 @@ def window_frames(preset: Preset, params: StreamParams, start_frames: int = 0) -
     return max(params.kv_cache_num_frames + preset.block_frames, first)
 
 
-def check_preset(preset: Preset) -> None:
-    """Refuse a preset whose loop the engine doesn't have.
+def check_loop(preset: Preset, options: EngineOptions) -> None:
+    """Refuse a preset whose loop the engine doesn't have, and options that its loop doesn't.
 
     Raises:
         ValueError: says what is not supported.
     """
     ring = preset.commit == "none"
+    for name, chosen, fits in (
+        ("context_every", options.context_every > 1, preset.commit == "rebuild"),
+        ("sink_frames", options.sink_frames is not None, preset.commit != "rebuild"),
+        ("kv_attention_bias", options.kv_attention_bias < 1, not ring),
+        ("batch_steps", options.batch_steps, ring),
+    ):
+        if chosen and not fits:
+            raise ValueError(f"{name} means nothing to the loop of preset {preset.name}")
     if ring and (preset.block_frames != 1 or preset.wrap_at < 1):
         raise ValueError(
             f"preset {preset.name}: a context of noisy keys takes blocks of one frame, and "
