@@ -158,21 +158,25 @@ def published_engine(preset: Preset, build: Build) -> Engine:
 
 
 def _published(name: str, setup: ModelSetup) -> Backend:
+    from framewire.worker.engine.memory import check_loop
     from framewire.worker.engine.preset import PRESETS
 
     from .wan import WanBackend
 
     preset, build = PRESETS[name], build_of(setup)
+    check_loop(preset, build.options)
     return WanBackend(preset, lambda: published_engine(preset, build), setup)
 
 
 def _random(constant: str, setup: ModelSetup) -> Backend:
     from framewire.worker.engine import random_parts
     from framewire.worker.engine.assembly import random_engine
+    from framewire.worker.engine.memory import check_loop
 
     from .wan import WanBackend
 
     preset, build = getattr(random_parts, constant), build_of(setup)
+    check_loop(preset, build.options)
     return WanBackend(preset, lambda: random_engine(preset, build), setup)
 
 
