@@ -106,6 +106,7 @@ class Session:
         self._before: Steering | None = None
         self._inlet: Inlet | None = None
         self._stream: Stream | None = None
+        self._hurry = asyncio.Event()
 
     async def run(self) -> None:
         """Serve until either side ends it. Raises nothing."""
@@ -175,6 +176,7 @@ class Session:
         """Send what was made, then the error, then close."""
         if not end.said:
             self.say(Error(code=end.code, reason=end.reason))
+        self._hurry.set()
         sent = asyncio.create_task(self._outbox.empty())
         await asyncio.wait(
             (sent, writer), timeout=FAREWELL_SECONDS, return_when=asyncio.FIRST_COMPLETED
@@ -195,7 +197,7 @@ class Session:
             fps = self._steering.params.fps if self._steering else None
             if item.is_frame and fps:
                 due = max(due + 1 / fps, loop.time())
-                await asyncio.sleep(due - loop.time())
+                await self._pause(due - loop.time())
                 if not self._outbox.holds(item):
                     continue
             try:
@@ -208,6 +210,14 @@ class Session:
             metrics.frames.inc(item.is_frame)
             if item.ends_block and item.ready_at is not None:
                 metrics.observe("delivery", time.perf_counter() - item.ready_at)
+
+    async def _pause(self, seconds: float) -> None:
+        """Keep a paced stream's time, unless the session ends and its frames are still to go."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
+        except TimeoutError:
+            pass
 
     async def _read(self) -> None:
         while True:

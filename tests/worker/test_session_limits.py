@@ -70,6 +70,22 @@ async def test_a_viewer_that_leaves_while_its_stream_opens_leaves_no_session_ope
         assert [session.closed for session in backend.sessions] == [True]
 
 
+async def test_a_slowly_paced_stream_that_fails_still_sends_its_frames_and_says_so() -> None:
+    """A frame every ten seconds would outlast the farewell; what was made is sent at once."""
+    backend = ScriptedBackend()
+
+    def fail() -> None:
+        raise RuntimeError("no memory")
+
+    backend.lane[1] = fail
+    async with hosting(backend) as host:
+        viewer = await ready(host)
+        viewer.say(prompt="a", num_blocks=3, fps=0.1)
+        said = await viewer.end()
+        assert len(frames_in(said)) == 2
+        assert [code for code, _ in errors(said)] == ["INTERNAL_ERROR"]
+
+
 async def test_no_params_in_time_ends_the_session_in_words() -> None:
     async with hosting(ScriptedBackend(), ready_timeout=0.03) as host:
         viewer = await ready(host)
