@@ -187,9 +187,8 @@ class WanSession:
         size = (self._settings.height, self._settings.width)
         if frames.shape[1:3] == size:
             return frames
-        planes = torch.from_numpy(frames).movedim(
-            3, 1
-        )  # channels last: no copy, and ten times faster
+        # Bytes, and channels last: no copy is made, and it takes a tenth of the time of floats.
+        planes = torch.from_numpy(frames).movedim(3, 1)
         scaled = functional.interpolate(planes, size, mode="bilinear")
         return scaled.movedim(1, 3).contiguous().numpy()
 
