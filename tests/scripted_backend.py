@@ -33,6 +33,7 @@ class ScriptedBackend:
         self.lane: dict[int, Step] = {}
         self.finish: dict[int, Step] = {}
         self.on_open: Step | None = None
+        self.on_close: Step | None = None
         self.wrong_shape: int | None = None
         self.loaded = self.closed = False
 
@@ -87,6 +88,8 @@ class ScriptedSession:
         return Block(np.full(shape, 10 + block % 200, np.uint8), {"paint": 1.0})
 
     def close(self) -> None:
+        if self.backend.on_close is not None:
+            self.backend.on_close()
         self.closed = True
         self.backend.events.append(("close", self.block))
 

@@ -111,8 +111,14 @@ class Host:
             await self._close(session)
 
     async def _close(self, session: BackendSession) -> None:
+        """Close a session on the lane; who is cancelled meanwhile still waits for it."""
+        closing = asyncio.ensure_future(self.lane.run(session.close))
         with suppress(LaneStuck):
-            await asyncio.shield(self.lane.run(session.close))
+            try:
+                await asyncio.shield(closing)
+            except asyncio.CancelledError:
+                await asyncio.wait([closing])
+                raise
 
     def begin_drain(self) -> None:
         """Take no more sessions; the running ones end after their block. For any thread."""

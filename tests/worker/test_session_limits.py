@@ -86,6 +86,24 @@ async def test_a_slowly_paced_stream_that_fails_still_sends_its_frames_and_says_
         assert [code for code, _ in errors(said)] == ["INTERNAL_ERROR"]
 
 
+async def test_a_viewer_that_leaves_while_its_stream_closes_keeps_its_place_until_it_is_closed() -> (
+    None
+):
+    backend, gate = ScriptedBackend(), Gate()
+    backend.on_close = gate
+    async with hosting(backend) as host:
+        viewer = await ready(host)
+        viewer.say(prompt="a", num_blocks=1)
+        await viewer.stream()
+        await entered(gate)
+        viewer.hang_up()
+        done, _ = await asyncio.wait([viewer.task], timeout=0.2)
+        assert not done and host.admission.taken == 1
+        gate.open()
+        await asyncio.wait_for(viewer.task, 10)
+        assert backend.sessions[0].closed and host.admission.taken == 0
+
+
 async def test_no_params_in_time_ends_the_session_in_words() -> None:
     async with hosting(ScriptedBackend(), ready_timeout=0.03) as host:
         viewer = await ready(host)
