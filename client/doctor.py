@@ -118,7 +118,7 @@ class Examination:
         if found.secret is not None:
             return "a secret, which tokens are minted with here"
         if found.key is None:
-            return "none, which only a worker on loopback accepts"
+            return "none: right for a worker without --auth; else give --key, --secret or --token"
         if self._address.is_fal and ":" not in found.key:
             return "a key, though fal's have a colon in them: ID:SECRET"
         return "a key"

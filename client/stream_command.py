@@ -222,7 +222,8 @@ def _summary(tally: Tally, files: list[str]) -> Iterator[str]:
     for steer in tally.steers:
         block, made = steer["block"], tally.blocks
         since = "" if block is None else f", from block {block}"
-        late = " (never shown: the stream had ended)" if block and made and block >= made else ""
+        due = steer["at_block"] if block is None else block
+        late = " (never shown: the stream had ended)" if due and made and due >= made else ""
         yield f"steered at {steer['when']}{since}: {steer['prompt']}{late}"
     for when in tally.unsent:
         yield f"not steered at {when}: the stream was shorter"

@@ -22,10 +22,10 @@ READERS_OF_THE_ENVIRONMENT = {
     "worker/config.py",
     "worker/fal_app.py",
 }
-OPTIONAL = {"fal", "ray"}
+OPTIONAL = {"fal"}
 """Extras that need not be installed where the tests run."""
 ENGINE_MAY_NOT = {"asyncio", "socket", "fastapi", "starlette", "uvicorn", "websockets"}
-OUTER = {"server", "serving", "cli", "fal_app", "ray_app", "bench"}
+OUTER = {"server", "serving", "cli", "fal_app", "bench"}
 """The worker's outermost ring; what lies inside knows none of it."""
 
 

@@ -48,7 +48,9 @@ class Gate:
         if scheme.lower() == "bearer":
             token = credential.strip()
         if not token:
-            raise Unauthorized("no token: connect with ?fal_jwt_token=JWT or an Authorization")
+            raise Unauthorized(
+                "no token: connect with ?fal_jwt_token=JWT or an Authorization header"
+            )
         try:
             found = jwt.decode(
                 token,

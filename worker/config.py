@@ -178,7 +178,7 @@ def parse_flag(text: str) -> bool:
     raise ValueError(f"expected yes or no, got {text!r}")
 
 
-def parse_count(text: str) -> int:
+def number_or_auto(text: str) -> int:
     """A number, or `auto` for 0.
 
     Raises:
@@ -191,7 +191,7 @@ def parser_of(name: str, kind: type) -> Callable[[str], Any]:
     """What reads the setting `name` from text."""
     if kind is bool:
         return parse_flag
-    return parse_count if name == "max_sessions" else kind
+    return number_or_auto if name == "max_sessions" else kind
 
 
 def _parse(name: str, kind: type, text: str) -> Any:
