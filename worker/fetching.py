@@ -52,7 +52,7 @@ class Fetcher:
                 return await self._over_http(url)
         except TimeoutError:
             raise FetchError(f"nothing whole came within {FETCH_SECONDS:g} s") from None
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise FetchError(f"it cannot be fetched: {type(error).__name__}") from error
 
     def _from_data_url(self, url: str) -> bytes:
@@ -74,8 +74,8 @@ class Fetcher:
             for _ in range(_REDIRECTS + 1):
                 response = await client.send(await self._request(client, url), stream=True)
                 try:
-                    if response.is_redirect:
-                        url = urljoin(url, response.headers["location"])
+                    if response.has_redirect_location:
+                        url = _joined(url, response.headers["location"])
                         continue
                     return await self._body(response)
                 finally:
@@ -116,7 +116,7 @@ class Fetcher:
         try:
             loop = asyncio.get_running_loop()
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError:
+        except (OSError, UnicodeError):
             raise FetchError(f"{host} is not known") from None
         addresses = [ipaddress.ip_address(entry[4][0]) for entry in found]
         if not all(self._rule.allows_address(address, named=True) for address in addresses):
@@ -144,3 +144,10 @@ def _refused(host: str) -> str:
         f"{host} is not a host that this worker fetches from: its operator allows hosts with "
         "video_hosts (FRAMEWIRE_VIDEO_HOSTS); data URLs are taken always"
     )
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise FetchError("it redirects to what is no URL") from None

@@ -143,6 +143,7 @@ class Session:
             self._host.metrics.errors.labels(message.code).inc()
         elif isinstance(message, Completed):
             self._stream = None
+            self._end_input()
         self._outbox.put(self._connection.send(message), optional=optional)
 
     def encode(self, frame: Frame) -> bytes | str:
@@ -254,7 +255,7 @@ class Session:
             self._events = merged.events
         if merged.fmt is not None:
             self._connection.envelope = merged.fmt == "msgpack"
-        self._before, self._steering = self._steering, Steering(merged)
+        self._before, self._steering = self._steering, Steering(merged, self._steering)
         self._inlet = self._new_inlet(merged)
         self._begin.put_nowait(None)
 
@@ -276,31 +277,35 @@ class Session:
             self._take_params(self._steering.start_over())
 
     async def _take_steer(self, steer: Steer) -> None:
-        assert self._steering is not None and self._inlet is not None
+        steering = self._steering
+        assert steering is not None
         if steer.image is not None:
-            await self._take_picture(steer, steer.image)
+            await self._take_picture(steer, steer.image, steering)
+            if self._steering is not steering:  # its params were refused meanwhile
+                return
         try:
-            self._steering.add(steer, self._stream.block if self._stream else 0)
+            steering.add(steer, self._stream.block if self._stream else 0)
         except OverflowError as error:
             self._warn(str(error))
-        if steer.action == "end":
-            self._inlet.end()
+        if steering.ended:
+            self._end_input()
         if self._stream is not None:
             self._stream.interrupt()
 
-    async def _take_picture(self, steer: Steer, data: bytes) -> None:
+    async def _take_picture(self, steer: Steer, data: bytes, steering: Steering) -> None:
         self._host.metrics.pictures.inc()
-        assert self._inlet is not None and self._steering is not None
+        inlet = self._inlet
+        assert inlet is not None
         try:
             await self._host.on_codec(lambda: picture_size(data))
         except PictureError as error:
             self._host.metrics.pictures_dropped.inc()
             self._warn(f"image: {error}")
             return
-        if not self._steering.params.webcam_mode:
-            self._steering.set_live()
+        if not steering.params.webcam_mode:
+            steering.set_live()
         now = asyncio.get_running_loop().time()
-        await self._inlet.put(Arrived(data, now, steer.request_id))
+        await inlet.put(Arrived(data, now, steer.request_id))
 
     async def _drive(self) -> None:
         """Run one stream after the other; between them, wait for params or a drain."""
@@ -375,13 +380,21 @@ class Session:
     def _reject(self, error: SettingsError) -> None:
         """Params that cannot be streamed: said like any bad params, and others may be tried."""
         self._steering = self._before
+        self._end_input()
         detail = {"type": "value_error", "loc": [error.key], "msg": str(error)}
         reason = f"{error.key}: {error}"
         self.say(Error(code=ErrorCode.BAD_PARAMS, reason=reason, errors=(detail,)))
         if self._connection.exhausted:
             raise _Ended(ErrorCode.BAD_PARAMS, _TOO_MANY, said=True)
 
+    def _end_input(self) -> None:
+        """No picture will be taken: who waits to put one would wait for ever."""
+        if self._inlet is not None:
+            self._inlet.end()
+
     def _interrupt(self, _: asyncio.Task[bool]) -> None:
+        if self._host.draining.is_set():
+            self._hurry.set()
         if self._stream is not None:
             self._stream.interrupt()
 

@@ -34,13 +34,16 @@ class Steering:
         ended: the stream is to stop after the block under way (live: when its input is used up).
     """
 
-    def __init__(self, params: Params) -> None:
+    def __init__(self, params: Params, before: Steering | None = None) -> None:
         self.params = params
         self.reset = False
         self.ended = False
         self._next: dict[str, object] = {}
         self._held: list[Steer] = []
-        self._prompt_with_image = params.prompt
+        # The prompt of the last map with a picture, which outlives a stream; the start prompt too
+        # counts as said with a picture until one comes with another.
+        self._with_image: str | None = before._with_image if before is not None else None
+        self._start_prompt: str | None = params.prompt
 
     @property
     def num_blocks(self) -> int | None:
@@ -94,10 +97,10 @@ class Steering:
         prompt = steer.prompt
         if steer.image is not None and prompt is not None:
             # The demo app repeats the start prompt with every picture: only a change counts.
-            if prompt == self._prompt_with_image:
+            if prompt in (self._with_image, self._start_prompt):
                 prompt = None
             else:
-                self._prompt_with_image = prompt
+                self._with_image, self._start_prompt = prompt, None
         if prompt is not None:
             self._next["prompt"] = prompt
             self._next["interp_steps"] = steer.interp_steps

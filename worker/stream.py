@@ -162,6 +162,8 @@ class Stream:
         pictures: list[Picture],
     ) -> None:
         self._apply(self._steering.due(self.block))
+        if self._steering.ended:
+            self._inlet.end()
         if self._steering.reset or self._num_blocks <= self.block:
             return
         change, self._change = self._change, None

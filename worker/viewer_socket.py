@@ -71,7 +71,7 @@ class StarletteSocket:
             return
         try:
             async with asyncio.timeout(CLOSE_SECONDS):  # it waits where the viewer does not read
-                await self._websocket.close(code, reason[:120])
+                await self._websocket.close(code, reason.encode()[:120].decode(errors="ignore"))
         except (WebSocketDisconnect, RuntimeError, TimeoutError):
             self.abort()
 

@@ -155,3 +155,41 @@ async def test_a_broken_picture_after_good_ones_repeats_the_last_good_one() -> N
         viewer.say(image=picture(7)[:60])
         await viewer.stream()
     assert backend.sessions[0].pictures == [[5, 6], [6, 6], [6, 6]]
+
+
+async def test_a_clip_longer_than_its_stream_does_not_keep_the_next_one_from_starting() -> None:
+    backend, gate = ScriptedBackend(live=4), Gate()
+    backend.lane[1] = gate
+    async with hosting(backend) as host:
+        viewer = await ready(host)
+        viewer.say(prompt="a", num_blocks=2, input="all", webcam_mode=True)
+        for red in range(40):
+            viewer.say(image=picture(red))
+        viewer.say(prompt="b", num_blocks=1, webcam_mode=False)
+        await entered(gate)
+        gate.open()
+        assert len(frames_in(await viewer.stream())) == 4
+        assert len(frames_in(await viewer.stream())) == 2
+
+
+async def test_an_end_that_is_held_for_a_block_ends_the_input_there_and_not_before() -> None:
+    backend = ScriptedBackend(live=2)
+    async with hosting(backend) as host:
+        viewer = await ready(host)
+        viewer.say(prompt="a", num_blocks=9, input="all", webcam_mode=True)
+        viewer.say(action="end", at_block=2)
+        for red in range(6):
+            viewer.say(image=picture(red))
+        assert len(frames_in(await viewer.stream())) == 6
+    assert backend.sessions[0].pictures == [[0, 1], [2, 3], [4, 5]]
+
+
+async def test_pictures_that_follow_refused_params_do_not_end_the_session() -> None:
+    backend = ScriptedBackend(live=2)
+    async with hosting(backend) as host:
+        viewer = await ready(host)
+        viewer.say(prompt="a", start_frame=b"no picture", webcam_mode=True)
+        for red in range(10):
+            viewer.say(image=picture(red))
+        viewer.say(prompt="b", num_blocks=1)
+        assert len(frames_in(await viewer.stream())) == 2

@@ -146,3 +146,16 @@ def test_live_input_stays_on_after_a_reset() -> None:
     change.set_live()
     change.add(Steer(action="reset"), 0)
     assert change.start_over().webcam_mode is True
+
+
+def test_a_prompt_repeated_with_pictures_does_not_undo_what_a_new_stream_was_started_with() -> None:
+    """The demo app goes on sending its old prompt with each picture after a stream's end."""
+    first = steering()
+    first.add(Steer(image=IMAGE, prompt="with pictures"), 0)
+    first.due(0)
+    later = Steering(Params(prompt="typed"), first)
+    later.add(Steer(image=IMAGE, prompt="with pictures"), 0)
+    later.add(Steer(image=IMAGE, prompt="typed"), 0)
+    assert later.due(0).prompt is None
+    later.add(Steer(image=IMAGE, prompt="another"), 0)
+    assert later.due(0).prompt == "another"
