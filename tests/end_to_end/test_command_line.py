@@ -80,7 +80,7 @@ def test_ctrl_c_finishes_the_files_and_returns_130(tmp_path: Path) -> None:
     children = _children(process.pid)
     assert children
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=90)
     assert process.returncode == 130, err
     found = json.loads(out)
     assert (found["completed"], found["error"]) == (False, None)
