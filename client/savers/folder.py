@@ -24,7 +24,7 @@ class FolderSaver:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SaveError(f"{self.path}: {error.strerror or error}") from error
-        if next(self.path.glob("frame_*.jpg"), None) is not None:
+        if list(self.path.glob("frame_*.jpg")):
             raise SaveError(
                 f"{self.path} holds frames already", hint="empty it or choose another folder"
             )

@@ -76,7 +76,7 @@ def test_ctrl_c_finishes_the_files_and_returns_130(tmp_path: Path) -> None:
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=ENVIRON,
     )  # fmt: skip
     frames = tmp_path / "frames"
-    _wait_for(process, lambda: frames.exists() and any(frames.glob("frame_00003*.jpg")))
+    _wait_for(process, lambda: frames.exists() and bool(list(frames.glob("frame_00003*.jpg"))))
     children = _children(process.pid)
     assert children
     process.send_signal(signal.SIGINT)
