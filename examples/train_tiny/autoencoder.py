@@ -5,7 +5,6 @@ normalised and noised while training, so that the decoder forgives the transform
 """
 
 import argparse
-import math
 import time
 from pathlib import Path
 
@@ -14,14 +13,16 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 from train_tiny.clips import FIRST_FRAMES, random_clip, thing_pixels
+from train_tiny.optimizers import Optimizers
 from train_tiny.world import HEIGHT, WIDTH
 
 from framewire.worker.engine.tiny_vae import TinyVae
 
 CROP = 96
+MUON_RATE, ADAM_RATE = 4e-3, 2e-3
 LATENT_NOISE = 0.1
 OBJECT_WEIGHT, STAR_WEIGHT = 8.0, 3.0
 
@@ -94,21 +95,16 @@ def polish(out: Path, steps: int, seed: int, size: int) -> None:
     saved = torch.load(file)
     model = TinyVae()
     model.load_state_dict(saved["model"])
-    optimizer = torch.optim.AdamW(model.decoder.parameters(), lr=1e-3, betas=(0.9, 0.98))
+    optimizers = _optimizers(model.decoder, 0.5)
     bar = tqdm(range(steps), mininterval=10)
     for step in bar:
-        for group in optimizer.param_groups:
-            group["lr"] = 1e-3 * (min(1.0, (step + 1) / 30) * (1 - step / steps) + 0.005)
         frames, weight = batch(np.random.default_rng((seed, 1, step)), size)
         with torch.autocast("cpu", torch.bfloat16):
             with torch.no_grad():
                 z = model.encode_clips(frames).float()
             made = model.decode_clips(z + LATENT_NOISE * torch.randn_like(z)).float()
         loss = loss_of(made, frames, weight)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.decoder.parameters(), 1.0)
-        optimizer.step()
+        optimizers.step(loss, step, steps)
         bar.set_description(f"loss {float(loss.detach()):.3f}")
     torch.save({**saved, "model": model.state_dict()}, out / "autoencoder.polished.pt")
     (out / "autoencoder.polished.pt").replace(file)
@@ -127,38 +123,30 @@ def train(
         dist.init_process_group("gloo", init_method=address, rank=rank, world_size=parts)
     torch.manual_seed(seed)
     model = TinyVae()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, betas=(0.9, 0.98), weight_decay=1e-3)
+    optimizers = _optimizers(model)
     file = out / "autoencoder.pt"
     done, history = 0, []
     if file.exists():
         saved = torch.load(file)
         model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
+        optimizers.load_state_dict(saved["optimizers"])
         done, history = saved["done"], saved["history"]
     torch.manual_seed(seed + 1000 * rank)
     bar = tqdm(range(done, steps), initial=done, total=steps, mininterval=10, disable=rank > 0)
     for step in bar:
-        rate = min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * step / steps)) + 0.01
-        for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * rate
-        history.append(
-            _step(model, optimizer, np.random.default_rng((seed, step, rank)), size, step)
-        )
+        loss = _loss(model, np.random.default_rng((seed, step, rank)), size, step)
+        optimizers.step(loss, step, steps)
+        history.append(float(loss.detach()))
         if step % 50 == 49 or step + 1 == steps:
             bar.set_description(f"loss {np.mean(history[-50:]):.4f}")
         if rank == 0 and (step % 200 == 199 or step + 1 == steps):
             out.mkdir(parents=True, exist_ok=True)
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+            state = {"model": model.state_dict(), "optimizers": optimizers.state_dict()}
             torch.save({**state, "done": step + 1, "history": history}, file)
 
 
-def _step(
-    model: TinyVae,
-    optimizer: torch.optim.Optimizer,
-    rng: np.random.Generator,
-    size: int,
-    step: int,
-) -> float:
+def _loss(model: TinyVae, rng: np.random.Generator, size: int, step: int) -> Tensor:
+    """A batch's loss; moves the latents' mean and deviation along."""
     frames, weight = batch(rng, size)
     with torch.autocast("cpu", torch.bfloat16):
         raw = model.encoder(frames, model.encoder.open()).float()
@@ -170,24 +158,19 @@ def _step(
             model.latent_std.lerp_(std, pace)
         z = (raw - mean) / std
         made = model.decode_clips(z + LATENT_NOISE * torch.randn_like(z)).float()
-    loss = loss_of(made, frames, weight) + 1e-4 * raw.square().mean()
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    if dist.is_initialized():
-        average_gradients(model)
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimizer.step()
-    return float(loss.detach())
+    return loss_of(made, frames, weight) + 1e-4 * raw.square().mean()
 
 
-def average_gradients(model: torch.nn.Module) -> None:
-    """Make every process's gradients their mean."""
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    flat = torch.cat([g.flatten() for g in gradients])
-    dist.all_reduce(flat)
-    parts = (flat / dist.get_world_size()).split([g.numel() for g in gradients])
-    for gradient, part in zip(gradients, parts, strict=True):
-        gradient.copy_(part.view_as(gradient))
+def _optimizers(part: nn.Module, share: float = 1.0) -> Optimizers:
+    """Muon on the convolutions' kernels, AdamW on their biases."""
+    parameters = list(part.parameters())
+    return Optimizers(
+        [p for p in parameters if p.ndim > 1],
+        [p for p in parameters if p.ndim == 1],
+        muon_rate=MUON_RATE * share,
+        adam_rate=ADAM_RATE * share,
+        warm_up=30,
+    )
 
 
 def main() -> None:

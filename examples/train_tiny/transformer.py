@@ -23,13 +23,13 @@ from train_tiny.batches import SAMPLED, Batch, ClipSet
 from train_tiny.captions import vocabulary
 from train_tiny.forward import Rows, TrainingForward
 from train_tiny.latents import load
+from train_tiny.optimizers import Optimizers
 from train_tiny.world import HEIGHT, WIDTH
 
 from framewire.worker.engine.tiny import build
 
 MUON_RATE, ADAM_RATE = 5e-3, 1.5e-3
 EMA = 0.998
-WARM_UP = 100
 
 
 class Trainer:
@@ -49,12 +49,14 @@ class Trainer:
         own = Rows(contexts=0, draws=1, firsts=max(1, self.rolled))
         self.rolling = TrainingForward(transformer, own, HEIGHT // 8, WIDTH // 8)  # type: ignore[arg-type]
         self.average = {n: p.detach().clone() for n, p in self.models.named_parameters()}
-        wide = [p for n, p in self.models.named_parameters() if _for_muon(n, p)]
-        rest = [p for n, p in self.models.named_parameters() if not _for_muon(n, p)]
-        self.optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(wide, lr=MUON_RATE, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.AdamW(rest, lr=ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0),
-        ]
+        named = list(self.models.named_parameters())
+        self.optimizers = Optimizers(
+            [p for name, p in named if _for_muon(name, p)],
+            [p for name, p in named if not _for_muon(name, p)],
+            muon_rate=MUON_RATE,
+            adam_rate=ADAM_RATE,
+            warm_up=100,
+        )
         self.done = 0
         self.history: list[tuple[float, ...]] = []
         self._load()
@@ -65,20 +67,11 @@ class Trainer:
         rng = np.random.default_rng((self.seed, self.done, self.rank))
         batch = self.clips.batch(rng, self.rows, self.text, self.rolled)
         self._roll(batch, rng)
-        rate = self._rate()
-        for optimizer, base in zip(self.optimizers, (MUON_RATE, ADAM_RATE), strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = base * rate
-            optimizer.zero_grad(set_to_none=False)
         with torch.autocast("cpu", torch.bfloat16):
             embeds = self.text(batch.ids)
             flow = self.forward(batch.x, batch.timesteps, embeds)[self.rows.contexts :]
         error = (batch.weight * (flow - batch.flow).square()).mean(dim=(1, 2, 3, 4))
-        error.mean().backward()
-        self._share_gradients()
-        nn.utils.clip_grad_norm_(self.models.parameters(), 1.0)
-        for optimizer in self.optimizers:
-            optimizer.step()
+        self.optimizers.step(error.mean(), self.done, self.steps)
         pace = 1 - min(EMA, (1 + self.done) / (10 + self.done))
         with torch.no_grad():
             for name, p in self.models.named_parameters():
@@ -107,7 +100,7 @@ class Trainer:
         state = {
             "models": self.models.state_dict(),
             "average": self.average,
-            "optimizers": [o.state_dict() for o in self.optimizers],
+            "optimizers": self.optimizers.state_dict(),
             "done": self.done,
             "history": self.history,
             "vocabulary": vocabulary(),
@@ -122,24 +115,8 @@ class Trainer:
         saved: dict[str, Any] = torch.load(file, weights_only=False)
         self.models.load_state_dict(saved["models"])
         self.average = saved["average"]
-        for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
-            optimizer.load_state_dict(state)
+        self.optimizers.load_state_dict(saved["optimizers"])
         self.done, self.history = saved["done"], saved["history"]
-
-    def _rate(self) -> float:
-        part = self.done / self.steps
-        return min(1.0, (self.done + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * part)) + 0.003
-
-    def _share_gradients(self) -> None:
-        if self.parts == 1:
-            return
-        gradients = [p.grad for p in self.models.parameters() if p.grad is not None]
-        flat = torch.cat([g.flatten() for g in gradients])
-        dist.all_reduce(flat)
-        for gradient, part in zip(
-            gradients, flat.split([g.numel() for g in gradients]), strict=True
-        ):
-            gradient.copy_(part.view_as(gradient) / self.parts)
 
     def _losses(self, error: Tensor, batch: Batch) -> tuple[float, ...]:
         first = batch.sigma == 1.0
