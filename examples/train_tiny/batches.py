@@ -15,7 +15,7 @@ from torch import Tensor
 from train_tiny.captions import caption
 from train_tiny.forward import FRAMES, Rows
 from train_tiny.latents import Label
-from train_tiny.world import START_COLUMNS, START_ROWS, Scene
+from train_tiny.world import START_COLUMNS, START_ROW, Scene
 
 from framewire.worker.engine.tiny_text import TinyTextEncoder
 
@@ -144,15 +144,13 @@ def pair(noise: Tensor, spot: tuple[int, int]) -> Tensor:
         spot: row and column on the grid of 2x2 cells, one of those where a stream may start.
     """
     patches = noise.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).clone()  # [3, C, h/2, 2, w/2, 2]
-    strength = patches[:, 0].sum(dim=(0, 2, 4))  # [h/2, w/2]
-    best = max(
-        ((row, column) for row in START_ROWS for column in START_COLUMNS),
-        key=lambda place: float(strength[place]),
-    )
-    if spot[0] in START_ROWS and spot[1] in START_COLUMNS:
-        here, there = (patches[:, :, r, :, c].clone() for r, c in (spot, best))
-        patches[:, :, spot[0], :, spot[1]] = there
-        patches[:, :, best[0], :, best[1]] = here
+    row, column = spot
+    if row == START_ROW and column in START_COLUMNS:
+        strength = patches[:, 0, START_ROW].sum(dim=(0, 1, 3))  # [w/2]
+        best = max(START_COLUMNS, key=lambda place: float(strength[place]))
+        here, there = (patches[:, :, row, :, c].clone() for c in (column, best))
+        patches[:, :, row, :, column] = there
+        patches[:, :, row, :, best] = here
     return patches.flatten(4, 5).flatten(2, 3)
 
 

@@ -42,7 +42,7 @@ _BACKGROUND_WORDS = {
     "night": ("a night sky", "a night sky", "the night sky", "a starry night", "outer space"),
     "stripes": ("stripes", "a striped background", "a striped wall", "horizontal stripes"),
     "checkerboard": ("a checkerboard", "a chessboard", "a checkered floor", "checks"),
-    "meadow": ("a meadow", "a green meadow", "grass", "a lawn"),
+    "meadow": ("a meadow", "a green meadow", "green hills", "a meadow", "grass", "a lawn"),
     "sunset": ("a sunset", "a sunset sky", "the evening sky", "dusk"),
     "sea": ("the sea", "the ocean", "waves", "water"),
 }

@@ -26,7 +26,9 @@ NIGHT, HILLS = (
 
 
 def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=90, cwd=cwd, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=90, cwd=cwd, env=ENVIRON, check=False
+    )
 
 
 def changes(path: Path) -> np.ndarray:
@@ -157,20 +159,6 @@ def test_the_examples_are_short() -> None:
     """Forty lines at most: what needs more belongs in the client."""
     for path in (ROOT / "examples").glob("*.py"):
         assert len(path.read_text().splitlines()) <= 40, path.name
-
-
-def test_the_demo_leaves_a_video_that_changes_at_the_steer(tmp_path: Path) -> None:
-    """What `make demo` promises, measured in the decoded MP4."""
-    (tmp_path / "examples").mkdir()
-    program = tmp_path / "examples" / "demo.py"
-    program.write_text((ROOT / "examples" / "demo.py").read_text())
-    done = run(sys.executable, str(program), cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    match = re.search(r"steered at frame (\d+), block 5", done.stdout)
-    assert match and int(match[1]) == 54, done.stdout
-    assert_changes_at(tmp_path / "out" / "demo.mp4", frame=54, frames=114)
-    with Image.open(tmp_path / "out" / "contact_sheet.png") as sheet:
-        assert sheet.width > 1000
 
 
 def _children(pid: int) -> list[int]:

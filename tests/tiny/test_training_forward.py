@@ -6,7 +6,7 @@ import torch
 from diffusers import WanTransformer3DModel
 from train_tiny.batches import pair
 from train_tiny.forward import Rows, TrainingForward
-from train_tiny.world import HEIGHT, START_COLUMNS, START_ROWS, WIDTH
+from train_tiny.world import HEIGHT, START_COLUMNS, START_ROW, WIDTH
 
 from framewire.worker.engine.attention import block_group, causal_groups
 from framewire.worker.engine.kv_cache import KVCache, TextCache
@@ -51,9 +51,9 @@ def test_paired_noise_is_the_same_noise_in_another_order() -> None:
     """Pairing moves the strongest patch to the thing's place, and makes nothing up."""
     torch.manual_seed(0)
     noise = torch.randn(3, 16, HEIGHT // 8, WIDTH // 8)
-    spot = (START_ROWS[1], START_COLUMNS[3])
+    spot = (START_ROW, START_COLUMNS[2])
     paired = pair(noise, spot)
     assert torch.equal(paired.flatten().sort().values, noise.flatten().sort().values)
     strength = torch.nn.functional.avg_pool2d(paired[:, 0].sum(0)[None], 2)[0]
-    places = [(row, column) for row in START_ROWS for column in START_COLUMNS]
+    places = [(START_ROW, column) for column in START_COLUMNS]
     assert max(places, key=lambda place: float(strength[place])) == spot
