@@ -1,9 +1,9 @@
 """Batches for the transformer: which noise, which noise levels, which captions.
 
 Owns the mix. The first pass of a stream sees nothing but noise; for that one level the noise is
-paired with the clip: its strongest patch (on one channel) lies where the thing is. So the place
-follows from the noise and the first guess is sharp, while the noise stays white: patches of it
-are exchanged, nothing else.
+paired with the clip: of its patches where streams start, the strongest lies where the thing is. So
+the place follows from the noise and the first guess is sharp, while the noise stays white: patches
+of it are exchanged, nothing else.
 """
 
 from dataclasses import dataclass, replace
@@ -140,13 +140,15 @@ class _Row:
 def pair(noise: Tensor, spot: tuple[int, int]) -> Tensor:
     """Exchange two patches of noise [3, C, h, w], so that the strongest one lies at `spot`.
 
+    Strong is what sums up high, on one channel of the first latent frame.
+
     Args:
         spot: row and column on the grid of 2x2 cells, one of those where a stream may start.
     """
     patches = noise.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).clone()  # [3, C, h/2, 2, w/2, 2]
     row, column = spot
     if row == START_ROW and column in START_COLUMNS:
-        strength = patches[:, 0, START_ROW].sum(dim=(0, 1, 3))  # [w/2]
+        strength = patches[0, 0, START_ROW].sum(dim=(0, 2))  # [w/2]
         best = max(START_COLUMNS, key=lambda place: float(strength[place]))
         here, there = (patches[:, :, row, :, c].clone() for c in (column, best))
         patches[:, :, row, :, column] = there
