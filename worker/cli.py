@@ -142,7 +142,7 @@ def _serve(config: Config, as_json: bool) -> int:
     try:
         from .backends import choose
         from .server import create_app
-        from .serving import RedactTokens, Server
+        from .serving import RedactTokens, Server, bind
     except ModuleNotFoundError as error:
         print(
             f"framewire-worker needs {error.name}: pip install 'framewire[worker]'", file=sys.stderr
@@ -158,6 +158,15 @@ def _serve(config: Config, as_json: bool) -> int:
     except ValueError as error:
         print(f"framewire-worker serve: {error}", file=sys.stderr)
         return 2
+    try:
+        address = bind(config)
+    except OSError as error:
+        print(
+            f"framewire-worker serve: cannot listen on {config.host}:{config.port}: "
+            f"{error.strerror}; choose another with --host or --port",
+            file=sys.stderr,
+        )
+        return 2
     logger.info("settings: %s", json.dumps(config.shown()))
     logger.info("backend %s: %s", backend.name, why)
 
@@ -172,7 +181,7 @@ def _serve(config: Config, as_json: bool) -> int:
             print(f"framewire worker ({backend.name}) at {url}; Ctrl-C drains it", flush=True)
 
     server = Server(config, create_app(config, backend), listening)
-    server.run()
+    server.run([address])
     return 0 if server.started else 1
 
 

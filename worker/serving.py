@@ -132,6 +132,25 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.close_timer = self.loop.call_at(quiet, self.transport.close)
 
 
+def bind(config: Config) -> socket.socket:
+    """The address to serve at, taken before a model is loaded; nobody can connect yet.
+
+    Raises:
+        OSError: it is taken, or none of this machine's.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    taken = socket.socket(family, kind, protocol)
+    try:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(address)
+    except OSError:
+        taken.close()
+        raise
+    return taken
+
+
 class Server(uvicorn.Server):
     """uvicorn's server with our drain in front of its shutdown.
 

@@ -161,7 +161,10 @@ async def test_neither_tokens_nor_keys_are_ever_written_to_the_log() -> None:
 async def test_a_port_that_is_taken_is_an_error_in_words_and_not_0() -> None:
     async with command() as worker:
         port = worker.url.split(":")[2].split("/")[0]
-        with pytest.raises(AssertionError, match="address already in use"):
+        with pytest.raises(
+            AssertionError,
+            match=f"cannot listen on 127.0.0.1:{port}: Address already in use; choose",
+        ):
             async with command("--port", port):
                 pass
 
