@@ -119,6 +119,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._linger_until = self.loop.time() + LINGER_SECONDS
         self._linger()
 
+    def keepalive_timeout(self) -> None:
+        """Cut a viewer that is gone, but not one whose pong waits unread behind its pictures."""
+        if self.read_paused:
+            self.pong_timer = self.pending_ping_payload = None
+            self.schedule_ping()
+        else:
+            super().keepalive_timeout()
+
     def data_received(self, data: bytes) -> None:
         if self._linger_until:
             self._linger()

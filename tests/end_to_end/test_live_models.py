@@ -15,6 +15,7 @@ from worker_server import Running, lane_held, serving
 
 from framewire.worker.backends.presets import served
 from framewire.worker.models.setup import ModelSetup
+from framewire.worker.serving import WebSocketProtocol
 
 LIVE: dict[str, Any] = {"prompt": "a fox", "seed": 3, "webcam_mode": True}
 
@@ -184,6 +185,31 @@ async def test_a_gap_in_the_input_holds_nobody_else_up(worker: Running) -> None:
             assert len((await other.stream()).frames) == 17
         await send(waiting, range(7, 9))
         assert len((await waiting.stream()).frames) == 4
+
+
+async def test_a_clip_that_waits_unread_is_not_taken_for_a_viewer_that_is_gone(
+    worker: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pongs are behind its pictures: two keepalive limits pass, and every picture is used."""
+    passed = asyncio.Semaphore(0)
+
+    def keepalive_timeout(protocol: WebSocketProtocol) -> None:
+        if protocol.read_paused:  # else this machine is slow
+            timed_out(protocol)
+            passed.release()
+
+    timed_out = WebSocketProtocol.keepalive_timeout
+    monkeypatch.setattr(WebSocketProtocol, "keepalive_timeout", keepalive_timeout)
+    for setting in ("ws_ping_interval", "ws_ping_timeout"):
+        monkeypatch.setattr(worker.server.config, setting, 0.02)
+    async with connected(worker.url) as viewer:
+        await viewer.say(**LIVE, input="all", num_blocks=8, width=64, height=64)
+        async with lane_held(worker.host):
+            sending = asyncio.create_task(send(viewer, range(33)))
+            for _ in range(2):
+                await asyncio.wait_for(passed.acquire(), 15)
+        await sending
+        assert len((await viewer.stream()).frames) == 33
 
 
 async def test_batched_steps_give_frames_the_ids_of_their_own_pictures() -> None:
