@@ -34,7 +34,7 @@ def batch(rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
     """
     pictures, weights = [], []
     for _ in range(count):
-        clip = random_clip(rng, fresh=False, change=rng.random() < 0.4)
+        clip = random_clip(rng, change=rng.random() < 0.4)
         first = int(rng.integers(0, len(clip.frames) - FIRST_FRAMES + 1))
         chosen = slice(first, first + FIRST_FRAMES)
         frames = clip.frames[chosen]

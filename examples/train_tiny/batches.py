@@ -1,21 +1,21 @@
 """Batches for the transformer: which noise, which noise levels, which captions.
 
-Owns the mix. The first pass of a stream sees nothing but noise; for that one level the noise is
-paired with the clip: of its patches where streams start, the strongest lies where the thing is. So
-the place follows from the noise and the first guess is sharp, while the noise stays white: patches
-of it are exchanged, nothing else.
+Owns the mix, and from where a stream starts: it may start in a few places, and the caption doesn't
+say in which. So the target of a first block that is little more than noise is the one, of the same
+scene in all its places, that its noise already resembles most (as in Immiscible Diffusion, Li et
+al. 2024, https://arxiv.org/abs/2406.12303). The noise stays white and sampling needs nothing special,
+but what is to be learned is one place, not the blur of all.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from train_tiny.captions import caption
 from train_tiny.forward import FRAMES, Rows
-from train_tiny.latents import Label
-from train_tiny.world import START_COLUMNS, START_ROW, Scene
+from train_tiny.latents import Label, Latents
+from train_tiny.world import Scene
 
 from framewire.worker.engine.tiny_text import TinyTextEncoder
 
@@ -34,8 +34,8 @@ class Batch:
         x: [R, 3, C, h, w]; `timesteps`: [R]; `ids`: [R, L].
         flow: what noisy rows should predict; `weight`: of its squared error, [noisy, 3, 1, h, w].
         sigma: noise levels of noisy rows.
-        starts: paired noise of the last rows, whose x the model itself has to make; `clean`: what
-            it should come to; `depth`: after so many passes.
+        own: the last rows, whose x the model itself has to make: in how many passes, from which
+            noise, to which of their targets.
     """
 
     x: Tensor
@@ -44,74 +44,93 @@ class Batch:
     flow: Tensor
     weight: Tensor
     sigma: Tensor
-    starts: Tensor
-    clean: Tensor
-    depth: int
+    own: "Own"
+
+
+@dataclass(frozen=True)
+class Own:
+    """First blocks that the model makes: `noise` [R, 3, C, h, w], targets `x0` and `cells` of each.
+
+    Attributes:
+        x0: [R, places, 3, C, h, w]; `cells`: [R, places, 3, 1, h, w].
+    """
+
+    noise: Tensor
+    x0: Tensor
+    cells: Tensor
+    passes: int
+
+    def target(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+        """The flow from what x at a noise level resembles most, and weights of its error."""
+        rows = torch.arange(len(x))
+        chosen = nearest(x, self.x0)
+        return (x - self.x0[rows, chosen]) / sigma, weights(self.cells[rows, chosen], sigma)
 
 
 class ClipSet:
     """The encoded clips, drawn at random."""
 
-    def __init__(self, latents: NDArray[np.float16], labels: list[Label]) -> None:
-        """Take the latents [N, 6, C, h, w] and labels of all clips."""
-        self.latents, self.labels = latents, labels
-        fresh = np.array([label.fresh for label in labels])
-        self.fresh, self.all = np.flatnonzero(fresh), np.arange(len(labels))
+    def __init__(
+        self, clips: tuple[Latents, list[Label]], starts: tuple[Latents, list[Label]]
+    ) -> None:
+        """Take what `latents.load` gives of both kinds."""
+        self.clips, self.starts = clips, starts
 
-    def batch(
-        self, rng: np.random.Generator, rows: Rows, text: TinyTextEncoder, rolled: int = 0
-    ) -> Batch:
-        """Draw a batch, of which the last `rolled` first blocks are the model's own to make."""
-        depth = 1 + int(rng.integers(2))
+    def batch(self, rng: np.random.Generator, rows: Rows, text: TinyTextEncoder) -> Batch:
+        """Draw a batch, of which the last half of the first blocks is the model's own to make."""
+        own = rows.firsts // 2
         makers = [self._later(rng, rows.draws, text) for _ in range(rows.contexts)]
-        firsts = [self._first(rng, text) for _ in range(rows.firsts - rolled)]
-        own = [self._first(rng, text, SAMPLED[0]) for _ in range(rolled)]
-        firsts += [replace(row, sigma=SAMPLED[depth]) for row in own]
-        contexts, laters = [m[0] for m in makers], [row for m in makers for row in m[1]]
-        noisy = laters + firsts
+        noisy = [row for _, later in makers for row in later]
+        noisy += [self._first(rng, text) for _ in range(rows.firsts - own)]
+        passes = 1 + int(rng.integers(2))
+        starts = [self._start(rng, text) for _ in range(own)]
+        noisy += [
+            _Row(x0[0], noise, SAMPLED[passes], ids, cells[0]) for x0, cells, noise, ids in starts
+        ]
+        contexts = [context for context, _ in makers]
         x0 = torch.stack([row.x0 for row in noisy])
         noise = torch.stack([row.noise for row in noisy])
         sigma = torch.tensor([row.sigma for row in noisy])
         level = sigma[:, None, None, None, None]
-        cells = torch.stack([row.cells for row in noisy])[:, :, None]
-        weight = (1 + (CELL_WEIGHT - 1) * cells) * (level / level.clamp(min=0.2)) ** 2
-        mixed = (1 - level) * x0 + level * noise
-        context = [c[0] for c in contexts]
-        ids = [c[1] for c in contexts] + [row.ids for row in noisy]
         return Batch(
-            torch.cat([torch.stack(context), mixed]) if context else mixed,
-            torch.cat([torch.zeros(len(context)), 1000 * sigma]),
-            torch.tensor(ids),
+            torch.cat([*(x[None] for x, _ in contexts), (1 - level) * x0 + level * noise]),
+            torch.cat([torch.zeros(len(contexts)), 1000 * sigma]),
+            torch.tensor([ids for _, ids in contexts] + [row.ids for row in noisy]),
             noise - x0,
-            weight,
+            weights(torch.stack([row.cells for row in noisy]), level),
             sigma,
-            noise[len(noise) - rolled :],
-            x0[len(x0) - rolled :],
-            depth,
+            Own(*(torch.stack([start[i] for start in starts]) for i in (2, 0, 1)), passes),
         )
 
-    def _clip(self, index: int) -> tuple[Tensor, Label]:
-        return torch.from_numpy(self.latents[index].astype(np.float32)), self.labels[index]
+    def _clip(self, rng: np.random.Generator) -> tuple[Tensor, Label]:
+        latents, labels = self.clips
+        index = int(rng.integers(len(labels)))
+        return torch.from_numpy(latents[index].astype(np.float32)), labels[index]
 
-    def _first(
-        self, rng: np.random.Generator, text: TinyTextEncoder, sigma: float | None = None
-    ) -> "_Row":
-        latents, label = self._clip(int(rng.choice(self.fresh)))
-        x0 = latents[:FRAMES]
-        sigma = _sigma(rng) if sigma is None else sigma
-        noise = _noise(rng, x0)
-        if sigma == 1.0:
-            noise = pair(noise, label.spot)
-        said = _said(rng, label.before, None)
-        return _Row(x0, noise, sigma, text.ids(said), torch.from_numpy(label.cells[:FRAMES]))
+    def _start(
+        self, rng: np.random.Generator, text: TinyTextEncoder
+    ) -> tuple[Tensor, Tensor, Tensor, list[int]]:
+        """A first block in all its places, their cells, noise, and a caption."""
+        latents, labels = self.starts
+        index = int(rng.integers(len(labels)))
+        x0 = torch.from_numpy(latents[index].astype(np.float32))
+        cells = torch.from_numpy(labels[index].cells)[:, :, None]
+        ids = text.ids(_said(rng, labels[index].before, None))
+        return x0, cells, _noise(rng, x0[0]), ids
+
+    def _first(self, rng: np.random.Generator, text: TinyTextEncoder) -> "_Row":
+        x0, cells, noise, ids = self._start(rng, text)
+        sigma = _sigma(rng)
+        place = int(nearest(noise[None], x0[None])) if sigma == 1.0 else rng.integers(len(x0))
+        return _Row(x0[place], noise, sigma, ids, cells[place])
 
     def _later(
         self, rng: np.random.Generator, draws: int, text: TinyTextEncoder
     ) -> tuple[tuple[Tensor, list[int]], list["_Row"]]:
         """A context, and blocks that follow it; sometimes input pictures, of another scene."""
-        latents, label = self._clip(int(rng.choice(self.all)))
+        latents, label = self._clip(rng)
         cut = rng.random() < 0.06
-        past, past_label = self._clip(int(rng.choice(self.all))) if cut else (latents, label)
+        past, past_label = self._clip(rng) if cut else (latents, label)
         context = past[:FRAMES]
         if rng.random() < 0.6:
             level = rng.uniform(0, CONTEXT_NOISE)
@@ -119,7 +138,7 @@ class ClipSet:
         held = all(thing.motion == "still" for thing in label.before.things)
         scene = label.after if held and rng.random() < 0.5 else past_label.before
         told = text.ids(_said(rng, scene, None))
-        x0, cells = latents[FRAMES:], torch.from_numpy(label.cells[FRAMES:])
+        x0, cells = latents[FRAMES:], torch.from_numpy(label.cells[FRAMES:])[:, None]
         rows = []
         for _ in range(draws):
             sigma = float(rng.uniform(0.2, 0.88)) if cut else _sigma(rng)
@@ -137,23 +156,15 @@ class _Row:
     cells: Tensor
 
 
-def pair(noise: Tensor, spot: tuple[int, int]) -> Tensor:
-    """Exchange two patches of noise [3, C, h, w], so that the strongest one lies at `spot`.
+def nearest(x: Tensor, x0: Tensor) -> Tensor:
+    """Which of its targets [R, places, ...] each x [R, ...] resembles most: [R]."""
+    return (x[:, None] * x0).flatten(2).sum(-1).argmax(1)
 
-    Strong is what sums up high, on one channel of the first latent frame.
 
-    Args:
-        spot: row and column on the grid of 2x2 cells, one of those where a stream may start.
-    """
-    patches = noise.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).clone()  # [3, C, h/2, 2, w/2, 2]
-    row, column = spot
-    if row == START_ROW and column in START_COLUMNS:
-        strength = patches[0, 0, START_ROW].sum(dim=(0, 2))  # [w/2]
-        best = max(START_COLUMNS, key=lambda place: float(strength[place]))
-        here, there = (patches[:, :, row, :, c].clone() for c in (column, best))
-        patches[:, :, row, :, column] = there
-        patches[:, :, row, :, best] = here
-    return patches.flatten(4, 5).flatten(2, 3)
+def weights(cells: Tensor, sigma: Tensor | float) -> Tensor:
+    """Weights of the flow's squared error: a thing's cells count more, an x0's error is even."""
+    level = torch.as_tensor(sigma)
+    return (1 + (CELL_WEIGHT - 1) * cells) * (level / level.clamp(min=0.2)) ** 2
 
 
 def _sigma(rng: np.random.Generator) -> float:

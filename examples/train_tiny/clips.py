@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from train_tiny.world import (
     HEIGHT,
+    START_COLUMNS,
     WIDTH,
     Body,
     Frames,
@@ -33,41 +34,52 @@ class Clip:
     Attributes:
         frames: uint8 [21, HEIGHT, WIDTH, 3].
         before: what the first block shows; `after`: what the second one shows.
-        fresh: whether the first block is like the start of a stream.
         cells: which latent cells (of 4 frames and 8x8 pixels) a thing touches, bool [6, h, w].
-        spot: the place of the first thing in frame 4, (row, column) of the 16-pixel grid.
     """
 
     frames: Frames
     before: Scene
     after: Scene
-    fresh: bool
     cells: NDArray[np.bool_]
-    spot: tuple[int, int]
 
 
-def random_clip(rng: np.random.Generator, *, fresh: bool, change: bool) -> Clip:
-    """A clip of a scene that is not held out; the scene changes at the second block, or doesn't."""
-    count = int(rng.choice(3, p=(0.82, 0.15, 0.03))) + 1
-    before = random_scene(rng, count)
+def random_clip(rng: np.random.Generator, *, change: bool) -> Clip:
+    """From the middle of a stream that is not held out; the second block changes, or doesn't."""
+    before = random_scene(rng, _count(rng))
     after = changed_scene(rng, before) if change else before
-    if not fresh and rng.random() < 0.2:  # a start frame, held for a block
+    if rng.random() < 0.2:  # a start frame, held for a block
         before = Scene(
             tuple(replace(thing, motion="still") for thing in before.things), before.background
         )
-    return clip_of(rng, before, after, fresh=fresh)
+    return clip_of(rng, before, after)
 
 
-def clip_of(rng: np.random.Generator, before: Scene, after: Scene, *, fresh: bool) -> Clip:
-    """A clip of two scenes, one a block."""
+def random_starts(rng: np.random.Generator) -> list[Clip]:
+    """A scene that is not held out, as streams start with it: from each of the start's places."""
+    scene = random_scene(rng, _count(rng))
+    return [clip_of(rng, scene, scene, column) for column in START_COLUMNS]
+
+
+def _count(rng: np.random.Generator) -> int:
+    """How many things there are."""
+    return int(rng.choice(3, p=(0.82, 0.15, 0.03))) + 1
+
+
+def clip_of(
+    rng: np.random.Generator, before: Scene, after: Scene, column: int | None = None
+) -> Clip:
+    """A clip of two scenes, one a block.
+
+    Args:
+        column: where it starts, if like a stream: see `place`.
+    """
     scenes = [before] * FIRST_FRAMES + [after] * BLOCK_FRAMES
-    bodies = place(rng, before, anywhere=not fresh)
-    if fresh:  # on the grid in the middle of the first block
+    bodies = place(rng, before, column)
+    if column is not None:  # on the grid in the middle of the first block
         _rewind(bodies, before)
     track = simulate(scenes, bodies)
-    spot = (int(track.y[4, 0] // 16), int(track.x[4, 0] // 16))
     cells = touched_cells(track.x, track.y, track.radius)
-    return Clip(draw(scenes, track), before, after, fresh, cells, spot)
+    return Clip(draw(scenes, track), before, after, cells)
 
 
 def _rewind(bodies: list[Body], scene: Scene) -> None:

@@ -19,7 +19,7 @@ from train_tiny.captions import plain_caption
 from train_tiny.clips import FIRST_FRAMES, clip_of
 from train_tiny.measure import Seen, look
 from train_tiny.watch import png, watch
-from train_tiny.world import COLOURS, DIRECTIONS, Frames, Scene, random_scene
+from train_tiny.world import COLOURS, DIRECTIONS, START_COLUMNS, Frames, Scene, random_scene
 
 from framewire.client import connect, local_worker
 from framewire.worker.engine.engine import Engine
@@ -90,9 +90,9 @@ def reconstruct(engine: Engine, frames: Frames) -> Frames:
 def reconstruction(engine: Engine, clips: int, seed: int) -> Rates:
     """What the autoencoder alone keeps of held-out scenes."""
     tally, rng = Tally(), np.random.default_rng(seed)
-    for index in range(clips):
+    for _ in range(clips):
         scene = random_scene(rng, held_out=True)
-        frames = clip_of(rng, scene, scene, fresh=index % 2 == 0).frames
+        frames = clip_of(rng, scene, scene).frames
         tally.compare("autoencoder", scene, look(reconstruct(engine, frames)[FIRST_FRAMES:]))
     return tally.rates()
 
@@ -159,7 +159,7 @@ async def start_frames(url: str, cases: int, seed: int) -> Rates:
         rng = np.random.default_rng((seed, index))
         scene = random_scene(rng, held_out=True)
         (thing,) = scene.things
-        picture = clip_of(rng, scene, scene, fresh=True).frames[4]
+        picture = clip_of(rng, scene, scene, int(rng.choice(START_COLUMNS))).frames[4]
         middle = (await looked(np.stack([picture, picture]))).middle
         said = plain_caption(scene).replace(f"{thing.colour} ", "", 1)
         made = await watch(url, said, 2, 40_000 + index, start_frame=png(picture))
@@ -185,7 +185,7 @@ async def live_input(url: str, cases: int, seed: int) -> Rates:
         scene, said = random_scene(rng), random_scene(rng)
         while scene.things[0].colour == said.things[0].colour:
             said = random_scene(rng)
-        frames = clip_of(rng, scene, scene, fresh=False).frames
+        frames = clip_of(rng, scene, scene).frames
         shown = await looked(frames[FIRST_FRAMES:])
         for strength in (0.5, 1.0):
             made = await watch(

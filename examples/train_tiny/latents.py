@@ -1,8 +1,8 @@
 """Make the transformer's training set: `python -m train_tiny.latents --out OUT` from `examples/`.
 
-Owns the file of encoded clips (`latents.npy`) and what goes with it (`clips.pkl`). Half of the
-clips start like a stream, half in the middle of one; of each, three quarters change at the second
-block.
+Owns the files of encoded pictures and what goes with them: clips of two blocks from the middle of
+streams (`clips.npy`), of which three quarters change at the second block, and first blocks, each
+scene from every place where a stream can start (`starts.npy`).
 """
 
 import argparse
@@ -13,15 +13,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from tqdm import tqdm
-from train_tiny.clips import Clip, random_clip
-from train_tiny.world import HEIGHT, WIDTH, Scene
+from train_tiny.clips import FIRST_FRAMES, random_clip, random_starts
+from train_tiny.world import Scene
 
 from framewire.worker.engine.tiny_vae import TinyVae
 
-LATENTS = 6
 GROUP = 16
+BLOCK = 3
+"""Latent frames."""
+
+Latents = NDArray[np.float16]
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,7 @@ class Label:
 
     before: Scene
     after: Scene
-    fresh: bool
     cells: NDArray[np.bool_]
-    spot: tuple[int, int]
 
 
 def load_autoencoder(out: Path) -> TinyVae:
@@ -43,56 +43,61 @@ def load_autoencoder(out: Path) -> TinyVae:
 
 
 @torch.no_grad()
-def encode(vae: TinyVae, clips: list[Clip]) -> Tensor:
-    """Latents [N, 6, C, h, w] as streams from their first frame have them."""
-    frames = torch.from_numpy(np.stack([clip.frames for clip in clips])).movedim(-1, 2)
-    frames = frames.float() / 127.5 - 1
+def encode(vae: TinyVae, clips: list[NDArray[np.uint8]]) -> Latents:
+    """Latents [N, F, C, h, w] of clips [1 + 4F, H, W, 3], as streams have them from their start."""
+    frames = torch.from_numpy(np.stack(clips)).movedim(-1, 2).float() / 127.5 - 1
     held = torch.cat([frames[:, :1].expand(-1, 3, -1, -1, -1), frames], 1)
     with torch.autocast("cpu", torch.bfloat16):
-        return vae.encode_clips(held).float()
+        return vae.encode_clips(held).half().numpy()
 
 
-def make(out: Path, count: int, seed: int, part: int, parts: int) -> None:
+def make(out: Path, clips: int, starts: int, seed: int, part: int) -> None:
     """Make one of several parts; each can run in a process of its own."""
     vae = load_autoencoder(out)
-    shape = (count, LATENTS, vae.latent_channels, HEIGHT // 8, WIDTH // 8)
-    latents = np.lib.format.open_memmap(
-        out / f"latents{part}.npy", mode="w+", dtype=np.float16, shape=shape
-    )
-    labels: list[tuple[object, ...]] = []
-    for first in tqdm(range(0, count, GROUP), mininterval=10):
+    latents: list[Latents] = []
+    labels: list[Label] = []
+    for first in tqdm(range(0, clips, GROUP), desc="clips", mininterval=10):
         rng = np.random.default_rng((seed, part, first))
-        clips = [
-            random_clip(rng, fresh=i % 2 == 0, change=i % 8 < 6)
-            for i in range(first, min(first + GROUP, count))
-        ]
-        latents[first : first + len(clips)] = encode(vae, clips).numpy()
-        labels += [(c.before, c.after, c.fresh, c.cells, c.spot) for c in clips]
-    latents.flush()
-    (out / f"clips{part}.pkl").write_bytes(pickle.dumps(labels))
-    print(f"part {part} of {parts}: {count} clips")
+        group = [random_clip(rng, change=i % 4 < 3) for i in range(GROUP)]
+        latents.append(encode(vae, [clip.frames for clip in group]))
+        labels += [Label(clip.before, clip.after, clip.cells) for clip in group]
+    save(out, f"clips{part}", np.concatenate(latents), labels)
+    latents, labels = [], []
+    for first in tqdm(range(0, starts, GROUP), desc="starts", mininterval=10):
+        rng = np.random.default_rng((seed, part, 1, first))
+        for _ in range(GROUP):
+            places = random_starts(rng)
+            latents.append(encode(vae, [clip.frames[:FIRST_FRAMES] for clip in places])[None])
+            scene, cells = places[0].before, np.stack([clip.cells[:BLOCK] for clip in places])
+            labels.append(Label(scene, scene, cells))
+    save(out, f"starts{part}", np.concatenate(latents), labels)
 
 
-def load(out: Path) -> tuple[NDArray[np.float16], list[Label]]:
-    """All parts' latents [N, 6, C, h, w] and labels."""
-    latents = [np.load(file, mmap_mode="r") for file in sorted(out.glob("latents*.npy"))]
-    labels = [
-        Label(*x) for f in sorted(out.glob("clips*.pkl")) for x in pickle.loads(f.read_bytes())
-    ]
-    return np.concatenate(latents), labels
+def save(out: Path, name: str, latents: Latents, labels: list[Label]) -> None:
+    """Write latents and their labels."""
+    np.save(out / f"{name}.npy", latents)
+    fields = [(label.before, label.after, label.cells) for label in labels]
+    (out / f"{name}.pkl").write_bytes(pickle.dumps(fields))
+
+
+def load(out: Path, name: str) -> tuple[Latents, list[Label]]:
+    """All parts of `clips` ([N, 6, C, h, w]) or of `starts` ([N, places, 3, C, h, w])."""
+    parts = sorted(out.glob(f"{name}*.npy"))
+    fields = [x for part in parts for x in pickle.loads(part.with_suffix(".pkl").read_bytes())]
+    return np.concatenate([np.load(part) for part in parts]), [Label(*x) for x in fields]
 
 
 def main() -> None:
     """Read the command line and make the set."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("out/tiny"))
-    parser.add_argument("--clips", type=int, default=8000)
+    parser.add_argument("--clips", type=int, default=3000)
+    parser.add_argument("--starts", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--part", type=int, default=0)
-    parser.add_argument("--parts", type=int, default=2)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    make(given.out, given.clips, given.seed, given.part, given.parts)
+    make(given.out, given.clips, given.starts, given.seed, given.part)
 
 
 if __name__ == "__main__":

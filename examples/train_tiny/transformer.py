@@ -35,9 +35,7 @@ EMA = 0.998
 class Trainer:
     """One process's models and optimizers."""
 
-    def __init__(
-        self, out: Path, steps: int, seed: int, rows: Rows, rank: int, parts: int, rolls: bool
-    ) -> None:
+    def __init__(self, out: Path, steps: int, seed: int, rows: Rows, rank: int, parts: int) -> None:
         """Build or load everything."""
         torch.manual_seed(seed)
         self.out, self.steps, self.seed, self.rank, self.parts = out, steps, seed, rank, parts
@@ -45,8 +43,7 @@ class Trainer:
         transformer, _, self.text = build(vocabulary())
         self.models = nn.ModuleDict({"transformer": transformer, "text": self.text})
         self.forward = TrainingForward(transformer, rows, HEIGHT // 8, WIDTH // 8)  # type: ignore[arg-type]
-        self.rolled = rows.firsts // 2 if rolls else 0
-        own = Rows(contexts=0, draws=1, firsts=max(1, self.rolled))
+        own = Rows(contexts=0, draws=1, firsts=rows.firsts // 2)
         self.rolling = TrainingForward(transformer, own, HEIGHT // 8, WIDTH // 8)  # type: ignore[arg-type]
         self.average = {n: p.detach().clone() for n, p in self.models.named_parameters()}
         named = list(self.models.named_parameters())
@@ -60,12 +57,12 @@ class Trainer:
         self.done = 0
         self.history: list[tuple[float, ...]] = []
         self._load()
-        self.clips = ClipSet(*load(out))
+        self.clips = ClipSet(load(out, "clips"), load(out, "starts"))
 
     def step(self) -> tuple[float, ...]:
         """One step: the mean losses at the first noise level of first and of later blocks, and all."""
         rng = np.random.default_rng((self.seed, self.done, self.rank))
-        batch = self.clips.batch(rng, self.rows, self.text, self.rolled)
+        batch = self.clips.batch(rng, self.rows, self.text)
         self._roll(batch, rng)
         with torch.autocast("cpu", torch.bfloat16):
             embeds = self.text(batch.ids)
@@ -82,18 +79,15 @@ class Trainer:
     @torch.no_grad()
     def _roll(self, batch: Batch, rng: np.random.Generator) -> None:
         """Make the input of some first blocks as sampling does, from the model's own guesses."""
-        if not self.rolled:
-            return
-        x, level = batch.starts, SAMPLED[0]
+        x, level = batch.own.noise, SAMPLED[0]
         with torch.autocast("cpu", torch.bfloat16):
-            embeds = self.text(batch.ids[-self.rolled :])
-            for following in SAMPLED[1 : batch.depth + 1]:
-                timesteps = torch.full((self.rolled,), 1000 * level)
-                clean = x - level * self.rolling(x, timesteps, embeds)
+            embeds = self.text(batch.ids[-len(x) :])
+            for following in SAMPLED[1 : batch.own.passes + 1]:
+                clean = x - level * self.rolling(x, torch.full((len(x),), 1000 * level), embeds)
                 noise = rng.standard_normal(tuple(x.shape), dtype=np.float32)
                 x, level = (1 - following) * clean + following * torch.from_numpy(noise), following
-        batch.x[-self.rolled :] = x
-        batch.flow[-self.rolled :] = (x - batch.clean) / level
+        batch.x[-len(x) :] = x
+        batch.flow[-len(x) :], batch.weight[-len(x) :] = batch.own.target(x, level)
 
     def save(self) -> None:
         """Write the checkpoint whole, then put it in the place of the old one."""
@@ -129,9 +123,7 @@ def _for_muon(name: str, parameter: Tensor) -> bool:
     return parameter.ndim == 2 and "blocks." in name
 
 
-def run(
-    rank: int, out: Path, steps: int, until: int, seed: int, parts: int, port: int, rolls: bool
-) -> None:
+def run(rank: int, out: Path, steps: int, until: int, seed: int, parts: int, port: int) -> None:
     """One process's training, up to step `until` of the `steps` that the learning rate is for."""
     torch.set_num_threads(1)
     if parts > 1:
@@ -140,7 +132,7 @@ def run(
         )
     forward.layer = torch.compile(forward.layer, dynamic=False)
     rows = Rows(contexts=6 // parts, draws=2, firsts=12 // parts)
-    trainer = Trainer(out, steps, seed, rows, rank, parts, rolls)
+    trainer = Trainer(out, steps, seed, rows, rank, parts)
     bar = tqdm(total=steps, initial=trainer.done, mininterval=10, disable=rank > 0)
     saved = time.monotonic()
     while trainer.done < until:
@@ -164,13 +156,12 @@ def main() -> None:
     parser.add_argument("--until", type=int, help="stop here, to go on later")
     parser.add_argument("--seed", type=int, default=2)
     parser.add_argument("--processes", type=int, default=2, choices=(1, 2, 3))
-    parser.add_argument("--rolls", action="store_true", help="learn from own guesses too")
     parser.add_argument("--port", type=int, default=29511)
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     (given.out / "vocabulary.json").write_text(json.dumps(vocabulary()))
     until = given.until or given.steps
-    rest = (given.out, given.steps, until, given.seed, given.processes, given.port, given.rolls)
+    rest = (given.out, given.steps, until, given.seed, given.processes, given.port)
     if given.processes == 1:
         run(0, *rest)
     else:

@@ -4,9 +4,8 @@ from typing import cast
 
 import torch
 from diffusers import WanTransformer3DModel
-from train_tiny.batches import pair
+from train_tiny.batches import CELL_WEIGHT, Own, nearest
 from train_tiny.forward import Rows, TrainingForward
-from train_tiny.world import HEIGHT, START_COLUMNS, START_ROW, WIDTH
 
 from framewire.worker.engine.attention import block_group, causal_groups
 from framewire.worker.engine.kv_cache import KVCache, TextCache
@@ -47,13 +46,15 @@ def test_training_and_engine_predict_the_same() -> None:
     torch.testing.assert_close(trained[2], run(first, 1000.0, one, 0), atol=1e-4, rtol=1e-4)
 
 
-def test_paired_noise_is_the_same_noise_in_another_order() -> None:
-    """Pairing moves the strongest patch to the thing's place, and makes nothing up."""
+def test_a_start_is_learned_at_the_place_that_its_noise_resembles() -> None:
+    """Also where the model has made the input itself: the target follows from what it sees."""
     torch.manual_seed(0)
-    noise = torch.randn(3, 16, HEIGHT // 8, WIDTH // 8)
-    spot = (START_ROW, START_COLUMNS[2])
-    paired = pair(noise, spot)
-    assert torch.equal(paired.flatten().sort().values, noise.flatten().sort().values)
-    strength = torch.nn.functional.avg_pool2d(paired[:1, 0], 2)[0]
-    places = [(START_ROW, column) for column in START_COLUMNS]
-    assert max(places, key=lambda place: float(strength[place])) == spot
+    x0 = torch.randn(4, 2, 3, 16, H, W)
+    places = [0, 1, 1, 0]
+    x = torch.randn(4, 3, 16, H, W) + 0.5 * x0[range(4), places]
+    assert nearest(x, x0).tolist() == places
+    cells = torch.zeros(4, 2, 3, 1, H, W, dtype=torch.bool)
+    cells[range(4), places] = True
+    flow, weight = Own(x, x0, cells, passes=1).target(x, 0.5)
+    torch.testing.assert_close(x - 0.5 * flow, x0[range(4), places])
+    assert (weight == CELL_WEIGHT).all()
