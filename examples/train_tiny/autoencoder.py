@@ -88,28 +88,6 @@ def loss_of(made: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
     )
 
 
-def polish(out: Path, steps: int, seed: int, size: int) -> None:
-    """Train the decoder alone for so many more steps; latents stay what they are."""
-    torch.manual_seed(seed)
-    file = out / "autoencoder.pt"
-    saved = torch.load(file)
-    model = TinyVae()
-    model.load_state_dict(saved["model"])
-    optimizers = _optimizers(model.decoder, 0.5)
-    bar = tqdm(range(steps), mininterval=10)
-    for step in bar:
-        frames, weight = batch(np.random.default_rng((seed, 1, step)), size)
-        with torch.autocast("cpu", torch.bfloat16):
-            with torch.no_grad():
-                z = model.encode_clips(frames).float()
-            made = model.decode_clips(z + LATENT_NOISE * torch.randn_like(z)).float()
-        loss = loss_of(made, frames, weight)
-        optimizers.step(loss, step, steps)
-        bar.set_description(f"loss {float(loss.detach()):.3f}")
-    torch.save({**saved, "model": model.state_dict()}, out / "autoencoder.polished.pt")
-    (out / "autoencoder.polished.pt").replace(file)
-
-
 def train(
     rank: int, out: Path, steps: int, seed: int, size: int, threads: int, parts: int, port: int
 ) -> None:
@@ -161,14 +139,14 @@ def _loss(model: TinyVae, rng: np.random.Generator, size: int, step: int) -> Ten
     return loss_of(made, frames, weight) + 1e-4 * raw.square().mean()
 
 
-def _optimizers(part: nn.Module, share: float = 1.0) -> Optimizers:
+def _optimizers(model: nn.Module) -> Optimizers:
     """Muon on the convolutions' kernels, AdamW on their biases."""
-    parameters = list(part.parameters())
+    parameters = list(model.parameters())
     return Optimizers(
         [p for p in parameters if p.ndim > 1],
         [p for p in parameters if p.ndim == 1],
-        muon_rate=MUON_RATE * share,
-        adam_rate=ADAM_RATE * share,
+        muon_rate=MUON_RATE,
+        adam_rate=ADAM_RATE,
         warm_up=30,
     )
 
@@ -183,15 +161,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of every process")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--port", type=int, default=29510)
-    parser.add_argument("--polish", type=int, default=0, help="steps of the decoder alone")
     given = parser.parse_args()
     started = time.monotonic()
-    if given.polish:
-        polish(given.out, given.polish, given.seed, given.batch)
-    else:
-        parts = given.processes
-        rest = (given.out, given.steps, given.seed, given.batch, given.threads, parts, given.port)
-        mp.spawn(train, rest, nprocs=parts)
+    parts = given.processes
+    rest = (given.out, given.steps, given.seed, given.batch, given.threads, parts, given.port)
+    mp.spawn(train, rest, nprocs=parts)
     print(f"{given.steps} steps, {time.monotonic() - started:.0f} s")
 
 
