@@ -159,14 +159,9 @@ def _serve(config: Config, as_json: bool) -> int:
         print(f"framewire-worker serve: {error}", file=sys.stderr)
         return 2
     try:
-        address = bind(config)
+        addresses = bind(config)
     except OSError as error:
-        print(
-            f"framewire-worker serve: cannot listen on {config.host}:{config.port}: "
-            f"{error.strerror}; choose another with --host or --port",
-            file=sys.stderr,
-        )
-        return 2
+        return _cannot_listen(config, error)
     logger.info("settings: %s", json.dumps(config.shown()))
     logger.info("backend %s: %s", backend.name, why)
 
@@ -181,8 +176,20 @@ def _serve(config: Config, as_json: bool) -> int:
             print(f"framewire worker ({backend.name}) at {url}; Ctrl-C drains it", flush=True)
 
     server = Server(config, create_app(config, backend), listening)
-    server.run([address])
+    try:
+        server.run(addresses)
+    except OSError as error:  # another worker was loading too, and listened first
+        return _cannot_listen(config, error)
     return 0 if server.started else 1
+
+
+def _cannot_listen(config: Config, error: OSError) -> int:
+    print(
+        f"framewire-worker serve: cannot listen on {config.host}:{config.port}: "
+        f"{error.strerror}; choose another with --host or --port",
+        file=sys.stderr,
+    )
+    return 2
 
 
 if __name__ == "__main__":

@@ -124,6 +124,8 @@ class Config:
         for name, least in (("port", 0), ("max_sessions", 0), ("queue", 0), ("codec_threads", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        if self.port > 65535:
+            raise ConfigError(f"port must be at most 65535, not {self.port}")
 
     def model_setup(self) -> ModelSetup:
         """What concerns the backends that run a model.

@@ -12,7 +12,7 @@ import re
 import socket
 from asyncio.transports import BaseTransport
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import FrameType
 
 import h11
@@ -85,6 +85,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     """uvicorn's websocket with small kernel buffers (stale video), an abort and a kinder end."""
 
     _linger_until = 0.0
+    _heard_at = 0.0
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
@@ -120,14 +121,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._linger()
 
     def keepalive_timeout(self) -> None:
-        """Cut a viewer that is gone, but not one whose pong waits unread behind its pictures."""
-        if self.read_paused:
+        """Cut a viewer that is silent, but not one whose pong waits unread behind its pictures."""
+        if self.read_paused or self._heard_at > self.ping_sent_at:
             self.pong_timer = self.pending_ping_payload = None
             self.schedule_ping()
         else:
             super().keepalive_timeout()
 
     def data_received(self, data: bytes) -> None:
+        self._heard_at = self.loop.time()
         if self._linger_until:
             self._linger()
         else:
@@ -140,23 +142,27 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.close_timer = self.loop.call_at(quiet, self.transport.close)
 
 
-def bind(config: Config) -> socket.socket:
-    """The address to serve at, taken before a model is loaded; nobody can connect yet.
+def bind(config: Config) -> list[socket.socket]:
+    """The addresses to serve at, bound before a model is loaded; nobody can connect yet.
 
     Raises:
-        OSError: it is taken, or none of this machine's.
+        OSError: a server listens there, the host has no address of this machine's, or the port
+            is not for this user.
     """
-    family, kind, protocol, _, address = socket.getaddrinfo(
+    found = socket.getaddrinfo(
         config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    taken = socket.socket(family, kind, protocol)
-    try:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind(address)
-    except OSError:
-        taken.close()
-        raise
-    return taken
+    )
+    with ExitStack() as failing:
+        bound = []
+        for family, kind, protocol, _, address in found:
+            one = failing.enter_context(socket.socket(family, kind, protocol))
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            one.bind(address)
+            bound.append(one)
+        failing.pop_all()
+    return bound
 
 
 class Server(uvicorn.Server):

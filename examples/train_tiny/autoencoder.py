@@ -120,7 +120,8 @@ def train(
         if rank == 0 and (step % 200 == 199 or step + 1 == steps):
             out.mkdir(parents=True, exist_ok=True)
             state = {"model": model.state_dict(), "optimizers": optimizers.state_dict()}
-            torch.save({**state, "done": step + 1, "history": history}, file)
+            torch.save({**state, "done": step + 1, "history": history}, file.with_suffix(".tmp"))
+            file.with_suffix(".tmp").replace(file)
 
 
 def _loss(model: TinyVae, rng: np.random.Generator, size: int, step: int) -> Tensor:

@@ -77,29 +77,33 @@ class ClipSet:
         self.clips, self.starts = clips, starts
 
     def batch(self, rng: np.random.Generator, rows: Rows, text: TinyTextEncoder) -> Batch:
-        """Draw a batch, of which the last half of the first blocks is the model's own to make."""
-        own = rows.firsts // 2
+        """Draw a batch, of which the last `rows.own` blocks are the model's own to make."""
         makers = [self._later(rng, rows.draws, text) for _ in range(rows.contexts)]
         noisy = [row for _, later in makers for row in later]
-        noisy += [self._first(rng, text) for _ in range(rows.firsts - own)]
+        noisy += [self._first(rng, text) for _ in range(rows.firsts - rows.own)]
         passes = 1 + int(rng.integers(2))
-        starts = [self._start(rng, text) for _ in range(own)]
+        starts = [self._start(rng, text) for _ in range(rows.own)]
         noisy += [
             _Row(x0[0], noise, SAMPLED[passes], ids, cells[0]) for x0, cells, noise, ids in starts
         ]
         contexts = [context for context, _ in makers]
-        x0 = torch.stack([row.x0 for row in noisy])
-        noise = torch.stack([row.noise for row in noisy])
+        clean = torch.stack([row.x0 for row in noisy])
+        noises = torch.stack([row.noise for row in noisy])
         sigma = torch.tensor([row.sigma for row in noisy])
         level = sigma[:, None, None, None, None]
         return Batch(
-            torch.cat([*(x[None] for x, _ in contexts), (1 - level) * x0 + level * noise]),
+            torch.cat([*(x[None] for x, _ in contexts), (1 - level) * clean + level * noises]),
             torch.cat([torch.zeros(len(contexts)), 1000 * sigma]),
             torch.tensor([ids for _, ids in contexts] + [row.ids for row in noisy]),
-            noise - x0,
+            noises - clean,
             weights(torch.stack([row.cells for row in noisy]), level),
             sigma,
-            Own(*(torch.stack([start[i] for start in starts]) for i in (2, 0, 1)), passes),
+            Own(
+                noise=torch.stack([noise for _, _, noise, _ in starts]),
+                x0=torch.stack([x0 for x0, _, _, _ in starts]),
+                cells=torch.stack([cells for _, cells, _, _ in starts]),
+                passes=passes,
+            ),
         )
 
     def _clip(self, rng: np.random.Generator) -> tuple[Tensor, Label]:
@@ -157,12 +161,15 @@ class _Row:
 
 
 def nearest(x: Tensor, x0: Tensor) -> Tensor:
-    """Which of its targets [R, places, ...] each x [R, ...] resembles most: [R]."""
+    """Which of its targets [R, places, ...] each x [R, ...] has the largest product with: [R]."""
     return (x[:, None] * x0).flatten(2).sum(-1).argmax(1)
 
 
 def weights(cells: Tensor, sigma: Tensor | float) -> Tensor:
-    """Weights of the flow's squared error: a thing's cells count more, an x0's error is even."""
+    """Weights of the flow's squared error: a thing's cells count more, low noise levels less.
+
+    Below a level of 0.2 the error of x0 counts the same at all levels, above it that of the flow.
+    """
     level = torch.as_tensor(sigma)
     return (1 + (CELL_WEIGHT - 1) * cells) * (level / level.clamp(min=0.2)) ** 2
 

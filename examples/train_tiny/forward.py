@@ -35,6 +35,11 @@ class Rows:
     firsts: int
 
     @property
+    def own(self) -> int:
+        """How many of the first blocks the model makes the input of: the last half."""
+        return self.firsts // 2
+
+    @property
     def later(self) -> int:
         """How many noisy rows see a context."""
         return self.contexts * self.draws

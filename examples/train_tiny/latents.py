@@ -1,8 +1,8 @@
 """Make the transformer's training set: `python -m train_tiny.latents --out OUT` from `examples/`.
 
-Owns the files of encoded pictures and what goes with them: clips of two blocks from the middle of
-streams (`clips.npy`), of which three quarters change at the second block, and first blocks, each
-scene from every place where a stream can start (`starts.npy`).
+Owns the files of encoded pictures and of what goes with them, a pair a part: clips of two blocks from
+the middle of streams (`clips0.npy`, `clips0.pkl`), of which three quarters change at the second
+block, and first blocks, each scene from every place where a stream can start (`starts0.npy`, …).
 """
 
 import argparse
@@ -15,20 +15,18 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 from train_tiny.clips import FIRST_FRAMES, random_clip, random_starts
+from train_tiny.forward import FRAMES
 from train_tiny.world import Scene
 
 from framewire.worker.engine.tiny_vae import TinyVae
 
 GROUP = 16
-BLOCK = 3
-"""Latent frames."""
-
 Latents = NDArray[np.float16]
 
 
 @dataclass(frozen=True)
 class Label:
-    """What is known of an encoded clip; see `Clip`."""
+    """What is known of an encoded clip; see `Clip`. Cells of a start are [places, 3, h, w]."""
 
     before: Scene
     after: Scene
@@ -44,7 +42,7 @@ def load_autoencoder(out: Path) -> TinyVae:
 
 @torch.no_grad()
 def encode(vae: TinyVae, clips: list[NDArray[np.uint8]]) -> Latents:
-    """Latents [N, F, C, h, w] of clips [1 + 4F, H, W, 3], as streams have them from their start."""
+    """Latents [N, F, C, h, w] of clips [4F - 3, H, W, 3], as streams have them from their start."""
     frames = torch.from_numpy(np.stack(clips)).movedim(-1, 2).float() / 127.5 - 1
     held = torch.cat([frames[:, :1].expand(-1, 3, -1, -1, -1), frames], 1)
     with torch.autocast("cpu", torch.bfloat16):
@@ -68,7 +66,7 @@ def make(out: Path, clips: int, starts: int, seed: int, part: int) -> None:
         for _ in range(GROUP):
             places = random_starts(rng)
             latents.append(encode(vae, [clip.frames[:FIRST_FRAMES] for clip in places])[None])
-            scene, cells = places[0].before, np.stack([clip.cells[:BLOCK] for clip in places])
+            scene, cells = places[0].before, np.stack([clip.cells[:FRAMES] for clip in places])
             labels.append(Label(scene, scene, cells))
     save(out, f"starts{part}", np.concatenate(latents), labels)
 
@@ -83,6 +81,8 @@ def save(out: Path, name: str, latents: Latents, labels: list[Label]) -> None:
 def load(out: Path, name: str) -> tuple[Latents, list[Label]]:
     """All parts of `clips` ([N, 6, C, h, w]) or of `starts` ([N, places, 3, C, h, w])."""
     parts = sorted(out.glob(f"{name}*.npy"))
+    if not parts:
+        raise SystemExit(f"no {name} in {out}: run `python -m train_tiny.latents` first")
     fields = [x for part in parts for x in pickle.loads(part.with_suffix(".pkl").read_bytes())]
     return np.concatenate([np.load(part) for part in parts]), [Label(*x) for x in fields]
 

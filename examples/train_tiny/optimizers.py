@@ -1,8 +1,8 @@
 """The optimizers of both trainings, and what several processes do with their gradients.
 
 Owns Muon (https://kellerjordan.github.io/posts/muon) on matrices, to which a convolution's kernels
-are flattened, and AdamW on all else. In the first minutes it gets a convolutional autoencoder as
-far as AdamW alone does in many times as long, and lets the transformer learn directions at all.
+are flattened, and AdamW on all else. After 100 seconds the autoencoder's loss was 1.2, and 2.2 with
+AdamW alone; the transformer learned no directions without it.
 """
 
 import math

@@ -1,11 +1,10 @@
 """Train the transformer and its text encoder: `python -m train_tiny.transformer --out OUT`.
 
-Owns the optimizers, the moving average, the two processes and the checkpoints. Every process has a
-thread, a share of each batch and the same weights; gradients are averaged once a step.
+Owns the step, the moving average, the two processes and the checkpoints. Every process has a thread,
+a share of each batch and the same weights.
 """
 
 import argparse
-import json
 import math
 import os
 import time
@@ -35,15 +34,15 @@ EMA = 0.998
 class Trainer:
     """One process's models and optimizers."""
 
-    def __init__(self, out: Path, steps: int, seed: int, rows: Rows, rank: int, parts: int) -> None:
+    def __init__(self, out: Path, steps: int, seed: int, rows: Rows, rank: int) -> None:
         """Build or load everything."""
         torch.manual_seed(seed)
-        self.out, self.steps, self.seed, self.rank, self.parts = out, steps, seed, rank, parts
+        self.out, self.steps, self.seed, self.rank = out, steps, seed, rank
         self.rows = rows
         transformer, _, self.text = build(vocabulary())
         self.models = nn.ModuleDict({"transformer": transformer, "text": self.text})
         self.forward = TrainingForward(transformer, rows, HEIGHT // 8, WIDTH // 8)  # type: ignore[arg-type]
-        own = Rows(contexts=0, draws=1, firsts=rows.firsts // 2)
+        own = Rows(contexts=0, draws=1, firsts=rows.own)
         self.rolling = TrainingForward(transformer, own, HEIGHT // 8, WIDTH // 8)  # type: ignore[arg-type]
         self.average = {n: p.detach().clone() for n, p in self.models.named_parameters()}
         named = list(self.models.named_parameters())
@@ -132,7 +131,7 @@ def run(rank: int, out: Path, steps: int, until: int, seed: int, parts: int, por
         )
     forward.layer = torch.compile(forward.layer, dynamic=False)
     rows = Rows(contexts=6 // parts, draws=2, firsts=12 // parts)
-    trainer = Trainer(out, steps, seed, rows, rank, parts)
+    trainer = Trainer(out, steps, seed, rows, rank)
     bar = tqdm(total=steps, initial=trainer.done, mininterval=10, disable=rank > 0)
     saved = time.monotonic()
     while trainer.done < until:
@@ -159,7 +158,6 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=29511)
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    (given.out / "vocabulary.json").write_text(json.dumps(vocabulary()))
     until = given.until or given.steps
     rest = (given.out, given.steps, until, given.seed, given.processes, given.port)
     if given.processes == 1:

@@ -13,8 +13,6 @@ from train_tiny.world import HEIGHT, WIDTH, Frames
 from framewire.client import connect
 
 SIZE = (832, 480)
-FIRST_FRAMES, BLOCK_FRAMES = 6, 12
-"""Frames that are sent of a stream's first block, and of every later one."""
 
 
 async def watch(

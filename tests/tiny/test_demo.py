@@ -1,5 +1,6 @@
 """`make demo`: the tiny model, steered, as a video and a contact sheet."""
 
+import os
 import re
 import subprocess
 import sys
@@ -21,7 +22,12 @@ def test_the_demo_shows_its_first_prompt_and_then_its_second(tmp_path: Path) -> 
     program = tmp_path / "examples" / PROGRAM.name
     program.write_text(PROGRAM.read_text())
     done = subprocess.run(
-        [sys.executable, str(program)], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, str(program)],
+        env=os.environ | {"FRAMEWIRE_BACKEND": "tiny"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     match = re.search(r"steered at frame (\d+), block 5", done.stdout)

@@ -13,8 +13,7 @@ import pytest
 import pytest_asyncio
 from train_tiny import evaluate
 from train_tiny.evaluate import Rates
-from train_tiny.watch import BLOCK_FRAMES, watch
-from train_tiny.watch import FIRST_FRAMES as FIRST
+from train_tiny.watch import watch
 
 from framewire.client import local_worker
 from framewire.client.local_worker import LocalWorker
@@ -78,7 +77,8 @@ async def test_live_input_is_followed_at_half_strength_and_ignored_at_full(
 async def test_a_long_stream_does_not_drift(worker: LocalWorker) -> None:
     """Sixty blocks later background and colour are what they were."""
     rates = await evaluate.endurance(worker.url, 2, 60, seed=35)
-    for what, loss in (("background", 0.1), ("colour", 0.3)):
+    for what, least, loss in (("background", 0.9, 0.1), ("colour", 0.6, 0.3)):
+        assert rates[f"blocks 1-5: {what}"] >= least, rates
         assert rates[f"last 5 of 60: {what}"] >= rates[f"blocks 1-5: {what}"] - loss, rates
 
 
@@ -90,7 +90,7 @@ async def test_two_streams_at_once_are_what_each_is_alone(worker: LocalWorker) -
         *(watch(worker.url, prompt, 3, seed) for seed, prompt in enumerate(prompts))
     )
     for one, other in zip(alone, together, strict=True):
-        assert [len(block) for block in one] == [FIRST, BLOCK_FRAMES, BLOCK_FRAMES]
+        assert [len(block) for block in one] == [6, 12, 12]
         assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 

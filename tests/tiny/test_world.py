@@ -9,9 +9,7 @@ from train_tiny.world import DIRECTIONS, Scene, Thing, random_scene
 
 def test_the_same_seed_draws_the_same_clip() -> None:
     """Training can be repeated: everything follows from the seed."""
-    one, other = (
-        random_clip(np.random.default_rng(7), change=True).frames for _ in range(2)
-    )
+    one, other = (random_clip(np.random.default_rng(7), change=True).frames for _ in range(2))
     assert np.array_equal(one, other)
 
 

@@ -28,7 +28,8 @@ def test_a_preset_names_its_backend_whatever_the_backend_is_called() -> None:
 
 @NO_GPU
 def test_auto_says_what_the_better_ones_lack() -> None:
-    _, why = choose("auto")
+    backend, why = choose("auto")
+    assert backend.name == "tiny"
     assert "krea-realtime-14b lacks a GPU" in why
     assert "of weights (framewire-worker pull krea-realtime-14b)" in why
 
