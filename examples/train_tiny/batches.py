@@ -24,6 +24,8 @@ SAMPLED = (1.0, 0.9088, 0.714)
 SHIFT = 3.0
 CONTEXT_NOISE = 0.2
 CELL_WEIGHT = 5.0
+LIVE = 0.3
+"""The share of first blocks not of the model's own making that are noised input pictures."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,12 @@ class ClipSet:
         return x0, cells, _noise(rng, x0[0]), ids
 
     def _first(self, rng: np.random.Generator, text: TinyTextEncoder) -> "_Row":
+        """A stream's first block; sometimes input pictures, of anything in any place."""
+        if rng.random() < LIVE:
+            latents, label = self._clip(rng)
+            ids = text.ids(_said(rng, label.before, None, vague=0.5))
+            x0, cells = latents[:FRAMES], torch.from_numpy(label.cells[:FRAMES])[:, None]
+            return _Row(x0, _noise(rng, x0), float(rng.uniform(0.2, 0.88)), ids, cells)
         x0, cells, noise, ids = self._start(rng, text)
         sigma = _sigma(rng)
         place = int(nearest(noise[None], x0[None])) if sigma == 1.0 else rng.integers(len(x0))
@@ -146,7 +154,7 @@ class ClipSet:
         rows = []
         for _ in range(draws):
             sigma = float(rng.uniform(0.2, 0.88)) if cut else _sigma(rng)
-            said = _said(rng, label.after, None if cut else label.before)
+            said = _said(rng, label.after, None if cut else label.before, vague=0.35)
             rows.append(_Row(x0, _noise(rng, x0), sigma, text.ids(said), cells))
         return (context, told), rows
 
@@ -186,12 +194,12 @@ def _sigma(rng: np.random.Generator) -> float:
     return float(SHIFT * even / (1 + (SHIFT - 1) * even))
 
 
-def _said(rng: np.random.Generator, scene: Scene, before: Scene | None) -> str:
-    """A caption; one in ten is empty, two in ten leave something out."""
+def _said(rng: np.random.Generator, scene: Scene, before: Scene | None, vague: float = 0.2) -> str:
+    """A caption; one in ten is empty, a share of `vague` leaves something out."""
     kind = rng.random()
     if kind < 0.1 and (before is None or before == scene):
         return ""
-    left_out = 0.35 if kind < 0.3 else 0.0
+    left_out = 0.35 if kind < 0.1 + vague else 0.0
     return caption(scene, rng, left_out=left_out, instead_of=before)
 
 
