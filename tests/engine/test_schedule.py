@@ -7,6 +7,13 @@ from framewire.worker.engine.schedule import SigmaTable, check_timesteps, enter_
 TABLE = SigmaTable(5.0)
 
 
+def test_a_noise_level_is_found_in_the_table_where_the_shift_put_it() -> None:
+    """Steps spread from a level's place begin at that level; 0 and 1 stay where they are."""
+    assert TABLE.place(1.0) == 1.0 and TABLE.place(0.0) == 0.0
+    for sigma in (0.3, 0.5, 0.8):
+        assert TABLE.spread(4, TABLE.place(sigma))[0] == pytest.approx(1000 * sigma, abs=3)
+
+
 def test_self_forcing_steps_are_the_even_ones_warped() -> None:
     """1000, 750, 500 and 250 become 1000, 937.5, 833.3 and 625 under shift 5."""
     assert TABLE.warp([1000, 750, 500, 250]) == pytest.approx([1000, 937.5, 833.333, 625], abs=1e-3)

@@ -56,14 +56,14 @@ def test_the_same_seed_gives_the_same_video(engine: Engine) -> None:
     assert np.abs(one.astype(int) - other).mean() > 0.5
 
 
-def test_reconstructions_keep_background_colour_and_direction(engine: Engine) -> None:
-    """The autoencoder isn't what limits these; shapes of small things it does soften."""
+def test_reconstructions_keep_every_attribute(engine: Engine) -> None:
+    """The autoencoder isn't what limits the model."""
     rng = np.random.default_rng(21)
     tally = evaluate.Tally()
-    for _ in range(12):
+    for _ in range(24):
         scene = random_scene(rng, held_out=True)
         frames = clip_of(rng, scene, scene).frames
         tally.compare("kept", scene, look(evaluate.reconstruct(engine, frames)[FIRST_FRAMES:]))
     rates = tally.rates()
     assert rates["kept: background"] == rates["kept: colour"] == rates["kept: direction"] == 1.0
-    assert rates["kept: shape"] >= 0.75
+    assert rates["kept: shape"] >= 0.9

@@ -56,6 +56,8 @@ class Planner:
         """A block's timesteps. Strength counts only where there is input to keep some of."""
         preset, table = self._preset, self._table(params.timestep_shift)
         strength = check_strength(params.strength) if with_input else 1.0
+        if preset.strength_is_noise_level:
+            strength = table.place(strength)
         if params.denoising_steps is not None:
             steps = check_timesteps(params.denoising_steps)
         elif not with_input and preset.text_steps is not None:

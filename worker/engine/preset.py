@@ -96,6 +96,8 @@ class Preset:
             reference fixes it at load, whatever the session's `timestep_shift`.
         first_step_offset: a live block's first timestep is 1000 x strength less this, instead of
             the schedule's.
+        strength_is_noise_level: strength is the noise level that input is mixed to, and not a place
+            in the schedule before its shift (where 0.5 is a level of 0.83 at shift 5).
         normalise_input: whether encoded input is brought to the latents' mean and deviation.
         dropped_frames: frames withheld at the start of a stream, while the decoder warms up.
         follows_input: the size is the input's where none is asked for.
@@ -120,6 +122,7 @@ class Preset:
     steps: tuple[float, ...] | None = None
     text_steps: tuple[float, ...] | None = None
     first_step_offset: float | None = None
+    strength_is_noise_level: bool = False
     motion: MotionController | None = None
     normalise_input: bool = True
     dropped_frames: int = 3

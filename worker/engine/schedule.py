@@ -32,6 +32,10 @@ class SigmaTable:
         """The noise level of the table's entry nearest to `timestep` (so sigma(0) is not 0)."""
         return float(self.sigmas[(self.timesteps - timestep).abs().argmin()])
 
+    def place(self, sigma: float) -> float:
+        """Where a noise level is in the table, as the level that it has before the shift."""
+        return sigma / (self.shift - (self.shift - 1) * sigma)
+
     def spread(self, count: int, strength: float = 1.0) -> tuple[float, ...]:
         """Timesteps of `count` steps, evenly spread before the shift, from `strength` down to 0.
 

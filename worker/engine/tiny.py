@@ -28,8 +28,16 @@ TINY_DIMS = TransformerDims(
     text_dim=96,
     text_tokens=TEXT_TOKENS,
 )
-TINY = Preset(name="tiny", dims=TINY_DIMS, width=160, height=96)
-"""Krea's loop at a native size of 160x96."""
+TINY = Preset(
+    name="tiny",
+    dims=TINY_DIMS,
+    strength=0.5,
+    strength_is_noise_level=True,
+    width=160,
+    height=96,
+)
+"""Krea's loop at a native size of 160x96. Its pictures hold so little that at Krea's noise levels
+for a strength nothing would be left of them."""
 WEIGHTS = "model.safetensors"
 VOCABULARY = "vocabulary.json"
 
