@@ -72,17 +72,22 @@ def test_ctrl_c_finishes_the_files_and_returns_130(tmp_path: Path) -> None:
     """What had arrived is playable, the worker is gone, and one object says so."""
     process = subprocess.Popen(
         [
+            # Tests in the background of a script inherit that Ctrl-C is ignored.
+            "env", "--default-signal=INT",
             *FRAMEWIRE, "stream", NIGHT, "--blocks", "1000000", "--size", "64x64",
             "--out", "a.mp4", "--out", "a.webm", "--out", "a.gif", "--out", "frames/", "--json",
         ],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=ENVIRON,
     )  # fmt: skip
-    frames = tmp_path / "frames"
-    _wait_for(process, lambda: frames.exists() and bool(list(frames.glob("frame_00003*.jpg"))))
-    children = _children(process.pid)
-    assert children
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=90)
+    try:
+        frames = tmp_path / "frames"
+        _wait_for(process, lambda: frames.exists() and bool(list(frames.glob("frame_00003*.jpg"))))
+        children = _children(process.pid)
+        assert children
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=90)
+    finally:
+        process.kill()
     assert process.returncode == 130, err
     found = json.loads(out)
     assert (found["completed"], found["error"]) == (False, None)
