@@ -23,7 +23,7 @@ from .errors import (
 from .events import Event, Reconnected, Reconnecting
 from .frames import Frame
 from .local_worker import endpoint, local_worker
-from .reconnect import Reconnect, Redirect
+from .reconnect.policy import Reconnect, Redirect
 from .savers import Recorder, Saver, saver_for
 from .session import Session
 

@@ -15,12 +15,12 @@ from framewire.protocol import MAX_SEED
 
 from .address import parse_address
 from .check.command import run_check
+from .commands.doctor import run_doctor
+from .commands.steer_plan import PlannedSteer, parse_steer
+from .commands.stream import KREA_FPS, prepare, run_stream
 from .connect import resolve_credentials
 from .credentials import fal_run_host
-from .doctor import run_doctor
 from .errors import AuthError, FramewireError, InputError, ParamsError, SaveError
-from .steer_plan import PlannedSteer, parse_steer
-from .stream_command import KREA_FPS, prepare, run_stream
 from .tokens import token_source
 
 _STREAM_EPILOG = """\

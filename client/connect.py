@@ -9,10 +9,10 @@ from types import TracebackType
 from .address import Address, parse_address
 from .credentials import Credentials, credentials_from_env, fal_run_host
 from .events import OnEvent
-from .healing_wire import HealingWire
 from .inbox import Inbox, Policy
 from .opening import Opener
-from .reconnect import Reconnect, Redirect, policy_of
+from .reconnect.policy import Reconnect, Redirect, policy_of
+from .reconnect.wire import HealingWire
 from .session import Session
 from .tokens import token_source
 from .wire import Wire

@@ -20,7 +20,7 @@ READERS_OF_THE_ENVIRONMENT = {
     "client/local_worker.py",  # hands it on to the worker that it starts
     "worker/cli.py",  # the worker's entry points hand it to the config
     "worker/config.py",
-    "worker/fal_app.py",
+    "worker/on_fal/app.py",
 }
 OPTIONAL = {"fal"}
 """Extras that need not be installed where the tests run."""
@@ -185,7 +185,7 @@ def test_a_worker_with_the_testcard_loads_no_torch() -> None:
     loaded = _loaded_by(
         "from framewire.worker.backends import choose\n"
         "from framewire.worker.config import Config\n"
-        "from framewire.worker.server import create_app\n"
+        "from framewire.worker.server.app import create_app\n"
         "backend, why = choose('testcard')\n"
         "create_app(Config(backend='testcard'), backend)\n"
         "backend.load()\n"
@@ -289,7 +289,7 @@ def test_no_module_does_anything_but_name_things() -> None:
 
 def test_importing_every_module_has_no_effect() -> None:
     """No thread, no output, no logging set up, no signal taken, torch as it was."""
-    script = str(Path(__file__).with_name("import_everything.py"))
+    script = str(Path(__file__).with_name("support") / "import_everything.py")
     effects = _printed(script, *(_module(path) for path in FILES))
     assert isinstance(effects, dict)
     assert effects["changed"] == []

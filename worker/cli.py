@@ -141,8 +141,8 @@ def _add_setting(serve: argparse.ArgumentParser, name: str, default: object) -> 
 def _serve(config: Config, as_json: bool) -> int:
     try:
         from .backends import choose
-        from .server import create_app
-        from .serving import RedactTokens, Server, bind
+        from .server.app import create_app
+        from .server.uvicorn_server import RedactTokens, Server, bind
     except ModuleNotFoundError as error:
         print(
             f"framewire-worker needs {error.name}: pip install 'framewire[worker]'", file=sys.stderr

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
-from .allow_rule import AllowRule
+from .allowed_hosts import AllowRule
 from .models.setup import DecoderName, ModelSetup
 
 AuthMode = Literal["none", "jwt", "platform"]

@@ -19,7 +19,7 @@ from train_tiny.clips import FIRST_FRAMES, random_clip, thing_pixels
 from train_tiny.optimizers import Optimizers
 from train_tiny.world import HEIGHT, WIDTH
 
-from framewire.worker.engine.tiny_vae import TinyVae
+from framewire.worker.engine.tiny.vae import TinyVae
 
 CROP = 96
 MUON_RATE, ADAM_RATE = 4e-3, 2e-3

@@ -17,7 +17,7 @@ from train_tiny.forward import FRAMES, Rows
 from train_tiny.latents import Label, Latents
 from train_tiny.world import Scene
 
-from framewire.worker.engine.tiny_text import TinyTextEncoder
+from framewire.worker.engine.tiny.text import TinyTextEncoder
 
 SAMPLED = (1.0, 0.9088, 0.714)
 """Noise levels of the passes that count when four steps are taken at shift 5."""

@@ -34,7 +34,7 @@ from train_tiny.world import (
 
 from framewire.client import connect, local_worker
 from framewire.worker.engine.engine import Engine
-from framewire.worker.engine.tiny import load_tiny
+from framewire.worker.engine.tiny.model import load_tiny
 
 GOALS = {
     "autoencoder": {"background": 0.97, "colour": 0.97, "shape": 0.97, "direction": 0.97},

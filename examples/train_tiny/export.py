@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from framewire.worker.engine.tiny import VOCABULARY, WEIGHTS
+from framewire.worker.engine.tiny.model import VOCABULARY, WEIGHTS
 
 
 def export(out: Path, folder: Path) -> int:
@@ -32,7 +32,7 @@ def main() -> None:
     """Read the command line and export."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("out/tiny"))
-    parser.add_argument("--to", type=Path, default=Path("../worker/engine/tiny_weights"))
+    parser.add_argument("--to", type=Path, default=Path("../worker/engine/tiny/weights"))
     given = parser.parse_args()
     print(f"{export(given.out, given.to) / 1e6:.2f} MB in {given.to}")
 

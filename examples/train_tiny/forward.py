@@ -14,7 +14,7 @@ from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from framewire.worker.engine.rope import rope_table
+from framewire.worker.engine.network.rope import rope_table
 
 FRAMES = 3
 

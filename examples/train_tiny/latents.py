@@ -18,7 +18,7 @@ from train_tiny.clips import FIRST_FRAMES, random_clip, random_starts
 from train_tiny.forward import FRAMES
 from train_tiny.world import Scene
 
-from framewire.worker.engine.tiny_vae import TinyVae
+from framewire.worker.engine.tiny.vae import TinyVae
 
 GROUP = 16
 Latents = NDArray[np.float16]

@@ -18,7 +18,7 @@ from train_tiny.world import HEIGHT, WIDTH, random_scene
 
 from framewire.worker.engine.engine import Engine
 from framewire.worker.engine.params import StreamParams
-from framewire.worker.engine.tiny import TINY, load_tiny
+from framewire.worker.engine.tiny.model import TINY, load_tiny
 
 PLOT = (900, 360)
 CURVES = {

@@ -25,7 +25,7 @@ from train_tiny.latents import load
 from train_tiny.optimizers import Optimizers
 from train_tiny.world import HEIGHT, WIDTH
 
-from framewire.worker.engine.tiny import build
+from framewire.worker.engine.tiny.model import build
 
 MUON_RATE, ADAM_RATE = 5e-3, 1.5e-3
 EMA = 0.998

@@ -8,7 +8,7 @@ from typing import Any
 
 import jwt
 import pytest
-from stand_in import Peer, after_params, picture, stand_in, streams, token_endpoint
+from support.servers.stand_in import Peer, after_params, picture, stand_in, streams, token_endpoint
 
 from framewire.client.cli import main
 from framewire.protocol import Completed, Params, Ready, Started, Steer

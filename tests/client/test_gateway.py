@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from gateway import ALIAS, Gateway, gateway
-from raw_viewer import SMALL
-from worker_server import serving
+from support.servers.gateway import ALIAS, Gateway, gateway
+from support.servers.worker_server import serving
+from support.viewers.raw_viewer import SMALL
 
 from framewire.client import (
     AuthError,

@@ -6,7 +6,15 @@ from typing import Any
 
 import jwt
 import pytest
-from stand_in import Peer, says_nothing, stand_in, streams, tcp_server, then_closes, token_endpoint
+from support.servers.stand_in import (
+    Peer,
+    says_nothing,
+    stand_in,
+    streams,
+    tcp_server,
+    then_closes,
+    token_endpoint,
+)
 
 from framewire.client import (
     AuthError,

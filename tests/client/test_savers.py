@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from stand_in import picture
+from support.servers.stand_in import picture
 
 from framewire.client import Frame, Recorder, SaveError, StateError, saver_for
 from framewire.client.savers import (

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-from stand_in import Peer, Script, after_params, picture, stand_in, streams
+from support.servers.stand_in import Peer, Script, after_params, picture, stand_in, streams
 
 from framewire.client import (
     BlockDone,

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import jwt
 import pytest
-from stand_in import token_endpoint
+from support.servers.stand_in import token_endpoint
 
 from framewire.client.address import parse_address
 from framewire.client.credentials import Credentials

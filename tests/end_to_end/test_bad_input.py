@@ -14,8 +14,8 @@ import msgpack
 import pytest
 import pytest_asyncio
 import websockets.sync.client
-from raw_viewer import SMALL, RawViewer, colour, connected, streamed
-from worker_server import Running, serving
+from support.servers.worker_server import Running, serving
+from support.viewers.raw_viewer import SMALL, RawViewer, colour, connected, streamed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import jwt
 import pytest
-from stand_in import picture
+from support.servers.stand_in import picture
 
 from framewire.client import (
     AuthError,

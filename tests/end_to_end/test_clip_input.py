@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from video_files_made import seen, video
-from worker_server import serving
+from support.servers.worker_server import serving
+from support.video_files_made import seen, video
 
 from framewire.client.cli import _parser
-from framewire.client.stream_command import prepare, run_stream
+from framewire.client.commands.stream import prepare, run_stream
 from framewire.worker.backends.base import Backend
 from framewire.worker.backends.presets import served
 from framewire.worker.backends.testcard import TestcardBackend

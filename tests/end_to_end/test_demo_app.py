@@ -6,8 +6,8 @@ from typing import Any
 
 import msgpack
 import numpy as np
-from raw_viewer import RawViewer, Received, colour, connected, pixels
-from worker_server import serving
+from support.servers.worker_server import serving
+from support.viewers.raw_viewer import RawViewer, Received, colour, connected, pixels
 
 SIZE = (128, 64)
 GREEN = colour((0, 255, 0), SIZE)

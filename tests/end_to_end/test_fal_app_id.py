@@ -6,8 +6,8 @@ The real worker stands behind fal's URL shape, with a certificate that is made f
 from pathlib import Path
 
 import pytest
-from certificate import localhost_pem
-from stand_in import token_endpoint
+from support.servers.certificate import localhost_pem
+from support.servers.stand_in import token_endpoint
 
 from framewire.client import connect, local_worker
 from framewire.client.tokens import mint_here

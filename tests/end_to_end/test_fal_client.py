@@ -10,8 +10,8 @@ import msgpack
 import pytest
 import websockets
 from fal_client import client as fal
-from raw_viewer import READY, SMALL
-from worker_server import Running, serving
+from support.servers.worker_server import Running, serving
+from support.viewers.raw_viewer import READY, SMALL
 
 SECRET = "a secret of more than thirty-two bytes"
 KEY = "key-id:key-secret"

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from raw_viewer import Closed, RawViewer, connected
-from worker_server import Running, lane_held, serving
+from support.servers.worker_server import Running, lane_held, serving
+from support.viewers.raw_viewer import Closed, RawViewer, connected
 
 from framewire.worker.backends.presets import served
 from framewire.worker.models.setup import ModelSetup
-from framewire.worker.serving import WebSocketProtocol
+from framewire.worker.server.uvicorn_server import WebSocketProtocol
 
 LIVE: dict[str, Any] = {"prompt": "a fox", "seed": 3, "webcam_mode": True}
 

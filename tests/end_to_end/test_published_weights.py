@@ -6,19 +6,19 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import AutoencoderKLWan
-from plain_stream import QUICK, plain_stream
-from raw_viewer import connected
 from safetensors.torch import load_file, save_file
-from stand_in_hub import StandInHub, hub_serving
+from support.servers.stand_in_hub import StandInHub, hub_serving
+from support.servers.worker_server import serving
+from support.viewers.plain_stream import QUICK, plain_stream
+from support.viewers.raw_viewer import connected
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
-from worker_server import serving
 
 from framewire.worker.backends import presets
 from framewire.worker.backends.wan import WanBackend
-from framewire.worker.engine.assembly import Build
+from framewire.worker.engine.build import Build
 from framewire.worker.engine.checkpoint import CheckpointError
-from framewire.worker.engine.random_parts import TINY_RANDOM, random_transformer, random_vae
+from framewire.worker.engine.random_weights import TINY_RANDOM, random_transformer, random_vae
 from framewire.worker.models.catalogue import Entry, parse
 from framewire.worker.models.pull import Hub, pull
 

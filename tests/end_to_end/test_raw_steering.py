@@ -3,8 +3,17 @@
 from typing import Any
 
 import pytest
-from raw_viewer import SMALL, RawViewer, Received, apart, colour, connected, pixels, streamed
-from worker_server import Running, lane_held, serving
+from support.servers.worker_server import Running, lane_held, serving
+from support.viewers.raw_viewer import (
+    SMALL,
+    RawViewer,
+    Received,
+    apart,
+    colour,
+    connected,
+    pixels,
+    streamed,
+)
 
 EVENTS = "?events=1&fmt=msgpack"
 

@@ -9,8 +9,8 @@ import msgpack
 import pytest
 import websockets
 from PIL import Image
-from raw_viewer import READY, SMALL, apart, colour, connected, pixels, streamed
-from worker_server import serving
+from support.servers.worker_server import serving
+from support.viewers.raw_viewer import READY, SMALL, apart, colour, connected, pixels, streamed
 
 
 @pytest.mark.parametrize("path", ["/ws", "/fal-ai/krea-wan-14b/ws"])

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import av
 import pytest
-from stand_in import picture
-from worker_server import command
+from support.servers.stand_in import picture
+from support.servers.worker_server import command
 
 from framewire.client import (
     Event,

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from plain_stream import QUICK, plain_stream, tiny_backend, tiny_random
-from raw_viewer import Closed, RawViewer, colour, connected
+from support.servers.worker_server import Running, lane_held, serving
+from support.viewers.plain_stream import QUICK, plain_stream, tiny_backend, tiny_random
+from support.viewers.raw_viewer import Closed, RawViewer, colour, connected
 from torch import Tensor
-from worker_server import Running, lane_held, serving
 
 from framewire.worker.backends.wan import WanBackend
 from framewire.worker.engine.params import EngineOptions
-from framewire.worker.engine.random_parts import TINY_RANDOM
+from framewire.worker.engine.random_weights import TINY_RANDOM
 from framewire.worker.models.setup import ModelSetup
-from framewire.worker.pictures import decode_picture
+from framewire.worker.runtime.pictures import decode_picture
 
 EVENTS = "?events=1"
 

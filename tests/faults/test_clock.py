@@ -7,8 +7,8 @@ from typing import Any
 
 import jwt.api_jwt
 import pytest
-from raw_viewer import Closed, connected, opened
-from worker_server import serving
+from support.servers.worker_server import serving
+from support.viewers.raw_viewer import Closed, connected, opened
 
 from framewire.client import connect
 from framewire.client.tokens import MintedTokens, mint_here
@@ -34,7 +34,7 @@ class Clock:
 
         monkeypatch.setattr(jwt.api_jwt, "datetime", Shifted)
         fake = SimpleNamespace(time=self, monotonic=time.monotonic)
-        monkeypatch.setattr("framewire.worker.auth.time", fake)
+        monkeypatch.setattr("framewire.worker.server.auth.time", fake)
         monkeypatch.setattr("framewire.client.tokens.time", fake)
 
     def __call__(self) -> float:

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from bad_peers import BAD_PEERS, GONE, TINY, Peer
-from raw_viewer import connected
-from watched_worker import Usage, Watched, watched
+from support.servers.watched_worker import Usage, Watched, watched
+from support.viewers.bad_peers import BAD_PEERS, GONE, TINY, Peer
+from support.viewers.raw_viewer import connected
 
 STREAMS = 64
 SEED = 20261121

@@ -4,7 +4,8 @@ import asyncio
 import random
 import time
 
-from bad_peers import (
+from support.servers.watched_worker import watched
+from support.viewers.bad_peers import (
     ENDLESS,
     GONE,
     floods_with_prompts,
@@ -13,8 +14,7 @@ from bad_peers import (
     trickles_the_handshake,
     vanishes_in_mid_block,
 )
-from raw_viewer import Closed, connected
-from watched_worker import watched
+from support.viewers.raw_viewer import Closed, connected
 
 BAD = (
     stalls,

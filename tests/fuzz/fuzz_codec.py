@@ -15,8 +15,8 @@ HERE = Path(__file__).parent
 FOUND = HERE.parents[1] / "build" / "fuzz"
 
 sys.path.insert(0, str(HERE.parent))
-with atheris.instrument_imports(include=["framewire", "codec_target"]):
-    from codec_target import one_input
+with atheris.instrument_imports(include=["framewire", "support.codec_target"]):
+    from support.codec_target import one_input
 
 
 def main() -> None:

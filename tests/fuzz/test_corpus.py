@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from codec_target import one_input
+from support.codec_target import one_input
 
 CORPUS = sorted((Path(__file__).parent / "corpus").iterdir())
 

@@ -2,9 +2,9 @@
 
 import re
 
-import golden_data
 import pytest
 import torch
+from support.engines import golden_data
 
 from framewire.worker.engine.schedule import SigmaTable, add_noise, clean_latents
 

@@ -5,19 +5,19 @@ Fed in: random draws, prompt embeds, input pictures and decoded pixels. Compared
 
 from typing import Any
 
-import golden_data
 import pytest
 import torch
+from support.engines import golden_data
 from torch import Tensor
 
+from framewire.worker.engine.denoising.noise import GivenNoise
 from framewire.worker.engine.engine import Engine
 from framewire.worker.engine.generation import Generation
-from framewire.worker.engine.noise import GivenNoise
+from framewire.worker.engine.network.weights import load_transformer
 from framewire.worker.engine.params import StreamParams
 from framewire.worker.engine.preset import KREA_REALTIME_14B, TransformerDims
-from framewire.worker.engine.vae import EncoderState, StreamingVae
-from framewire.worker.engine.vae_weights import load_vae
-from framewire.worker.engine.weights import load_transformer
+from framewire.worker.engine.vae.streaming import EncoderState, StreamingVae
+from framewire.worker.engine.vae.weights import load_vae
 
 KINDS = {"recompute": "context", "denoise": "denoise"}
 TRAIN_STEPS = 1000

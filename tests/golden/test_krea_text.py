@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 import torch
-from golden_data import EXACT, difference, manifest, tensors
+from support.engines.golden_data import EXACT, difference, manifest, tensors
 
-from framewire.worker.engine.text_encoder import TextEncoder
-from framewire.worker.engine.text_weights import load_umt5, transformers_name
+from framewire.worker.engine.text.encoder import TextEncoder
+from framewire.worker.engine.text.weights import load_umt5, transformers_name
 
 CONFIG = {
     "vocab_size": 97,

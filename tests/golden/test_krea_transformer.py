@@ -1,16 +1,16 @@
 """Single forwards of the transformer, against the reference's flows, keys and values."""
 
-import golden_data
 import pytest
 import torch
+from support.engines import golden_data
 from torch import Tensor
 
-from framewire.worker.engine.attention import block_group, causal_groups
-from framewire.worker.engine.kv_cache import KVCache, TextCache
+from framewire.worker.engine.network.attention import block_group, causal_groups
+from framewire.worker.engine.network.kv_cache import KVCache, TextCache
+from framewire.worker.engine.network.rope import rope_table
+from framewire.worker.engine.network.transformer import CausalTransformer, Window
+from framewire.worker.engine.network.weights import load_transformer
 from framewire.worker.engine.preset import TransformerDims
-from framewire.worker.engine.rope import rope_table
-from framewire.worker.engine.transformer import CausalTransformer, Window
-from framewire.worker.engine.weights import load_transformer
 
 BLOCK = 3
 

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from golden_data import FROM_PIXELS, difference, manifest, tensors
+from support.engines.golden_data import FROM_PIXELS, difference, manifest, tensors
 from torch import Tensor
 
-from framewire.worker.engine.vae import StreamingVae
-from framewire.worker.engine.vae_weights import load_vae
+from framewire.worker.engine.vae.streaming import StreamingVae
+from framewire.worker.engine.vae.weights import load_vae
 
 STILL = 5
 """The frame of `pixels` that was encoded by itself."""

@@ -8,21 +8,21 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import golden_data
 import pytest
 import torch
 from safetensors import safe_open
+from support.engines import golden_data
 from torch import Tensor
 
-from framewire.worker.engine import ring
+from framewire.worker.engine.context import ring
+from framewire.worker.engine.context.ring import Slots
+from framewire.worker.engine.denoising.noise import GivenNoise
 from framewire.worker.engine.engine import Engine
 from framewire.worker.engine.generation import Generation
-from framewire.worker.engine.noise import GivenNoise
+from framewire.worker.engine.network.weights import load_transformer
 from framewire.worker.engine.params import EngineOptions, StreamParams
 from framewire.worker.engine.preset import STREAMDIFFUSIONV2_1_3B, Preset, TransformerDims
 from framewire.worker.engine.schedule import SigmaTable
-from framewire.worker.engine.slots import Slots
-from framewire.worker.engine.weights import load_transformer
 
 FOLDER = "streamdiffusionv2"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from connection_pair import ConnectionPair
+from support.viewers.connection_pair import ConnectionPair
 
 from framewire.protocol import (
     CLOSE_CODES,

@@ -6,10 +6,10 @@ rubbish gets a typed answer; and however they have crossed, the two find back to
 
 from collections import deque
 
-from connection_pair import ConnectionPair
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from support.viewers.connection_pair import ConnectionPair
 
 from framewire.protocol import (
     Completed,

@@ -3,10 +3,10 @@
 from contextlib import suppress
 
 import pytest
-from connection_pair import ConnectionPair
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from support.viewers.connection_pair import ConnectionPair
 
 from framewire.protocol import (
     Completed,

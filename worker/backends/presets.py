@@ -21,11 +21,11 @@ from .base import Backend
 if TYPE_CHECKING:
     import torch
 
-    from framewire.worker.engine.assembly import Build
+    from framewire.worker.engine.build import Build
     from framewire.worker.engine.engine import Engine
     from framewire.worker.engine.preset import Preset
 
-TINY_WEIGHTS = "tiny_weights/model.safetensors"
+TINY_WEIGHTS = "tiny/weights/model.safetensors"
 TINY_PRESETS = {
     "tiny-random": "TINY_RANDOM",
     "tiny-self-forcing": "TINY_SELF_FORCING",
@@ -71,7 +71,7 @@ def build_of(setup: ModelSetup) -> Build:
     """The engine's build of a setup, its devices and dtypes settled."""
     import torch
 
-    from framewire.worker.engine.assembly import Build
+    from framewire.worker.engine.build import Build
     from framewire.worker.engine.params import EngineOptions
 
     device = device_of(setup)
@@ -145,7 +145,7 @@ def published_engine(preset: Preset, build: Build) -> Engine:
         FileNotFoundError: a file isn't here; says how to get it.
         CheckpointError: a file cannot be used.
     """
-    from framewire.worker.engine.assembly import WeightFiles, load_engine
+    from framewire.worker.engine.build import WeightFiles, load_engine
 
     entry = catalogue()[preset.name]
     files = WeightFiles(
@@ -158,7 +158,7 @@ def published_engine(preset: Preset, build: Build) -> Engine:
 
 
 def _published(name: str, setup: ModelSetup) -> Backend:
-    from framewire.worker.engine.memory import check_loop
+    from framewire.worker.engine.context.memory import check_loop
     from framewire.worker.engine.preset import PRESETS
 
     from .wan import WanBackend
@@ -169,9 +169,9 @@ def _published(name: str, setup: ModelSetup) -> Backend:
 
 
 def _random(constant: str, setup: ModelSetup) -> Backend:
-    from framewire.worker.engine import random_parts
-    from framewire.worker.engine.assembly import random_engine
-    from framewire.worker.engine.memory import check_loop
+    from framewire.worker.engine import random_weights as random_parts
+    from framewire.worker.engine.build import random_engine
+    from framewire.worker.engine.context.memory import check_loop
 
     from .wan import WanBackend
 
@@ -186,7 +186,7 @@ def _tiny_missing(setup: ModelSetup) -> str:
 
 
 def _tiny(setup: ModelSetup) -> Backend:
-    tiny: Any = importlib.import_module("framewire.worker.engine.tiny")
+    tiny: Any = importlib.import_module("framewire.worker.engine.tiny.model")
 
     from .wan import WanBackend
 

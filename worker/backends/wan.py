@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
+from framewire.worker.engine.context.memory import window_frames
 from framewire.worker.engine.engine import Engine
-from framewire.worker.engine.memory import window_frames
 from framewire.worker.engine.params import StreamParams
 from framewire.worker.engine.preset import PIXEL_MULTIPLE, Preset
 from framewire.worker.models.setup import ModelSetup

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from framewire.worker.engine.timing import Stage
+from framewire.worker.engine.interfaces import Stage
 
 
 class Spent:

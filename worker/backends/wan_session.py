@@ -23,7 +23,7 @@ from torch.nn import functional
 from framewire.worker.engine.engine import Engine
 from framewire.worker.engine.generation import Generation
 from framewire.worker.engine.params import StreamParams
-from framewire.worker.engine.pictures import fit
+from framewire.worker.engine.pixels import fit
 
 from .base import Block, CapacityError, Change, Picture, Settings
 from .wan_clock import Spent, StageClock

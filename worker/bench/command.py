@@ -10,7 +10,7 @@ import json
 import sys
 from typing import Any, Final
 
-from .engine_command import add_engine
+from .engine.command import add_engine
 
 CONTENTS: Final = ("card", "natural")
 
@@ -51,10 +51,10 @@ def _add_serving(benches: Any) -> None:
 
 def _run_serving(options: argparse.Namespace) -> int:
     try:
-        from framewire.worker.pictures import snapped
+        from framewire.worker.runtime.pictures import snapped
 
-        from .serving import Plan, run
-        from .serving_table import table
+        from .serving.run import Plan, run
+        from .serving.table import table
     except ModuleNotFoundError as error:
         print(
             f"framewire-worker needs {error.name}: pip install 'framewire[worker]'", file=sys.stderr

@@ -10,17 +10,16 @@ import torch
 from diffusers import WanTransformer3DModel
 from torch import Tensor
 
+from .context.memory import check_loop
+from .denoising.noise import NoiseSource
 from .generation import Generation
-from .graphs import BlockGraphs
-from .kv_cache import KVCache, TextCache
-from .memory import check_loop
-from .noise import NoiseSource
+from .interfaces import Decoder, Encoder, PassTrace, PromptEncoder, StageTimer, untimed
+from .network.graphs import BlockGraphs
+from .network.kv_cache import KVCache, TextCache
+from .network.rope import Rope, rope_table
+from .network.transformer import CausalTransformer
 from .params import EngineOptions, StreamParams
-from .parts import Decoder, Encoder, PassTrace, PromptEncoder
 from .preset import Preset
-from .rope import Rope, rope_table
-from .timing import StageTimer, untimed
-from .transformer import CausalTransformer
 
 _ROPES_KEPT = 8
 

@@ -12,19 +12,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from .intake import Intake, encode_start
-from .keeping import Keeper
-from .memory import StreamMemory
-from .noise import NoiseSource, SeededNoise
+from .context.memory import Keeper, StreamMemory
+from .denoising.noise import NoiseSource, SeededNoise
+from .denoising.plan import BlockPlan, Planner
+from .denoising.prompt_ramp import PromptRamp
+from .denoising.runner import BlockRunner, Place
+from .denoising.stream_batch import StepLanes
+from .input_encoder import Intake, encode_start
+from .interfaces import PassTrace, StageTimer, eight_bit
 from .params import StreamParams
-from .parts import PassTrace, eight_bit
-from .plan import BlockPlan, Planner
 from .preset import LATENT_STRIDE
-from .prompt import PromptRamp
-from .runner import BlockRunner, Place
 from .schedule import add_noise
-from .step_lanes import StepLanes
-from .timing import StageTimer
 
 if TYPE_CHECKING:
     from .engine import Engine

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from broken_endpoint import HONEST, Break, broken_endpoint
-from rules_broken import BREAKS, KEY, SECRET
-from stand_in import token_endpoint
-from worker_server import Running, serving
+from support.rules_broken import BREAKS, KEY, SECRET
+from support.servers.broken_endpoint import HONEST, Break, broken_endpoint
+from support.servers.stand_in import token_endpoint
+from support.servers.worker_server import Running, serving
 
 from framewire.client.address import parse_address
 from framewire.client.check import RULES, Finding, Probe, Timing, run_rules

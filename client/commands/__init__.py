@@ -1,0 +1,1 @@
+"""What the `framewire` command does beside parsing its words: stream, doctor, input and progress."""

@@ -1,0 +1,207 @@
+"""What a stream came to, as it runs and at its end: one live line, a summary, one JSON object.
+
+Counts only; knows neither session nor file format.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+from framewire.client.errors import SaveError
+from framewire.client.events import Event, Reconnected, Reconnecting
+from framewire.client.frames import Frame
+from framewire.protocol import BlockDone, Queued, Started, Steered, Warned
+
+_REDRAW = 0.1
+_WINDOW = 2.0  # seconds over which the live rate is measured
+_PROMPT_CHARS = 40
+
+
+@dataclass
+class Tally:
+    """Everything counted about one stream.
+
+    Attributes:
+        prompts: in the order in which they take effect; a frame's `prompt_version` counts them.
+    """
+
+    prompts: list[str]
+    clock: Callable[[], float] = time.monotonic
+    frames: int = 0
+    bytes: int = 0
+    blocks: int | None = None
+    position: int | None = None
+    started: Started | None = None
+    steers: list[dict[str, Any]] = field(default_factory=list)
+    unsent: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    reconnects: list[dict[str, Any]] = field(default_factory=list)
+    first_after: float | None = None
+    last_after: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._recent: deque[float] = deque()
+        self._causes: list[str] = []
+        self.begin()
+
+    def begin(self) -> None:
+        """The stream is asked for now; times count from here."""
+        self._began = self.clock()
+
+    def saw_frame(self, frame: Frame) -> None:
+        now = self.clock() - self._began
+        if self.first_after is None:
+            self.first_after = now
+        self.last_after = now
+        self.frames += 1
+        self.bytes += len(frame.jpeg)
+        self._recent.append(now)
+        while self._recent[0] < now - _WINDOW:
+            self._recent.popleft()
+
+    def saw_event(self, event: Event) -> None:
+        match event:
+            case Queued():
+                self.position = event.position
+            case Started():
+                self.started, self.position = event, None
+            case BlockDone():
+                self.blocks = event.block + 1
+            case Steered():
+                # Steers take effect in the order they were sent in, prompts one at a time.
+                if "prompt" in event.applied:
+                    waiting = (one for one in self.steers if one["block"] is None)
+                    if (steer := next(waiting, None)) is not None:
+                        steer["block"] = event.block
+            case Warned():
+                self.warnings.append(event.reason)
+            case Reconnecting():
+                self._causes.append(event.cause.reason)
+            case Reconnected():
+                self.reconnects.append(
+                    {
+                        "after_frames": event.frames,
+                        "attempts": event.attempts,
+                        "seconds": round(event.seconds, 3),
+                        "causes": self._causes,
+                    }
+                )
+                self._causes = []
+
+    def sent_steer(self, when: str, prompt: str, at_block: int | None) -> None:
+        self.prompts.append(prompt)
+        self.steers.append(
+            {
+                "when": when,
+                "prompt": prompt,
+                "sent_after_frame": self.frames,
+                "at_block": at_block,
+                "block": None,
+            }
+        )
+
+    def prompt_of(self, frame: Frame) -> str:
+        """The prompt that a frame shows; the latest one sent, where the wire does not tell."""
+        if frame.prompt_version is None:
+            return self.prompts[-1]
+        return self.prompts[max(0, min(frame.prompt_version, len(self.prompts)) - 1)]
+
+    @property
+    def fps(self) -> float:
+        """Frames a second from the first to the last one."""
+        seconds = self.last_after - (self.first_after or 0.0)
+        return (self.frames - 1) / seconds if self.frames > 1 and seconds > 0 else 0.0
+
+    @property
+    def fps_now(self) -> float:
+        """Frames a second in the last two seconds."""
+        seconds = min(_WINDOW, self.last_after - (self.first_after or 0.0))
+        return len(self._recent) / seconds if seconds > 0 else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        started = self.started
+        return {
+            "frames": self.frames,
+            "blocks": self.blocks,
+            "bytes": self.bytes,
+            "seconds": round(self.last_after, 3),
+            "first_frame_seconds": None if self.first_after is None else round(self.first_after, 3),
+            "fps": round(self.fps, 2),
+            "seed": started.seed if started else None,
+            "width": started.width if started else None,
+            "height": started.height if started else None,
+            "backend": started.backend if started else None,
+            "prompts": self.prompts,
+            "steers": self.steers,
+            "unsent_steers": self.unsent,
+            "warnings": self.warnings,
+            "reconnects": self.reconnects,
+        }
+
+
+class ProgressLine:
+    """One line that is drawn over itself, at most ten times a second; nothing off a terminal.
+
+    What is said stays, above it, on a terminal or not.
+    """
+
+    def __init__(self, tally: Tally, stream: TextIO) -> None:
+        self._tally = tally
+        self._stream = stream
+        self._is_on = stream.isatty()
+        self._drawn_at = -_REDRAW
+        self._said: list[SaveError] = []
+
+    def draw(self, prompt: str) -> None:
+        now = time.monotonic()
+        if not self._is_on or now - self._drawn_at < _REDRAW:
+            return
+        self._drawn_at = now
+        self._stream.write(f"\r\x1b[2K{progress_text(self._tally, prompt)}")
+        self._stream.flush()
+
+    def clear(self) -> None:
+        if self._is_on:
+            self._stream.write("\r\x1b[2K")
+            self._stream.flush()
+
+    def say(self, text: str) -> None:
+        self.clear()
+        self._stream.write(f"framewire: {text}\n")
+        self._stream.flush()
+
+    def say_failures(self, failures: Sequence[SaveError]) -> None:
+        """Each of them once."""
+        for failure in failures:
+            if failure not in self._said:
+                self._said.append(failure)
+                self.say(f"{failure.reason}; it ends there, the others go on")
+
+
+def progress_text(tally: Tally, prompt: str) -> str:
+    """Frames, rate, megabytes and the prompt that is on screen."""
+    if tally.position is not None:
+        return f"waiting for a place, number {tally.position} in line"
+    if tally.frames == 0:
+        return "waiting for the first frame"
+    shown = prompt if len(prompt) <= _PROMPT_CHARS else prompt[: _PROMPT_CHARS - 1] + "…"
+    return f"{tally.frames} frames  {tally.fps_now:.1f} fps  {tally.bytes / 1e6:.1f} MB  “{shown}”"
+
+
+def connection_text(event: Reconnecting | Reconnected) -> str:
+    """What has become of the connection, in one line."""
+    if isinstance(event, Reconnected):
+        again = "attempt" if event.attempts == 1 else "attempts"
+        return (
+            f"connected again after {event.seconds:.1f} s, {event.attempts} {again}; "
+            f"going on from frame {event.frames}"
+        )
+    return (
+        f"connection lost after {event.frames} frames: {event.cause.reason}; "
+        f"attempt {event.attempt} to reconnect in {event.delay:.1f} s"
+    )

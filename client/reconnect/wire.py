@@ -1,0 +1,248 @@
+"""A `Wire` that outlives its connections: when one is lost in mid stream, it opens the next.
+
+Owns when; whether is the policy's (`reconnect`), what to ask of the new worker is the course's.
+All mending happens in `receive`: what is sent meanwhile is noted, and sent with the replay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+
+from framewire.client.errors import ConnectionLost, FramewireError, error_from
+from framewire.client.events import OnEvent, Reconnected, Reconnecting, tell
+from framewire.client.watchdog import Watchdog
+from framewire.client.wire import Wire
+from framewire.protocol import (
+    Completed,
+    Error,
+    Frame,
+    FromWorker,
+    LocalProtocolError,
+    Params,
+    State,
+    Steer,
+)
+from framewire.protocol.states import TRANSITIONS, kind_of
+
+from .policy import Reconnect, Redirect, heals
+from .replay import Course
+
+logger = logging.getLogger(__name__)
+
+Reopen = Callable[[Redirect | None], Awaitable[Wire]]
+"""Opens a wire with a fresh token, there from now on if it is given a redirect."""
+
+
+class HealingWire:
+    """A `Wire` over one connection after another.
+
+    A connection that is lost while no stream runs is opened anew by the next start.
+
+    Args:
+        wire: the first connection, just opened.
+        reopen: opens the next ones.
+        on_event: told of `Reconnecting` and `Reconnected`.
+        frame_timeout, first_frame_timeout: seconds of silence after which a connection is given
+            up, as in `connect`. Time in which nobody receives does not count.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        reopen: Reopen,
+        policy: Reconnect,
+        *,
+        on_event: OnEvent | None = None,
+        frame_timeout: float | None = 10.0,
+        first_frame_timeout: float | None = 60.0,
+    ) -> None:
+        self._wire: Wire | None = wire
+        self._reopen = reopen
+        self._policy = policy
+        self._on_event = on_event
+        self._state = wire.state
+        self._course = Course()
+        self._watchdog = Watchdog(frame_timeout, first_frame_timeout, self._break)
+        self._watchdog.hold()
+        self._sending = asyncio.Lock()  # a replay comes before what is sent during it
+        self._wanted = asyncio.Event()
+        self._scope: asyncio.Timeout | None = None
+        self._broken: FramewireError | None = None
+        self._cause: FramewireError = ConnectionLost("the connection was lost")
+        self._had_frames = False
+        self._attempt = 0
+        self._lost_at: float | None = None
+        self._closings: set[asyncio.Task[None]] = set()
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    async def send(self, message: Params | Steer) -> None:
+        async with self._sending:
+            kind = kind_of(message)
+            if kind not in TRANSITIONS[self._state]:
+                raise LocalProtocolError(f"{kind.value} while {self._state.value}")
+            course, watchdog = self._course, self._watchdog
+            sent = course.start(message) if isinstance(message, Params) else course.change(message)
+            self._state = TRANSITIONS[self._state][kind]
+            wire = self._wire
+            if wire is None:
+                self._wanted.set()
+                return
+            if isinstance(sent, Params):
+                watchdog.start(sent)
+            elif sent.action == "reset":
+                watchdog.resume()
+            elif sent.image is not None:
+                watchdog.sent_picture()
+            try:
+                await wire.send(sent)
+            except ConnectionLost as error:
+                if wire is self._wire:
+                    self._break(error)  # receive() replays it
+
+    async def receive(self) -> FromWorker:
+        self._watchdog.release()
+        try:
+            while True:
+                message = await (self._mended() if self._wire is None else self._next(self._wire))
+                if message is not None:
+                    return message
+        finally:
+            self._watchdog.hold()
+
+    async def close(self) -> None:
+        self._watchdog.stop()
+        self._drop_wire()
+        if self._closings:
+            await asyncio.wait(self._closings)
+
+    async def _next(self, wire: Wire) -> FromWorker | None:
+        """What this connection says next; None where it is of no interest to the caller."""
+        try:
+            async with asyncio.timeout(0 if self._broken else None) as self._scope:
+                message = await wire.receive()
+        except ConnectionLost as error:
+            self._lose(self._broken or error)
+        except TimeoutError:
+            assert self._broken is not None, "nothing else ends the scope"
+            self._lose(self._broken)
+        else:
+            if isinstance(message, Error) and message.ends_session:
+                said = error_from(message)
+                if not heals(said, had_frames=self._had_frames):
+                    self._state = State.FAILED
+                    return message
+                self._lose(said)
+            else:
+                self._state = wire.state
+                return self._took(message)
+        finally:
+            self._scope = None
+        return None
+
+    def _took(self, message: FromWorker) -> FromWorker | None:
+        self._watchdog.heard(message)
+        if isinstance(message, Frame):
+            self._watchdog.resume()
+            self._had_frames, self._attempt, self._lost_at = True, 0, None
+        elif isinstance(message, Completed | Error):
+            self._watchdog.stop()
+        return self._course.take(message)
+
+    def _break(self, error: FramewireError) -> None:
+        """Give the connection up, once what it has already delivered was read."""
+        self._broken = self._broken or error
+        if self._scope is not None and self._scope.when() is None:
+            self._scope.reschedule(asyncio.get_running_loop().time())
+
+    def _lose(self, cause: FramewireError) -> None:
+        """The connection has ended; raises `cause` where another one would not do better."""
+        self._drop_wire()
+        self._watchdog.stop()
+        self._cause, self._broken = cause, None
+        streaming = self._state is State.STREAMING
+        if streaming and self._course.is_clip and not self._course.is_over:
+            raise cause
+        if not heals(cause, had_frames=self._had_frames):
+            raise cause
+        if not streaming:
+            logger.info("lost between streams: %s", cause)
+            self._wanted.clear()
+
+    def _drop_wire(self) -> None:
+        if self._wire is not None:
+            closing = asyncio.create_task(self._wire.close())
+            self._closings.add(closing)
+            closing.add_done_callback(self._closings.discard)
+            self._wire = None
+
+    async def _mended(self) -> FromWorker | None:
+        """One attempt to have a connection again, once one is needed."""
+        if self._state is not State.STREAMING:
+            await self._wanted.wait()
+        if self._course.is_over:
+            # Only the worker's word for it was lost.
+            self._state = State.COMPLETED
+            self._wanted.clear()
+            self._attempt, self._lost_at = 0, None
+            return self._course.take(Completed())
+        now = asyncio.get_running_loop().time()
+        self._lost_at = now if self._lost_at is None else self._lost_at
+        if self._attempt >= self._policy.attempts:
+            logger.info("gave up after %d attempts", self._attempt)
+            raise self._cause
+        self._attempt += 1
+        try:
+            async with asyncio.timeout_at(self._lost_at + self._policy.give_up_after):
+                await self._try(self._lost_at)
+        except TimeoutError:
+            logger.info("gave up after %g s", self._policy.give_up_after)
+            raise self._cause from None
+        except FramewireError as error:
+            if not heals(error, had_frames=True):
+                raise
+            self._cause = error
+        return None
+
+    async def _try(self, lost_at: float) -> None:
+        """Ask, wait, open, replay.
+
+        Raises:
+            FramewireError: it failed, or the hook gave up.
+        """
+        delay = self._policy.delay(self._attempt)
+        event = Reconnecting(self._attempt, delay, self._cause, self._course.frames)
+        logger.info("%s; attempt %d in %.1f s", self._cause, self._attempt, delay)
+        tell(self._on_event, event)
+        verdict = self._policy.on_reconnecting and self._policy.on_reconnecting(event)
+        if inspect.isawaitable(verdict):
+            verdict = await verdict
+        if verdict is False:
+            self._attempt = self._policy.attempts
+            raise self._cause
+        await asyncio.sleep(delay)
+        wire = await self._reopen(verdict if isinstance(verdict, Redirect) else None)
+        try:
+            await self._replay(wire)
+        except BaseException:
+            self._watchdog.stop()
+            await wire.close()
+            raise
+        seconds = asyncio.get_running_loop().time() - lost_at
+        tell(self._on_event, Reconnected(self._attempt, seconds, self._course.frames))
+
+    async def _replay(self, wire: Wire) -> None:
+        async with self._sending:
+            params, steers = self._course.replay()
+            self._watchdog.start(params)
+            if self._course.has_picture:
+                self._watchdog.sent_picture()
+            await wire.send(params)
+            for steer in steers:
+                await wire.send(steer)
+            self._wire, self._state, self._had_frames = wire, wire.state, False

@@ -1,0 +1,112 @@
+"""What a viewer wants changed, folded into what takes effect before the next block.
+
+Maps may come faster than blocks are made: per key the newest wins. Maps with `at_block` are
+held until that block. Knows neither socket nor backend.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from . import Params, Steer
+
+HELD = 64
+_KEYS = ("num_blocks", "strength", "noise_controller", "seed")
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What changes before a block, all together: `applied` names the keys."""
+
+    applied: tuple[str, ...]
+    prompt: str | None = None
+    interp_steps: int | None = None
+    strength: float | None = None
+    noise_controller: bool | None = None
+
+
+class Steering:
+    """The params in force in one session, and the changes that wait to be folded into them.
+
+    Attributes:
+        params: the values in force.
+        reset: the stream is to start over.
+        ended: the stream is to stop after the block under way (live: when its input is used up).
+    """
+
+    def __init__(self, params: Params, before: Steering | None = None) -> None:
+        self.params = params
+        self.reset = False
+        self.ended = False
+        self._next: dict[str, object] = {}
+        self._held: list[Steer] = []
+        # The prompt of the last map with a picture, which outlives a stream; the start prompt too
+        # counts as said with a picture until one comes with another.
+        self._with_image: str | None = before._with_image if before is not None else None
+        self._start_prompt: str | None = params.prompt
+
+    @property
+    def num_blocks(self) -> int | None:
+        """The length last asked for, also before it is in force: it decides if a block follows."""
+        asked = self._next.get("num_blocks")
+        return asked if isinstance(asked, int) else self.params.num_blocks
+
+    def add(self, steer: Steer, block: int) -> None:
+        """Take a map in; `block` is the index of the next block.
+
+        Raises:
+            OverflowError: too many maps are held for later blocks.
+        """
+        if steer.at_block is None or steer.at_block <= block:
+            self._fold(steer)
+        elif len(self._held) < HELD:
+            self._held.append(steer)
+        else:
+            raise OverflowError(f"at most {HELD} maps can be held for later blocks")
+
+    def due(self, block: int) -> Due:
+        """What takes effect before `block`; `params` has the new values from here on."""
+        for steer in [held for held in self._held if (held.at_block or 0) <= block]:
+            self._held.remove(steer)
+            self._fold(steer)
+        values, self._next = self._next, {}
+        interp_steps = values.pop("interp_steps", None)
+        if values.get("prompt") == self.params.prompt:
+            del values["prompt"]
+        self.params = self.params.model_copy(update=values)
+        return Due(
+            applied=tuple(sorted(values)),
+            prompt=self.params.prompt if "prompt" in values else None,
+            interp_steps=interp_steps if isinstance(interp_steps, int) else None,
+            strength=self.params.strength if "strength" in values else None,
+            noise_controller=self.params.noise_controller if "noise_controller" in values else None,
+        )
+
+    def start_over(self) -> Params:
+        """The params of the stream that a reset starts: the latest values, nothing held."""
+        self._held.clear()
+        self.due(0)
+        self.reset = self.ended = False
+        return self.params
+
+    def set_live(self) -> None:
+        """Blocks are made from pictures from now on, after a reset too."""
+        self.params = self.params.model_copy(update={"webcam_mode": True})
+
+    def _fold(self, steer: Steer) -> None:
+        prompt = steer.prompt
+        if steer.image is not None and prompt is not None:
+            # The demo app repeats the start prompt with every picture: only a change counts.
+            if prompt in (self._with_image, self._start_prompt):
+                prompt = None
+            else:
+                self._with_image, self._start_prompt = prompt, None
+        if prompt is not None:
+            self._next["prompt"] = prompt
+            self._next["interp_steps"] = steer.interp_steps
+        for key in _KEYS:
+            value = getattr(steer, key)
+            if value is not None:
+                self._next[key] = value
+        self.reset |= steer.action == "reset"
+        self.ended |= steer.action == "end"

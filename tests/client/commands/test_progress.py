@@ -1,0 +1,100 @@
+"""The tally of a stream, and what is shown of it."""
+
+import io
+
+import pytest
+
+from framewire.client import Frame, Queued, Started, Steered, Warned
+from framewire.client.commands.progress import ProgressLine, Tally, progress_text
+
+
+def frame(index: int, version: int | None = None) -> Frame:
+    return Frame(index, None, b"12345", 0.0, prompt_version=version)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def tally(clock: Clock) -> Tally:
+    return Tally(prompts=["a fox"], clock=clock)
+
+
+def test_frames_bytes_and_rates(tally: Tally, clock: Clock) -> None:
+    """The rate is from first to last frame; the live one is of the last two seconds."""
+    clock.now = 10.0
+    tally.begin()
+    for index in range(9):
+        clock.now = 11.0 + (index if index < 5 else 4 + (index - 4) * 0.1)
+        tally.saw_frame(frame(index))
+    assert (tally.frames, tally.bytes, tally.first_after) == (9, 45, 1.0)
+    assert tally.fps == pytest.approx(8 / 4.4)
+    assert tally.fps_now == pytest.approx(6 / 2)
+
+
+def test_nothing_yet_divides_by_nothing(tally: Tally) -> None:
+    """Rates of no frame and of one."""
+    assert tally.fps == tally.fps_now == 0.0
+    tally.saw_frame(frame(0))
+    assert tally.fps == 0.0
+    assert tally.as_dict()["frames"] == 1
+
+
+def test_a_frame_shows_the_prompt_of_its_version(tally: Tally) -> None:
+    """And the latest one sent where the wire does not tell."""
+    tally.sent_steer("4b", "a cat", 4)
+    assert tally.prompt_of(frame(0, 1)) == "a fox"
+    assert tally.prompt_of(frame(9, 2)) == "a cat"
+    assert tally.prompt_of(frame(9, 99)) == "a cat"
+    assert tally.prompt_of(frame(9)) == "a cat"
+
+
+def test_events_are_counted_in(tally: Tally) -> None:
+    """Seed and size, where steers took effect, warnings."""
+    tally.sent_steer("4b", "a cat", 4)
+    tally.saw_event(Started(session_id="s", seed=7, width=64, height=48, num_blocks=9, backend="x"))
+    tally.saw_event(Steered(block=2, prompt_version=1, applied=("strength",)))
+    tally.saw_event(Steered(block=4, prompt_version=2, applied=("prompt",)))
+    tally.saw_event(Warned(reason="a bad picture"))
+    found = tally.as_dict()
+    assert (found["seed"], found["width"], found["height"]) == (7, 64, 48)
+    assert found["steers"][0]["block"] == 4
+    assert found["warnings"] == ["a bad picture"]
+
+
+def test_the_line_says_what_is_going_on(tally: Tally) -> None:
+    """In line, waiting, streaming; long prompts are cut."""
+    assert "first frame" in progress_text(tally, "a fox")
+    tally.saw_event(Queued(position=3))
+    assert "number 3" in progress_text(tally, "a fox")
+    tally.position = None
+    tally.saw_frame(frame(0))
+    assert progress_text(tally, "f" * 99).endswith("f…”")
+    assert "1 frames" in progress_text(tally, "a fox")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_line_is_drawn_on_terminals_only(tally: Tally) -> None:
+    """Logs are not filled with carriage returns."""
+    terminal, file = Terminal(), io.StringIO()
+    for stream in (terminal, file):
+        line = ProgressLine(tally, stream)
+        line.draw("a fox")
+        line.draw("a fox")
+        line.clear()
+    assert terminal.getvalue().count("waiting") == 1
+    assert terminal.getvalue().endswith("\r\x1b[2K")
+    assert file.getvalue() == ""

@@ -1,0 +1,78 @@
+"""Where the golden tensors are, and what to do when they are not.
+
+Owns the folder lookup, the skip-or-fail rule and reading a session; knows nothing of the engine.
+"""
+
+import json
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+EXACT = 1e-4
+"""Largest absolute difference allowed against tensors stored as float32."""
+FROM_PIXELS = 1e-3
+"""Largest absolute difference allowed where pixels stored as float16 enter."""
+
+_DEFAULT = Path(__file__).resolve().parents[4] / "shared" / "golden"
+
+
+def golden_root() -> Path:
+    """The folder that holds `krea/` and `streamdiffusionv2/`, whether or not it exists."""
+    return Path(os.environ.get("FRAMEWIRE_GOLDEN", str(_DEFAULT)))
+
+
+def absent(what: str) -> NoReturn:
+    """Skip the test because `what` is not there; fail it where `golden` is required."""
+    message = f"golden data is not there: {what} (set FRAMEWIRE_GOLDEN to its folder)"
+    required = os.environ.get("FRAMEWIRE_REQUIRE", "").split(",")
+    if "golden" in (name.strip() for name in required):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def golden_file(*parts: str) -> Path:
+    """The path of one golden file; skips or fails the calling test if it is absent."""
+    path = golden_root().joinpath(*parts)
+    if not path.is_file():
+        absent(str(path))
+    return path
+
+
+@cache
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
+    return load_file(path)
+
+
+def tensors(*parts: str) -> dict[str, torch.Tensor]:
+    """All tensors of one golden safetensors file, e.g. `tensors("krea", "vae.safetensors")`."""
+    return dict(_tensors(golden_file(*parts)))
+
+
+def manifest() -> dict[str, Any]:
+    """The Krea manifest as parsed JSON; skips or fails the calling test if it is absent."""
+    content: dict[str, Any] = json.loads(golden_file("krea", "manifest.json").read_text())
+    return content
+
+
+def session_names() -> list[str]:
+    """The sessions that the Krea manifest lists, for parametrising; empty if it is absent."""
+    path = golden_root() / "krea" / "manifest.json"
+    if not path.is_file():
+        return []
+    return list(json.loads(path.read_text())["sessions"])
+
+
+def streamdiffusionv2_names() -> list[str]:
+    """The StreamDiffusionV2 sessions in the folder, for parametrising; empty if it is absent."""
+    return sorted(path.stem for path in (golden_root() / "streamdiffusionv2").glob("*.json"))
+
+
+def difference(actual: torch.Tensor, expected: torch.Tensor) -> float:
+    """Largest absolute difference in float32; the shapes must be equal."""
+    assert actual.shape == expected.shape, f"{tuple(actual.shape)} != {tuple(expected.shape)}"
+    return float((actual.float() - expected.float()).abs().max())

@@ -1,0 +1,51 @@
+"""Clips lie for a while under names nobody can guess, never too many, and are gone at the end."""
+
+import asyncio
+
+from framewire.worker.clips.store import MOST_CLIPS, ClipStore
+
+
+def kept(store: ClipStore, size: int) -> str:
+    path = store.new_path()
+    path.write_bytes(b"x" * size)
+    return store.keep(path)
+
+
+async def test_a_clip_is_found_by_its_name_alone() -> None:
+    store = ClipStore(60, 1000)
+    names = {kept(store, 10) for _ in range(5)}
+    assert len(names) == 5 and all(len(name) >= 36 for name in names)
+    for name in names:
+        path = store.find(name)
+        assert path is not None and path.read_bytes() == b"x" * 10
+    assert store.find("other.mp4") is None
+    store.close()
+
+
+async def test_the_oldest_make_room() -> None:
+    store = ClipStore(60, 100)
+    names = [kept(store, 40) for _ in range(3)]
+    assert [store.find(name) is not None for name in names] == [False, True, True]
+    large = kept(store, 500)
+    assert store.bytes_kept == 500 and store.find(large) is not None
+    for _ in range(2 * MOST_CLIPS):
+        kept(store, 0)
+    assert len(list(store.new_path().parent.iterdir())) == MOST_CLIPS
+    store.close()
+
+
+async def test_a_clip_is_deleted_when_its_time_is_over() -> None:
+    store = ClipStore(0, 1000)
+    path = store.find(kept(store, 10))
+    assert path is not None
+    await asyncio.sleep(0.001)
+    assert store.bytes_kept == 0 and not path.exists()
+    store.close()
+
+
+async def test_nothing_is_left_behind() -> None:
+    store = ClipStore(60, 1000)
+    kept(store, 10)
+    folder = store.new_path().parent
+    store.close()
+    assert not folder.exists()

@@ -1,0 +1,270 @@
+"""The worker over HTTP and websockets: routes, tokens, and who is turned away with which words."""
+
+import time
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+import websockets
+from support.servers.worker_server import Running, serving
+from support.viewers.raw_viewer import SMALL, Closed, connected, opened, streamed
+
+SECRET = "a secret of more than thirty-two bytes"
+KEY = "key-id:key-secret"
+ALIAS = "krea-wan-14b"
+JWT = {"auth": "jwt", "secret": SECRET, "key": KEY}
+EVIL = "https://evil.example"
+
+
+def token(secret: str = SECRET, **claims: Any) -> str:
+    now = int(time.time())
+    return jwt.encode({"allowed_apps": [ALIAS], "iat": now, "exp": now + 60} | claims, secret)
+
+
+async def post(worker: Running, path: str, **request: Any) -> httpx.Response:
+    async with httpx.AsyncClient(base_url=worker.http, trust_env=False, timeout=10) as client:
+        return await client.post(path, **request)
+
+
+async def get(worker: Running, path: str) -> httpx.Response:
+    async with httpx.AsyncClient(base_url=worker.http, trust_env=False, timeout=10) as client:
+        return await client.get(path)
+
+
+async def turned_away(url: str, **options: Any) -> tuple[Any, str, int]:
+    """The error, its reason and the close code that a viewer gets instead of ready."""
+    async with opened(url, **options) as viewer:
+        said, closed = await viewer.next(), await viewer.next()
+        assert said["type"] == "x-fal-error" and isinstance(closed, Closed)
+        assert closed.reason == said["reason"][:120]
+        return said["error"], said["reason"], closed.code
+
+
+async def test_health_says_what_the_worker_is_doing() -> None:
+    async with serving(max_sessions=3) as worker, connected(worker.url) as viewer:
+        await viewer.say(prompt="a", num_blocks=10**6, fps=50, **SMALL)
+        await viewer.frame()
+        answer = await get(worker, "/health")
+        assert answer.status_code == 200
+        assert answer.json() == {
+            "ready": True, "draining": False, "sessions": 1, "waiting": 0, "connections": 1,
+            "max_sessions": 3, "backend": "testcard",
+        }  # fmt: skip
+        worker.host.draining.set()
+        draining = await get(worker, "/health")
+        assert draining.status_code == 503
+        assert draining.json()["draining"] and not draining.json()["ready"]
+
+
+async def test_metrics_count_what_went_over_the_wire() -> None:
+    async with serving() as worker:
+        frames = await streamed(worker.url, prompt="a", num_blocks=2)
+        async with connected(worker.url) as viewer:
+            await viewer.say(prompt="")
+            await viewer.next()
+            answer = await get(worker, "/metrics")
+        assert answer.headers["content-type"].startswith("text/plain; version=")
+        lines = dict(
+            line.rsplit(" ", 1) for line in answer.text.splitlines() if not line.startswith("#")
+        )
+        found = {name: float(value) for name, value in lines.items()}
+    assert found["framewire_frames_total"] == len(frames) == 18
+    assert found["framewire_blocks_total"] == 2
+    assert found["framewire_connections"] == 1 and found["framewire_sessions"] == 0
+    assert found['framewire_errors_total{code="BAD_PARAMS"}'] == 1
+    assert found["framewire_bytes_sent_total"] > sum(map(len, frames))
+    assert found["framewire_bytes_received_total"] > 20
+    for stage in ("paint", "lane", "jpeg"):
+        assert found[f'framewire_stage_seconds_count{{stage="{stage}"}}'] == 2
+    for name in ("waiting", "pictures_total", "pictures_dropped_total"):
+        assert found[f"framewire_{name}"] == 0
+
+
+async def test_nothing_else_is_served() -> None:
+    async with serving() as worker:
+        for path in ("/docs", "/redoc", "/etc/passwd"):
+            assert (await get(worker, path)).status_code == 404
+        with pytest.raises(websockets.InvalidStatus):
+            async with opened(worker.url + "/nowhere"):
+                raise AssertionError("got in")
+
+
+async def test_tokens_are_minted_for_the_key_as_fal_does() -> None:
+    body = {"allowed_apps": [ALIAS], "token_expiration": 5000}
+    async with serving(**JWT) as worker:
+        answer = await post(worker, "/tokens/", json=body, headers={"Authorization": f"Key {KEY}"})
+        assert answer.status_code == 200 and isinstance(answer.json(), str)
+        claims = jwt.decode(answer.json(), SECRET, algorithms=["HS256"])
+        assert claims["allowed_apps"] == [ALIAS] and claims["exp"] - claims["iat"] == 5000
+        frames = await streamed(
+            f"{worker.url}?fal_jwt_token={answer.json()}", prompt="a", num_blocks=1
+        )
+        assert len(frames) == 6
+
+
+@pytest.mark.parametrize("authorization", ["", "Key wrong", f"Basic {KEY}", "Key"])
+async def test_nobody_mints_without_the_key(authorization: str) -> None:
+    async with serving(**JWT) as worker:
+        answer = await post(
+            worker,
+            "/tokens/",
+            json={"allowed_apps": [ALIAS]},
+            headers={"Authorization": authorization},
+        )
+        assert answer.status_code == 401 and KEY not in answer.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"not json",
+        b"{}",
+        b"[]",
+        b'{"allowed_apps": []}',
+        b'{"allowed_apps": "krea-wan-14b"}',
+        b'{"allowed_apps": ["a"], "token_expiration": 0}',
+        b'{"allowed_apps": ["a"], "token_expiration": 99999999}',
+        b"\xff\xfe",
+    ],
+)
+async def test_a_mint_that_asks_for_nonsense_is_told_what_is_wrong(body: bytes) -> None:
+    async with serving(**JWT) as worker:
+        answer = await post(
+            worker, "/tokens/", content=body, headers={"Authorization": f"Key {KEY}"}
+        )
+        assert answer.status_code == 422 and answer.json()["detail"]
+
+
+async def test_the_browsers_mint_fixes_app_and_life_and_keeps_the_key() -> None:
+    async with serving(**JWT, token_expiration=77) as worker:
+        answer = await post(
+            worker,
+            "/api/fal",
+            json={"allowed_apps": ["everything"], "token_expiration": 10**6},
+            headers={"Origin": f"http://localhost:{worker.port}"},
+        )
+        assert answer.status_code == 200 and set(answer.json()) == {"token"}
+        claims = jwt.decode(answer.json()["token"], SECRET, algorithms=["HS256"])
+        assert claims["allowed_apps"] == [ALIAS] and claims["exp"] - claims["iat"] == 77
+        assert KEY not in answer.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": EVIL},
+        {"Origin": "null"},
+        {"Host": "rebound.example"},
+        {"Host": "[::1"},
+        {"Host": "rebound.example", "Origin": "http://rebound.example"},
+    ],
+)
+async def test_pages_of_other_sites_neither_mint_nor_connect_on_loopback(
+    headers: dict[str, str],
+) -> None:
+    async with serving() as worker:
+        assert (await post(worker, "/api/fal", headers=headers)).status_code == 403
+        mint = await post(worker, "/tokens/", json={"allowed_apps": [ALIAS]}, headers=headers)
+        assert mint.status_code == 401
+        if "Host" not in headers:
+            error, _, code = await turned_away(worker.url, origin=headers["Origin"])
+            assert (error, code) == ("UNAUTHORIZED", 1008)
+
+
+async def test_a_rebound_name_does_not_reach_the_websocket() -> None:
+    async with serving() as worker:
+        url = f"ws://rebound.example:{worker.port}/ws"
+        error, reason, code = await turned_away(url, host="127.0.0.1")
+        assert (error, code) == ("UNAUTHORIZED", 1008) and "rebound.example" in reason
+
+
+async def test_a_page_that_the_owner_allows_connects() -> None:
+    async with (
+        serving(origins="https://app.example") as worker,
+        connected(worker.url, origin="https://app.example"),
+    ):
+        pass
+
+
+async def test_an_open_worker_mints_for_browsers_only_with_the_key() -> None:
+    async with serving(**JWT, host="0.0.0.0") as worker:
+        assert (await post(worker, "/api/fal")).status_code == 403
+        headers = {"Authorization": f"Key {KEY}"}
+        assert (await post(worker, "/api/fal", headers=headers)).status_code == 200
+    async with serving(auth="platform", host="0.0.0.0") as worker:
+        assert (await post(worker, "/api/fal")).status_code == 403
+        assert (await post(worker, "/tokens/", json={"allowed_apps": [ALIAS]})).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/ws", "/fal-ai/krea-wan-14b/ws", "/session/abc"])
+async def test_no_token_no_stream_on_any_path(path: str) -> None:
+    async with serving(**JWT) as worker:
+        error, reason, code = await turned_away(worker.url.removesuffix("/ws") + path)
+        assert (error, code) == ("UNAUTHORIZED", 1008) and "fal_jwt_token" in reason
+
+
+async def test_each_bad_token_gets_its_reason_and_the_worker_lives_on() -> None:
+    head, claims, signature = token().split(".")
+    bad = {
+        token(exp=int(time.time()) - 1): "expired",
+        token(allowed_apps=["other"]): "not for krea-wan-14b",
+        jwt.encode(
+            {"allowed_apps": [ALIAS], "iat": 1, "exp": 2**40}, None, algorithm="none"
+        ): "not valid",
+        ".".join([head, claims[:-2] + "xx", signature]): "not valid",
+        token(SECRET[::-1]): "not valid",
+        "nonsense": "not valid",
+    }
+    async with serving(**JWT) as worker:
+        for value, words in bad.items():
+            for query, headers in (
+                (f"?fal_jwt_token={value}", {}),
+                ("", {"Authorization": f"Bearer {value}"}),
+            ):
+                error, reason, code = await turned_away(
+                    worker.url + query, additional_headers=headers
+                )
+                assert (error, code) == ("UNAUTHORIZED", 1008)
+                assert words in reason and value not in reason
+        good = await streamed(f"{worker.url}?fal_jwt_token={token()}", prompt="a", num_blocks=1)
+        assert len(good) == 6
+        assert worker.host.metrics.errors.labels("UNAUTHORIZED")._value.get() == 2 * len(bad)
+
+
+@pytest.mark.parametrize("form", ["Bearer {token}", "bearer {token}", f"Key {KEY}"])
+async def test_a_token_or_the_key_in_a_header_opens_it(form: str) -> None:
+    async with (
+        serving(**JWT) as worker,
+        connected(worker.url, additional_headers={"Authorization": form.format(token=token())}),
+    ):
+        pass
+
+
+async def test_another_app_in_the_path_is_a_bad_message() -> None:
+    async with serving() as worker:
+        url = worker.url.removesuffix("/ws") + "/fal-ai/another/ws"
+        error, reason, code = await turned_away(url)
+        assert (error, code) == ("BAD_MESSAGE", 1008) and ALIAS in reason
+
+
+async def test_a_session_id_of_any_length_and_kind_is_taken() -> None:
+    async with serving() as worker:
+        for name in ("a", "x" * 500, "%00%0a", "%F0%9F%8E%A5"):
+            async with opened(f"{worker.http.replace('http', 'ws')}/session/{name}") as viewer:
+                assert (await viewer.next())["status"] == "ready"
+                await viewer.say(prompt="a", num_blocks=1, **SMALL)
+                assert len((await viewer.stream()).frames) == 6
+
+
+async def test_more_connections_than_allowed_are_turned_away() -> None:
+    async with serving(max_connections=1) as worker, connected(worker.url):
+        error, reason, code = await turned_away(worker.url)
+        assert (error, code) == ("AT_CAPACITY", 1013) and "1 connections" in reason
+
+
+async def test_a_worker_that_shuts_down_says_so_at_the_door() -> None:
+    async with serving() as worker:
+        worker.host.draining.set()
+        error, reason, code = await turned_away(worker.url)
+        assert (error, code) == ("AT_CAPACITY", 1012) and "shutting down" in reason

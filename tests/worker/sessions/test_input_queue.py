@@ -1,0 +1,159 @@
+"""The inlet: which pictures a block gets, and what happens when they stay away."""
+
+import asyncio
+from typing import Literal
+
+import pytest
+
+from framewire.worker.sessions.input_queue import Arrived, Inlet, InputGap
+
+
+class Door:
+    """An inlet with short time limits, and what it dropped."""
+
+    def __init__(
+        self,
+        policy: Literal["newest", "all"] = "newest",
+        *,
+        patience: float = 60,
+        limit: float = 60,
+    ) -> None:
+        self.dropped = 0
+        self.inlet = Inlet(policy, patience=patience, limit=limit, on_drop=self._drop)
+
+    def _drop(self, count: int) -> None:
+        self.dropped += count
+
+    async def put(self, *names: str) -> None:
+        for name in names:
+            now = asyncio.get_running_loop().time()
+            await self.inlet.put(Arrived(name.encode(), now, name))
+
+    async def take(self, count: int) -> str:
+        async with asyncio.timeout(5):
+            return " ".join(arrived.data.decode() for arrived in await self.inlet.take(count))
+
+
+def named(count: int, first: int = 0) -> list[str]:
+    return [str(number) for number in range(first, first + count)]
+
+
+async def waits(task: "asyncio.Task[object]") -> bool:
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return not task.done()
+
+
+async def test_newest_keeps_what_the_next_block_needs_and_counts_what_it_drops() -> None:
+    door = Door()
+    await door.put(*named(30))
+    assert await door.take(12) == " ".join(named(12, first=18))
+    assert door.dropped == 18
+
+
+async def test_newest_gives_the_newest_also_to_a_block_that_needs_few() -> None:
+    """A first block may be smaller than was expected: what is old by then is not shown."""
+    door = Door()
+    await door.put(*named(12))
+    assert await door.take(6) == " ".join(named(6, first=6))
+    assert door.dropped == 6
+
+
+async def test_a_block_that_needs_no_pictures_takes_none_and_leaves_them() -> None:
+    door = Door()
+    await door.put("a")
+    assert await door.take(0) == ""
+    assert await door.take(1) == "a"
+
+
+async def test_all_keeps_every_picture_and_makes_the_sender_wait() -> None:
+    door = Door("all")
+    sender = asyncio.create_task(door.put(*named(40)))
+    assert await waits(sender)
+    taken = [await door.take(6) for _ in range(6)]
+    await asyncio.wait_for(sender, 1)
+    assert " ".join(taken) == " ".join(named(36))
+    door.inlet.end()
+    assert await door.take(6) == "36 37 38 39 39 39"
+    assert door.dropped == 0
+
+
+async def test_too_few_pictures_are_waited_for() -> None:
+    door = Door()
+    taking = asyncio.create_task(door.take(2))
+    await door.put("a")
+    assert await waits(taking)
+    await door.put("b")
+    assert await taking == "a b"
+
+
+async def test_after_its_patience_live_input_repeats_the_newest_for_as_long_as_it_takes() -> None:
+    door = Door(patience=0.02, limit=0.02)
+    await door.put("a", "b")
+    assert await door.take(3) == "a b b"
+    assert await door.take(3) == "b b b"
+    assert await door.take(3) == "b b b"
+    await door.put("c", "d", "e")
+    assert await door.take(3) == "c d e"
+
+
+async def test_a_clip_never_repeats_and_a_gap_in_it_ends_the_stream() -> None:
+    door = Door("all", patience=0.01, limit=0.03)
+    await door.put("a")
+    with pytest.raises(InputGap, match=r"0\.03 s"):
+        await door.take(2)
+
+
+async def test_no_picture_at_all_ends_the_stream_after_the_limit() -> None:
+    door = Door(patience=0.01, limit=0.02)
+    with pytest.raises(InputGap):
+        await door.take(2)
+
+
+async def test_the_limit_counts_from_when_a_picture_was_wanted() -> None:
+    """Time spent in line for a place, or in a block from text, is not the sender's fault."""
+    door = Door(limit=0.05)
+    await asyncio.sleep(0.06)
+    taking = asyncio.create_task(door.take(1))
+    assert await waits(taking)
+    await door.put("a")
+    assert await taking == "a"
+
+
+async def test_the_end_pads_the_last_block_with_its_last_picture_then_nothing_comes() -> None:
+    door = Door("all")
+    await door.put("a", "b")
+    door.inlet.end()
+    assert await door.take(4) == "a b b b"
+    assert await door.take(4) == ""
+    await door.put("late")
+    assert await door.take(4) == "" and door.dropped == 1
+
+
+async def test_the_end_wakes_a_sender_that_waits() -> None:
+    door = Door("all")
+    sender = asyncio.create_task(door.put(*named(40)))
+    assert await waits(sender)
+    door.inlet.end()
+    await asyncio.wait_for(sender, 1)
+    assert door.dropped == 40 - 24
+
+
+async def test_the_end_wakes_a_stream_that_waits() -> None:
+    door = Door()
+    taking = asyncio.create_task(door.take(2))
+    await door.put("a")
+    assert await waits(taking)
+    door.inlet.end()
+    assert await taking == "a a"
+
+
+async def test_a_take_that_is_cancelled_loses_no_picture() -> None:
+    door = Door("all")
+    taking = asyncio.create_task(door.take(2))
+    await door.put("a")
+    assert await waits(taking)
+    taking.cancel()
+    await asyncio.gather(taking, return_exceptions=True)
+    await door.put("b")
+    assert await door.take(2) == "a b"

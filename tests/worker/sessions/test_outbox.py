@@ -1,0 +1,142 @@
+"""The outbox: order kept, two blocks and one in the making, no lost wake-up."""
+
+import asyncio
+
+import pytest
+
+from framewire.worker.sessions.outbox import TEXTS, Outbox
+
+
+async def drained(outbox: Outbox) -> list[bytes | str]:
+    """What the outbox holds, sent one by one as a writer would."""
+    sent = []
+    while outbox._items:
+        item = await outbox.head()
+        sent.append(item.data)
+        outbox.sent(item)
+    return sent
+
+
+async def waits(waiting: "asyncio.Task[object]") -> bool:
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return not waiting.done()
+
+
+def put_block(outbox: Outbox, *frames: bytes) -> None:
+    outbox.expect_block()
+    outbox.put_block(frames)
+
+
+async def test_texts_and_frames_leave_in_the_order_they_came() -> None:
+    outbox = Outbox()
+    outbox.put("ready")
+    put_block(outbox, b"1", b"2")
+    outbox.put("block")
+    put_block(outbox, b"3")
+    outbox.put("completed")
+    assert await drained(outbox) == ["ready", b"1", b"2", "block", b"3", "completed"]
+
+
+async def test_two_blocks_may_wait_and_one_more_be_in_the_making() -> None:
+    outbox = Outbox()
+    for _ in range(2):
+        await outbox.room()
+        put_block(outbox, b"a", b"b")
+    await outbox.room()
+    outbox.expect_block()
+    room = asyncio.create_task(outbox.room())
+    assert await waits(room)
+    outbox.put_block([b"c"])
+    assert await waits(room)
+    outbox.sent(await outbox.head())
+    assert await waits(room), "half a block sent is no room"
+    outbox.sent(await outbox.head())
+    await asyncio.wait_for(room, 1)
+
+
+async def test_a_block_without_frames_takes_no_room() -> None:
+    """A model whose decoder lags behind may deliver nothing for its first block."""
+    outbox = Outbox()
+    for _ in range(5):
+        await asyncio.wait_for(outbox.room(), 1)
+        put_block(outbox)
+    await asyncio.wait_for(outbox.empty(), 1)
+
+
+async def test_head_waits_for_something_to_send() -> None:
+    outbox = Outbox()
+    head = asyncio.create_task(outbox.head())
+    assert await waits(head)
+    outbox.put("x")
+    assert (await asyncio.wait_for(head, 1)).data == "x"
+
+
+async def test_empty_waits_for_what_is_unsent_and_for_what_is_being_made() -> None:
+    outbox = Outbox()
+    outbox.put("x")
+    outbox.expect_block()
+    empty = asyncio.create_task(outbox.empty())
+    outbox.sent(await outbox.head())
+    assert await waits(empty)
+    outbox.put_block([b"1"])
+    assert await waits(empty)
+    outbox.sent(await outbox.head())
+    await asyncio.wait_for(empty, 1)
+
+
+async def test_all_who_wait_wake_up_though_one_of_them_waits_on() -> None:
+    outbox = Outbox()
+    head = asyncio.create_task(outbox.head())
+    outbox.expect_block()
+    empty = asyncio.create_task(outbox.empty())
+    assert await waits(head) and await waits(empty)
+    outbox.put("x")
+    item = await asyncio.wait_for(head, 1)
+    assert await waits(empty)
+    outbox.sent(item)
+    outbox.expect_nothing()
+    await asyncio.wait_for(empty, 1)
+
+
+async def test_dropping_frames_keeps_the_texts_and_makes_room() -> None:
+    outbox = Outbox()
+    put_block(outbox, b"1")
+    outbox.put("steered")
+    put_block(outbox, b"2")
+    outbox.expect_block()
+    outbox.drop_frames()
+    await asyncio.wait_for(outbox.room(), 1)
+    assert await drained(outbox) == ["steered"]
+    await asyncio.wait_for(outbox.empty(), 1)
+
+
+async def test_a_frame_dropped_while_it_is_sent_is_not_taken_for_the_next_one() -> None:
+    outbox = Outbox()
+    put_block(outbox, b"stale")
+    item = await outbox.head()
+    outbox.drop_frames()
+    put_block(outbox, b"fresh")
+    assert not outbox.holds(item)
+    outbox.sent(item)
+    assert await drained(outbox) == [b"fresh"]
+
+
+async def test_events_are_dropped_when_too_many_wait_and_other_texts_never() -> None:
+    outbox = Outbox()
+    for number in range(TEXTS + 50):
+        outbox.put(f"event {number}", optional=True)
+    outbox.put("completed")
+    sent = await drained(outbox)
+    assert len(sent) == TEXTS + 1 and sent[-1] == "completed"
+
+
+async def test_a_cancelled_wait_leaves_the_outbox_as_it_was() -> None:
+    outbox = Outbox()
+    head = asyncio.create_task(outbox.head())
+    assert await waits(head)
+    head.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await head
+    outbox.put("x")
+    assert await drained(outbox) == ["x"]

@@ -1,0 +1,295 @@
+"""What one engine takes on one device: each stage alone, and streaming as it is served.
+
+Owns the measuring of a `WanBackend` from outside, through the calls that a worker makes. Medians
+are of settled blocks: the first ones have shorter contexts and shapes of their own.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from framewire.worker.backends.base import Block, Change, Defaults, Picture, Settings
+from framewire.worker.backends.wan import WanBackend
+from framewire.worker.backends.wan_clock import StageClock
+from framewire.worker.backends.wan_session import WanSession
+from framewire.worker.engine.params import StreamParams
+from framewire.worker.engine.preset import Preset
+from framewire.worker.engine.vae.streaming import FRAMES_PER_LATENT
+from framewire.worker.runtime.pictures import encode_jpegs
+
+_PROMPT = "a red fox runs through snow, seen from the side"
+_OTHER = "a blue bird flies over the sea at night"
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What is streamed: size, steps, and how many settled blocks are measured.
+
+    Attributes:
+        live: blocks are made from moving pictures instead of text alone.
+        context: frames of context; None takes the preset's.
+    """
+
+    width: int
+    height: int
+    steps: int
+    blocks: int = 8
+    seed: int = 1
+    live: bool = False
+    context: int | None = None
+
+    def params(self, preset: Preset) -> StreamParams:
+        """As the engine takes it."""
+        return StreamParams.of(
+            preset,
+            width=self.width,
+            height=self.height,
+            seed=self.seed,
+            num_denoising_steps=self.steps,
+            kv_cache_num_frames=self.context,
+        )
+
+    def settled(self, preset: Preset) -> int:
+        """Blocks before the ones that count: until the context is full, three at least."""
+        frames = self.context or preset.context_frames
+        return max(3, 1 + -(-frames // preset.block_frames))
+
+    def pictures(self, count: int, block: int) -> list[Picture]:
+        """Input for a block of a live stream: a grey that moves a little from one to the next."""
+        shape = (self.height, self.width, 3)
+        return [np.full(shape, 96 + (count * block + i) % 64, np.uint8) for i in range(count)]
+
+    def settings(self, defaults: Defaults) -> Settings:
+        """As a worker would ask a backend of these defaults."""
+        return Settings(
+            prompt=_PROMPT,
+            width=self.width,
+            height=self.height,
+            seed=self.seed,
+            num_denoising_steps=self.steps,
+            denoising_steps=None,
+            strength=defaults.strength,
+            timestep_shift=defaults.timestep_shift,
+            kv_cache_num_frames=self.context or defaults.kv_cache_num_frames,
+            keep_first_frame=defaults.keep_first_frame,
+            start_frame=None,
+            live=self.live,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured.
+
+    Attributes:
+        stages: milliseconds of each stage of a settled block, run one after the other; `denoise`
+            is one pass, `encode_still` the re-encoded picture, `encode_input` a live block's.
+        fps: streaming, decoding and JPEG beside the next block's denoising.
+        first_frame_ms: from opening a stream to its first block as JPEGs.
+        steer_ms: from a new prompt, sent as a block has just begun, to JPEGs that show it;
+            `steer_blocks` later than the block under way.
+        input_ms: from a live block's last picture to its JPEGs, nothing beside it; None for text.
+        memory_gb: the most that the GPU held; 0 without one.
+        first_frames: in the first block; `block_frames` in a settled one.
+        frames: of the first blocks, for comparing.
+    """
+
+    stages: dict[str, float]
+    block_ms: float
+    fps: float
+    first_frame_ms: float
+    steer_ms: float
+    steer_blocks: int
+    input_ms: float | None
+    memory_gb: float
+    first_frames: int
+    block_frames: int
+    frames: NDArray[np.uint8] = field(repr=False)
+
+
+def measure(backend: WanBackend, work: Workload, say: Callable[[str], None]) -> Measured:
+    """Load `backend`, measure it and close it."""
+    reset_peak()
+    say("loading and warming up")
+    backend.load()
+    try:
+        say("stages, one after the other")
+        stages = _stages(backend, work)
+        say("streaming as served")
+        block_ms, first_ms, frames = _streaming(backend, work)
+        steer_ms, steer_blocks = _steering(backend, work)
+        per_block = frames[-1].shape[0]
+        return Measured(
+            stages=stages,
+            block_ms=block_ms,
+            fps=per_block / block_ms * 1000,
+            first_frame_ms=first_ms,
+            steer_ms=steer_ms,
+            steer_blocks=steer_blocks,
+            input_ms=_input_to_frames(backend, work) if work.live else None,
+            memory_gb=peak_gb(),
+            first_frames=frames[0].shape[0],
+            block_frames=per_block,
+            frames=np.concatenate(frames),
+        )
+    finally:
+        backend.close()
+
+
+def reset_peak() -> None:
+    """Begin to look for the most memory that is held."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_gb() -> float:
+    """The most that the GPU held since, or 0 without one."""
+    return torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else 0.0
+
+
+def _stages(backend: WanBackend, work: Workload) -> dict[str, float]:
+    """Median milliseconds of each stage, nothing beside it."""
+    engine = backend.engine
+    device = engine.transformer.device
+    clock = StageClock(device)
+    params, settled = work.params(backend.preset), work.settled(backend.preset)
+    generation = engine.open(_PROMPT, params, timer=clock)
+    noted: dict[str, list[float]] = {}
+    for block in range(settled + work.blocks):
+        pictures = work.pictures(generation.pictures_needed, block) if work.live else []
+        source = torch.from_numpy(np.stack(pictures)) if pictures else None
+        with clock.collecting() as spent:
+            frames = generation.generate_block(source)
+        pixels = frames.cpu().numpy()
+        if block < settled:
+            continue
+        began = time.perf_counter()
+        encode_jpegs(pixels)
+        noted.setdefault("jpeg", []).append(1000 * (time.perf_counter() - began))
+        for stage, ms in spent.passes():
+            name = "encode_still" if stage == "encode" and not work.live else stage
+            noted.setdefault(name, []).append(ms)
+    noted["encode_input"] = noted.pop("encode", []) or _input_encoding(backend, params)
+    return {stage: round(statistics.median(values), 3) for stage, values in noted.items()}
+
+
+def _input_encoding(backend: WanBackend, params: StreamParams) -> list[float]:
+    """Milliseconds of bringing a block's input pictures to latents."""
+    vae = backend.engine.vae
+    device = backend.engine.transformer.device
+    state = vae.open_encoder()
+    values = []
+    whole = FRAMES_PER_LATENT * backend.preset.block_frames
+    for count in (1 + whole - FRAMES_PER_LATENT, whole, whole, whole):
+        pixels = torch.zeros(count, 3, params.height, params.width, device=device)
+        _wait(device)
+        began = time.perf_counter()
+        vae.encode(pixels, state)
+        _wait(device)
+        values.append(1000 * (time.perf_counter() - began))
+    return values[1:]
+
+
+def _streaming(backend: WanBackend, work: Workload) -> tuple[float, float, list[NDArray[np.uint8]]]:
+    """Milliseconds a settled block, to the first block, and the first blocks' frames."""
+    began = time.perf_counter()
+    session = backend.open(work.settings(backend.defaults))
+    settled = work.settled(backend.preset)
+    arrived: list[float] = []
+    frames: list[NDArray[Any]] = []
+    with ThreadPoolExecutor(1) as codec:
+        underway: Future[tuple[float, Block]] | None = None
+        for block in range(settled + work.blocks + 1):
+            finish = _next_block(session, work, block)
+            if underway is not None:
+                _note(underway, arrived, frames)
+            underway = codec.submit(_finished, finish)
+        assert underway is not None
+        _note(underway, arrived, frames)
+    session.close()
+    gaps = np.diff(arrived)[settled:]
+    first = 1000 * (arrived[0] - began)
+    return 1000 * statistics.median(gaps), first, frames[: settled + 1]
+
+
+def _input_to_frames(backend: WanBackend, work: Workload) -> float:
+    """Median milliseconds from the last picture of a settled block to its JPEGs."""
+    session = backend.open(work.settings(backend.defaults))
+    settled = work.settled(backend.preset)
+    waited = []
+    for block in range(settled + work.blocks):
+        began = time.perf_counter()
+        encode_jpegs(_eight_bit(_next_block(session, work, block)()))
+        waited.append(1000 * (time.perf_counter() - began))
+    session.close()
+    return statistics.median(waited[settled:])
+
+
+def _next_block(session: WanSession, work: Workload, block: int) -> Callable[[], Block]:
+    return session.next_block(work.pictures(session.pictures_wanted(), block))
+
+
+def _steering(backend: WanBackend, work: Workload) -> tuple[float, int]:
+    """Milliseconds and blocks from a prompt to the frames that show it.
+
+    The prompt comes just as a block has begun, which is the worst moment: that block is finished
+    first. It shows in the first block that differs from an unsteered stream's.
+    """
+    plain = _some_blocks(backend, work)
+    session = backend.open(work.settings(backend.defaults))
+    settled = work.settled(backend.preset)
+    for block in range(settled):
+        _next_block(session, work, block)()
+    began = time.perf_counter()
+    _next_block(session, work, settled)()
+    session.steer(Change(prompt=_OTHER, interp_steps=1))
+    for blocks, unsteered in enumerate(plain[settled + 1 :], start=1):
+        made = _next_block(session, work, settled + blocks)()
+        encode_jpegs(_eight_bit(made))
+        waited = 1000 * (time.perf_counter() - began)
+        if not np.array_equal(_eight_bit(made), unsteered):
+            session.close()
+            return waited, blocks
+    session.close()
+    raise RuntimeError("the new prompt does not show")
+
+
+def _some_blocks(backend: WanBackend, work: Workload) -> list[NDArray[np.uint8]]:
+    session = backend.open(work.settings(backend.defaults))
+    count = work.settled(backend.preset) + 4
+    blocks = [_eight_bit(_next_block(session, work, block)()) for block in range(count)]
+    session.close()
+    return blocks
+
+
+def _finished(finish: Callable[[], Block]) -> tuple[float, Block]:
+    block = finish()
+    encode_jpegs(_eight_bit(block))
+    return time.perf_counter(), block
+
+
+def _note(
+    underway: Future[tuple[float, Block]], arrived: list[float], frames: list[NDArray[Any]]
+) -> None:
+    at, block = underway.result()
+    arrived.append(at)
+    frames.append(_eight_bit(block))
+
+
+def _eight_bit(block: Block) -> NDArray[np.uint8]:
+    return block.frames.astype(np.uint8, copy=False)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

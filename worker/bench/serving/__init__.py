@@ -1,0 +1,1 @@
+"""`framewire-worker bench serving`: what it costs to get frames to viewers."""

@@ -1,0 +1,178 @@
+"""Video files in and out, by PyAV (the extra `video`): MP4 written, uploads read as pictures.
+
+Everything here blocks, so it runs on the codec threads. What is read is hostile: only plain
+container formats are opened, nothing that names other files or addresses, and sizes are bounded.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Generator, Iterator
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from framewire.worker.backends.base import Frames, Picture
+
+FPS = 16
+MAX_PIXELS = 10_000_000
+_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,gif"
+_MAX_SOURCE_FRAMES = 20_000
+
+
+class VideoError(ValueError):
+    """These bytes are no video that can be used; the message is one line for the sender."""
+
+
+class ExtraMissing(RuntimeError):
+    """PyAV is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__("video files need PyAV on the worker: pip install 'framewire[video]'")
+
+
+def require_av() -> Any:
+    """The `av` module.
+
+    Raises:
+        ExtraMissing: it is not installed.
+    """
+    try:
+        import av
+    except ModuleNotFoundError:
+        raise ExtraMissing from None
+    return av
+
+
+class VideoWriter:
+    """Writes an MP4: H.264, yuv420p, 16 frames a second, its index in front."""
+
+    def __init__(self, path: Path, width: int, height: int) -> None:
+        self._av = require_av()
+        self._container = self._av.open(
+            str(path), "w", format="mp4", options={"movflags": "faststart"}
+        )
+        self._stream = self._container.add_stream("libx264", rate=FPS)
+        self._stream.width, self._stream.height = width, height
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.options = {"preset": "veryfast", "crf": "18"}
+        self._count = 0
+
+    def write(self, frames: Frames) -> None:
+        """Add frames [T, H, W, 3] uint8 RGB."""
+        for picture in frames:
+            frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
+            frame.pts, frame.time_base = self._count, Fraction(1, FPS)
+            self._count += 1
+            self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """Finish the file."""
+        try:
+            if self._count:
+                self._container.mux(self._stream.encode(None))
+        finally:
+            self._container.close()
+
+
+class VideoReader:
+    """The pictures of a video at 16 a second, upright, cropped about the centre and resized.
+
+    Args:
+        data: an MP4, MOV, WebM, Matroska or GIF file.
+        width, height: of the pictures, in pixels.
+
+    Raises:
+        VideoError: it is none of these.
+    """
+
+    def __init__(self, data: bytes, width: int, height: int) -> None:
+        av = require_av()
+        self._damage: tuple[type[Exception], ...] = (av.error.FFmpegError, OSError, ValueError)
+        self._size = (width, height)
+        try:
+            # A playlist would make the library open what it names: files here, or URLs.
+            self._container = av.open(
+                io.BytesIO(data), options={"format_whitelist": _FORMATS, "protocol_whitelist": ""}
+            )
+        except self._damage as error:
+            raise VideoError("not an MP4, MOV, WebM, Matroska or GIF video") from error
+        if not self._container.streams.video:
+            self._container.close()
+            raise VideoError("there is no picture track in it")
+        self._pictures = self._resampled()
+        self._last: Picture | None = None
+
+    def take(self, count: int) -> list[Picture]:
+        """The next `count` pictures [H, W, 3]; the last one is repeated at the end of the video.
+
+        None of them once the video is used up.
+
+        Raises:
+            VideoError: the video is damaged or too large.
+        """
+        taken = list(islice(self._pictures, count))
+        if taken:
+            self._last = taken[-1]
+            taken += [taken[-1]] * (count - len(taken))
+        return taken
+
+    def last(self) -> Picture:
+        """The last picture that was taken.
+
+        Raises:
+            VideoError: there was none.
+        """
+        if self._last is None:
+            raise VideoError("there is no picture in it")
+        return self._last
+
+    def close(self) -> None:
+        """Close the file."""
+        self._pictures.close()
+        self._container.close()
+
+    def _resampled(self) -> Generator[Picture, None, None]:
+        """At each sixteenth of a second, the source frame that shows then."""
+        showing: Any = None
+        picture: Picture | None = None
+        started, count = 0.0, 0
+        for frame, at in self._timed():
+            if showing is None:
+                started = at
+            # A quarter of a step early: some containers round their times to milliseconds.
+            while showing is not None and started + count / FPS < at - 0.25 / FPS:
+                picture = self._fitted(showing) if picture is None else picture
+                yield picture
+                count += 1
+            showing, picture = frame, None
+        if showing is not None:
+            yield self._fitted(showing)
+
+    def _timed(self) -> Iterator[tuple[Any, float]]:
+        stream = self._container.streams.video[0]
+        rate = float(stream.average_rate or FPS)
+        try:
+            for index, frame in enumerate(self._container.decode(stream)):
+                if index >= _MAX_SOURCE_FRAMES:
+                    raise VideoError(f"more than {_MAX_SOURCE_FRAMES} source frames were read")
+                if frame.width * frame.height > MAX_PIXELS:
+                    raise VideoError(
+                        f"{frame.width}x{frame.height}; at most {MAX_PIXELS // 1_000_000} megapixels"
+                    )
+                yield frame, index / rate if frame.time is None else frame.time
+        except VideoError:
+            raise
+        except self._damage as error:
+            raise VideoError(
+                f"the video is damaged: {' '.join(str(error).split())[:120]}"
+            ) from error
+
+    def _fitted(self, frame: Any) -> Picture:
+        upright = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+        fitted = ImageOps.fit(Image.fromarray(upright), self._size, Image.Resampling.LANCZOS)
+        return np.array(fitted)

@@ -1,0 +1,130 @@
+"""From a preset and weights to a ready engine, with what makes it faster applied in its order.
+
+Owns which parts an engine is put together from, published or random. Doesn't know where files
+come from, nor who asks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch
+from diffusers import AutoencoderKLWan, WanTransformer3DModel
+
+from .engine import Engine
+from .interfaces import PromptEncoder
+from .network.graphs import BlockGraphs
+from .network.kernels import choose
+from .network.speed import SpeedError, fuse_qkv, to_fp8
+from .network.weights import load_transformer
+from .params import EngineOptions
+from .preset import Preset
+from .random_weights import RandomPrompts, random_transformer, random_vae, seeded
+from .text.encoder import TextEncoder
+from .vae.streaming import StreamingVae
+from .vae.taehv import TaehvDecoder, load_taehv
+from .vae.weights import load_vae
+
+
+@dataclass(frozen=True)
+class Build:
+    """How an engine is built. All that makes it faster is off by default.
+
+    Attributes:
+        dtype: of the transformer and the text encoder; `vae_dtype` of the VAE and TAEHV.
+        attention: `sdpa`, `auto` for the best healthy kernel, or one by name.
+        options: departures in the loop itself.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    vae_dtype: torch.dtype
+    decoder: Literal["wan", "taehv"] = "wan"
+    attention: str = "sdpa"
+    fuse_qkv: bool = False
+    fp8: bool = False
+    compile: bool = False
+    cuda_graph: bool = False
+    options: EngineOptions = field(default_factory=EngineOptions)
+
+
+@dataclass(frozen=True)
+class WeightFiles:
+    """Where a preset's published weights lie.
+
+    Attributes:
+        transformer: one file, or the shards of one.
+        text: the folder that holds `tokenizer` and `text_encoder`.
+        taehv: needed for that decoder only.
+    """
+
+    transformer: Sequence[Path]
+    text: Path
+    vae: Path
+    taehv: Path | None = None
+
+
+def load_engine(preset: Preset, files: WeightFiles, build: Build) -> Engine:
+    """An engine of published weights.
+
+    Raises:
+        CheckpointError: a file cannot be used; names it and the key.
+        SpeedError, ValueError: what was asked for to be faster cannot be had here.
+    """
+    model = load_transformer(
+        files.transformer,
+        preset.dims,
+        device=build.device,
+        dtype=build.dtype,
+        sections=preset.sections,
+    )
+    vae = load_vae(files.vae, preset.vae, device=build.device, dtype=build.vae_dtype)
+    taehv = None
+    if build.decoder == "taehv":
+        if files.taehv is None:
+            raise ValueError("the taehv decoder has no weight file")
+        taehv = load_taehv(files.taehv, device=build.device, dtype=build.vae_dtype)
+    text = TextEncoder.from_pretrained(files.text, build.device, build.dtype)
+    return assemble(preset, model, vae, taehv, text, build)
+
+
+def random_engine(preset: Preset, build: Build, seed: int = 0) -> Engine:
+    """An engine of the preset's shapes with random weights; its text encoder is a table."""
+    device, dtype = build.device, build.dtype
+    model = random_transformer(preset.dims, device=device, dtype=dtype, seed=seed)
+    vae = random_vae(preset.vae, device=device, dtype=build.vae_dtype, seed=seed)
+    taehv = None
+    if build.decoder == "taehv":
+        taehv = seeded(TaehvDecoder, seed).requires_grad_(False).eval()
+        taehv = taehv.to(device, build.vae_dtype)
+    prompts = RandomPrompts(preset.dims, device, dtype)
+    return assemble(preset, model, vae, taehv, prompts, build)
+
+
+def assemble(
+    preset: Preset,
+    model: WanTransformer3DModel,
+    vae: AutoencoderKLWan,
+    taehv: TaehvDecoder | None,
+    text: PromptEncoder,
+    build: Build,
+) -> Engine:
+    """Put loaded parts together: fuse first, then quantise what was fused, then compile it."""
+    if build.cuda_graph and build.device.type != "cuda":
+        raise SpeedError(f"CUDA graphs need a CUDA device, not {build.device.type}")
+    _, kernel = choose(build.attention, build.device, build.dtype)
+    if build.fuse_qkv:
+        fuse_qkv(model)
+    if build.fp8:
+        to_fp8(model)
+    encoder = StreamingVae(vae)
+    engine = Engine(
+        preset, model, encoder, decoder=taehv or encoder, text_encoder=text, options=build.options
+    )
+    engine.transformer.kernel = kernel
+    if build.compile:
+        engine.transformer.compile()
+    if build.cuda_graph:
+        engine.lane.graphs = BlockGraphs()
+    return engine

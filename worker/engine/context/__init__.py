@@ -1,0 +1,1 @@
+"""What a block sees of the past: rebuilt, appended or in a ring."""

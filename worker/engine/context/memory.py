@@ -1,0 +1,157 @@
+"""The memory of one stream: how much room its keys take, whose it is, and who keeps it.
+
+Owns the choice of a keeper by the preset's `commit`, and the sizes that follow from it. A context
+that is rebuilt for every block needs nothing of its own: the lane's scratch serves.
+"""
+
+from typing import TYPE_CHECKING, Protocol
+
+from torch import Tensor
+
+from framewire.worker.engine.denoising.runner import BlockRunner, Place
+from framewire.worker.engine.network.kv_cache import KVCache
+from framewire.worker.engine.params import EngineOptions, StreamParams
+from framewire.worker.engine.preset import Preset
+
+from .appended import AppendedContext
+from .rebuilt import RebuiltContext
+from .ring import RingContext
+
+
+class Keeper(Protocol):
+    """What a stream remembers of its blocks, and where the next one stands."""
+
+    @property
+    def early_latents(self) -> int:
+        """How many leading latents of the newest block must be decoded before the next."""
+        ...
+
+    def prepare(self) -> None:
+        """Get ready for the next block; nothing has changed if this fails.
+
+        Raises:
+            RuntimeError: the last block's pictures are needed and weren't decoded.
+        """
+        ...
+
+    def enter(self, frames: int) -> Place:
+        """Bring the context of the next block, of `frames` frames, into the cache."""
+        ...
+
+    def leave(self, latents: Tensor) -> None:
+        """The block has become clean latents [F, C, h, w]: keep what later ones need."""
+        ...
+
+    def add_pictures(self, pictures: Tensor, latents: int) -> None:
+        """What the next `latents` latents were decoded to, [T, 3, H, W]."""
+        ...
+
+
+if TYPE_CHECKING:
+    from framewire.worker.engine.engine import Engine
+
+
+class StreamMemory:
+    """What one stream keeps for as long as it is open, resets included.
+
+    Attributes:
+        rope: the rotary table of every position that its frames can have.
+        records: where its device work is recorded, if that is wanted: with other streams' where
+            they share the memory, else its own, so that both are let go of together.
+    """
+
+    def __init__(
+        self, engine: "Engine", params: StreamParams, lanes: int, start: Tensor | None
+    ) -> None:
+        """Allocate what is the stream's own.
+
+        Args:
+            lanes: how many blocks are denoised together.
+            start: latents [F, C, h, w] of a start frame.
+        """
+        preset, options, lane = engine.preset, engine.options, engine.lane
+        rows, columns = params.height // 16, params.width // 16
+        frames = window_frames(preset, params, 0 if start is None else start.shape[0])
+        self._engine = engine
+        self._params = params
+        self._start = start
+        self._tokens = frames * rows * columns
+        self.rope = lane.rope(max(frames, preset.wrap_at + 1), rows, columns)
+        self.records = lane.graphs
+        self._own: KVCache | None = None
+        if preset.commit != "rebuild" or options.context_every > 1:
+            self._own = lane.own_cache(self._tokens, lanes)
+            self.records = None if lane.graphs is None else lane.graphs.fresh()
+
+    def cache(self) -> KVCache:
+        """The stream's cache; where it is the lane's it may move between blocks."""
+        return self._own or self._engine.lane.cache(self._tokens)
+
+    def keeper(self, runner: BlockRunner) -> Keeper:
+        """Who keeps the context of a stream that begins, or begins again."""
+        preset, options, params = self._engine.preset, self._engine.options, self._params
+        if preset.commit == "rebuild":
+            return RebuiltContext(
+                preset,
+                options,
+                params,
+                runner,
+                cache=self.cache,
+                vae=self._engine.vae,
+                start=self._start,
+            )
+        if preset.commit == "append":
+            return AppendedContext(
+                options,
+                runner,
+                cache=self.cache(),
+                context=params.kv_cache_num_frames,
+                sink=self._sink(),
+                start=self._start,
+            )
+        return RingContext(
+            preset,
+            runner,
+            cache=self.cache(),
+            # Beside the sink the ring has to hold a frame and its successor.
+            sink=min(self._sink(), params.kv_cache_num_frames - 1),
+            start=self._start,
+        )
+
+    def _sink(self) -> int:
+        chosen = self._engine.options.sink_frames
+        sink = self._engine.preset.sink_frames if chosen is None else chosen
+        return max(sink, int(self._params.keep_first_frame))
+
+
+def window_frames(preset: Preset, params: StreamParams, start_frames: int = 0) -> int:
+    """Frames whose keys a pass can see: the context's and the block's own."""
+    first = start_frames + preset.first_block_frames if preset.commit == "none" else 0
+    return max(params.kv_cache_num_frames + preset.block_frames, first)
+
+
+def check_loop(preset: Preset, options: EngineOptions) -> None:
+    """Refuse a preset whose loop the engine doesn't have, and options that its loop doesn't.
+
+    Raises:
+        ValueError: says what is not supported.
+    """
+    ring = preset.commit == "none"
+    for name, chosen, fits in (
+        ("context_every", options.context_every > 1, preset.commit == "rebuild"),
+        ("sink_frames", options.sink_frames is not None, preset.commit != "rebuild"),
+        ("kv_attention_bias", options.kv_attention_bias < 1, not ring),
+        ("batch_steps", options.batch_steps, ring),
+    ):
+        if chosen and not fits:
+            raise ValueError(f"{name} means nothing to the loop of preset {preset.name}")
+    if ring and (preset.block_frames != 1 or preset.wrap_at < 1):
+        raise ValueError(
+            f"preset {preset.name}: a context of noisy keys takes blocks of one frame, and "
+            "positions that wrap"
+        )
+    if not ring and (preset.wrap_at or preset.first_block_frames != preset.block_frames):
+        raise ValueError(
+            f"preset {preset.name}: only a context of noisy keys can have positions that wrap, or "
+            "a first block of another length"
+        )

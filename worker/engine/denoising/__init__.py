@@ -1,0 +1,1 @@
+"""From noise to clean latents: plan, passes and batches of denoising steps."""

@@ -1,0 +1,1 @@
+"""The causal transformer, its attention, caches and what makes it fast."""

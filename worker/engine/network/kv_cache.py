@@ -1,0 +1,116 @@
+"""Keys and values kept between passes: static buffers, one pair a layer.
+
+Owns their memory, and the moves by which a window rolls. A preset that rebuilds its context
+before every block needs them only within a block: one set, the lane's scratch, then serves every
+session, and no token is read that the same block hasn't written.
+"""
+
+from collections.abc import Callable
+from copy import copy
+
+import torch
+from torch import Tensor
+
+from framewire.worker.engine.preset import TransformerDims
+
+from .rope import rotate, time_shift
+
+
+class KVCache:
+    """Keys (normalised and rotated) and values of a window, [B, tokens, heads, head_dim] a layer.
+
+    Which tokens are valid is the caller's to know; the buffers are not cleared.
+    """
+
+    def __init__(
+        self,
+        dims: TransformerDims,
+        tokens: int,
+        device: torch.device | str,
+        dtype: torch.dtype,
+        lanes: int = 1,
+    ) -> None:
+        """Allocate room for `tokens` tokens in each of `lanes` lanes."""
+        self.tokens = tokens
+        self._head_dim = dims.head_dim
+        self._shifts: dict[int, tuple[Tensor, Tensor]] = {}
+        shape = (lanes, tokens, dims.heads, dims.head_dim)
+        self.layers: list[tuple[Tensor, Tensor]] = [
+            (
+                torch.empty(shape, device=device, dtype=dtype),
+                torch.empty(shape, device=device, dtype=dtype),
+            )
+            for _ in range(dims.layers)
+        ]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes allocated."""
+        return sum(k.nbytes + v.nbytes for k, v in self.layers)
+
+    def first_lane(self) -> "KVCache":
+        """The first lane by itself, in the same memory."""
+        lane = copy(self)
+        lane.layers = [(k[:1], v[:1]) for k, v in self.layers]
+        return lane
+
+    def replicate(self) -> None:
+        """Make every lane what the first one is."""
+        for k, v in self.layers:
+            k[1:], v[1:] = k[:1], v[:1]
+
+    def keeping(self, places: Tensor, count: int) -> Callable[[], None]:
+        """Copy `count` tokens from `places` on, int64 [layers, lanes]; the call puts them back."""
+        lanes = torch.arange(places.shape[1], device=places.device)[:, None]
+        tokens = places[:, :, None] + torch.arange(count, device=places.device)
+        kept = [
+            (k[lanes, at], v[lanes, at]) for (k, v), at in zip(self.layers, tokens, strict=True)
+        ]
+
+        def restore() -> None:
+            for (k, v), at, (keys, values) in zip(self.layers, tokens, kept, strict=True):
+                k[lanes, at], v[lanes, at] = keys, values
+
+        return restore
+
+    def keep_last(self, held: int, kept: int, pinned: int, frame_tokens: int) -> None:
+        """Of `held` frames keep the first `pinned` and the last ones, `kept` in all, in order."""
+        gone = held - kept
+        if gone:
+            source, count = (pinned + gone) * frame_tokens, (kept - pinned) * frame_tokens
+            self.roll(source, pinned * frame_tokens, count, gone)
+
+    def roll(self, source: int, target: int, count: int, frames: int) -> None:
+        """Move `count` tokens from `source` back to `target`, and their keys `frames` in time.
+
+        Keys carry their rotation, so one that moves to an earlier position is turned back by the
+        frames in between; the buffers stay where they are.
+        """
+        if frames not in self._shifts:
+            device = self.layers[0][0].device
+            self._shifts[frames] = time_shift(self._head_dim, -frames, device)
+        cos, sin = self._shifts[frames]
+        for k, v in self.layers:
+            k[:, target : target + count] = rotate(k[:, source : source + count], cos, sin)
+            v[:, target : target + count] = v[:, source : source + count].clone()
+
+
+class TextCache:
+    """Keys and values of one prompt in every layer, and whose they are.
+
+    Rewritten only when other prompt embeds come into use.
+    """
+
+    def __init__(
+        self, dims: TransformerDims, device: torch.device | str, dtype: torch.dtype
+    ) -> None:
+        """Allocate room for one prompt."""
+        shape = (1, dims.text_tokens, dims.heads, dims.head_dim)
+        self.layers: list[tuple[Tensor, Tensor]] = [
+            (
+                torch.empty(shape, device=device, dtype=dtype),
+                torch.empty(shape, device=device, dtype=dtype),
+            )
+            for _ in range(dims.layers)
+        ]
+        self.embeds: Tensor | None = None

@@ -1,0 +1,1 @@
+"""From words to prompt embeds: UMT5 and its weights."""

@@ -1,0 +1,1 @@
+"""The small model for CPUs that is shipped with the package."""

@@ -1,0 +1,1 @@
+"""From latents to pictures and back: the streaming Wan VAE and TAEHV."""

@@ -1,0 +1,217 @@
+"""Pictures in and frames out: decodes what a viewer sends, encodes what a backend made.
+
+Everything here blocks, so it runs on the codec threads. Knows no session. What comes in is
+hostile: it is told by its content, and its header is judged before a pixel is decoded.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import zlib
+from typing import cast
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from framewire.worker.backends.base import Frames, Planes
+
+from .pixels import packed
+
+MAX_PIXELS = 40_000_000
+MIN_SIDE, MAX_SIDE = 64, 2048
+
+_Picture = JpegImageFile | PngImageFile | WebPImageFile
+# What Pillow's plugins raise on bytes that are not what they claim to be; its warnings (of broken
+# EXIF data) come as exceptions where the program asked for that.
+_DAMAGE = (
+    OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error, zlib.error,
+    UserWarning,
+)  # fmt: skip
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {  # EXIF orientation -> what undoes it
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS = (5, 6, 7, 8)
+
+
+class PictureError(ValueError):
+    """These bytes are no picture that can be used; the message is one line for the sender."""
+
+
+def decode_picture(data: bytes, width: int | None, height: int | None) -> NDArray[np.uint8]:
+    """The picture in `data`, upright, cropped about its centre and resized; alpha over black.
+
+    Args:
+        data: a JPEG, PNG or WebP file.
+        width, height: of the result, in pixels; None keeps the picture's own.
+
+    Returns:
+        [height, width, 3] uint8 RGB.
+
+    Raises:
+        PictureError: no still picture of these formats, too large, or damaged.
+    """
+    image = _opened(data)
+    turned = _orientation(image)
+    own = _upright_size(image, turned)
+    size = (width or own[0], height or own[1])
+    if turned in _SIDEWAYS:
+        size = (size[1], size[0])
+    try:
+        fitted = _fitted(image, size)
+    except _DAMAGE as error:
+        raise PictureError(f"the picture is damaged: {_one_line(error)}") from error
+    if turned in _UPRIGHT:
+        fitted = fitted.transpose(_UPRIGHT[turned])
+    return np.array(fitted)
+
+
+def picture_size(data: bytes) -> tuple[int, int]:
+    """Width and height of the picture in `data` when upright, from its header alone.
+
+    Raises:
+        PictureError: no still picture of the known formats, or too large.
+    """
+    image = _opened(data)
+    return _upright_size(image, _orientation(image))
+
+
+def snapped(width: int, height: int, multiple: int) -> tuple[int, int]:
+    """The nearest size that can be made: multiples of `multiple`, 64 to 2048 a side.
+
+    What is larger than 2048 is scaled down whole, so that it keeps its shape.
+    """
+    scale = min(1.0, MAX_SIDE / max(width, height))
+    least, most = -(-MIN_SIDE // multiple) * multiple, MAX_SIDE // multiple * multiple
+
+    def snap(side: int) -> int:
+        return min(max(math.floor(side * scale / multiple + 0.5) * multiple, least), most)
+
+    return snap(width), snap(height)
+
+
+def encode_jpegs(frames: Frames | Planes, quality: int = 90) -> list[bytes]:
+    """Each of `frames` as a whole JPEG with 4:2:0 chroma.
+
+    The encoder lets go of the GIL: threads of several sessions encode at once.
+    """
+    is_ready = frames.dtype == np.uint8
+    pictures = map(np.ascontiguousarray, frames) if is_ready else packed(cast(Planes, frames))
+    return [
+        simplejpeg.encode_jpeg(
+            picture,
+            quality=quality,
+            colorspace="RGB" if is_ready else "RGBX",
+            colorsubsampling="420",
+        )
+        for picture in pictures
+    ]
+
+
+def _opened(data: bytes) -> _Picture:
+    """The picture with its header read and judged, its pixels not decoded.
+
+    The plugins are called directly: `Image.open` would take a phone's JPEG with a preview in it
+    for an animation, and warns of large pictures where this refuses them.
+    """
+    image: _Picture
+    try:
+        if data.startswith(b"\xff\xd8\xff"):
+            image = JpegImageFile(io.BytesIO(data))
+        elif data.startswith(b"\x89PNG\r\n\x1a\n"):
+            image = PngImageFile(io.BytesIO(data))
+        elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+            _check_pixels(_webp_canvas(data))  # the plugin allocates the canvas when it opens
+            image = WebPImageFile(io.BytesIO(data))
+        else:
+            raise PictureError("not a JPEG, PNG or WebP picture")
+    except PictureError:
+        raise
+    except _DAMAGE as error:
+        raise PictureError(f"the picture's header is damaged: {_one_line(error)}") from error
+    _check_pixels(image.size)
+    if not isinstance(image, JpegImageFile) and image.is_animated:
+        raise PictureError("an animated picture; send a still one")
+    return image
+
+
+def _check_pixels(size: tuple[int, int]) -> None:
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise PictureError(
+            f"{width}x{height} is {width * height / 1e6:.0f} megapixels; "
+            f"at most {MAX_PIXELS // 1_000_000}"
+        )
+
+
+def _webp_canvas(data: bytes) -> tuple[int, int]:
+    """Width and height in a WebP header (RFC 9649, sections 2.5 to 2.7, and RFC 6386, 9.1)."""
+    kind, head = data[12:16], data[20:30].ljust(10, b"\0")
+    if kind == b"VP8X":
+        return (
+            1 + int.from_bytes(head[4:7], "little"),
+            1 + int.from_bytes(head[7:10], "little"),
+        )
+    if kind == b"VP8L":
+        bits = int.from_bytes(head[1:5], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    width, height = struct.unpack("<HH", head[6:10])
+    return width & 0x3FFF, height & 0x3FFF
+
+
+def _orientation(image: _Picture) -> int:
+    """The EXIF orientation, 1 to 8; what cannot be read counts as upright."""
+    exif = Image.Exif()
+    try:
+        exif.load(image.info.get("exif", b""))
+        return int(exif.get(_ORIENTATION_TAG, 1))
+    except _DAMAGE:
+        return 1
+
+
+def _upright_size(image: _Picture, turned: int) -> tuple[int, int]:
+    width, height = image.size
+    return (height, width) if turned in _SIDEWAYS else (width, height)
+
+
+def _fitted(image: _Picture, size: tuple[int, int]) -> Image.Image:
+    """`image` decoded to RGB, its centre cut to the shape of `size` and resized to it."""
+    scale = max(size[0] / image.width, size[1] / image.height)
+    if isinstance(image, JpegImageFile):
+        # Lets the decoder drop to 1/2, 1/4 or 1/8 where what is left still covers `size`.
+        image.draft(None, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
+    plain = _eight_bit(image)
+    scale = max(size[0] / plain.width, size[1] / plain.height)
+    width, height = size[0] / scale, size[1] / scale
+    left, top = (plain.width - width) / 2, (plain.height - height) / 2
+    right, bottom = min(plain.width, left + width), min(plain.height, top + height)
+    box = (max(0.0, left), max(0.0, top), right, bottom)
+    resized = plain.resize(size, Image.Resampling.LANCZOS, box, reducing_gap=3.0)
+    if resized.mode == "RGBA":
+        black = Image.new("RGBA", size, (0, 0, 0, 255))
+        resized = Image.alpha_composite(black, resized).convert("RGB")
+    return resized
+
+
+def _eight_bit(image: _Picture) -> Image.Image:
+    """The decoded pixels as RGB, or as RGBA where the picture has transparency."""
+    if image.mode.startswith("I"):  # 16-bit greyscale, which `convert` would clip to white
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:120] or type(error).__name__

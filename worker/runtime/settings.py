@@ -1,0 +1,72 @@
+"""From params to settings: defaults of the preset, snapped sizes, a drawn seed, a start frame.
+
+Blocking (it decodes a picture), so it runs on the codec threads.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from framewire.protocol import MAX_SEED, Params
+from framewire.worker.backends.base import Defaults, Settings, SettingsError
+
+from .pictures import PictureError, decode_picture, picture_size, snapped
+
+
+def follows_input(params: Params, defaults: Defaults) -> bool:
+    """Whether the size of a stream is that of its first live picture."""
+    sized = params.width is not None or params.height is not None
+    follows = defaults.follows_start_frame and bool(params.webcam_mode)
+    return follows and not sized and params.start_frame is None
+
+
+def settle(params: Params, defaults: Defaults, first: bytes | None = None) -> Settings:
+    """Every value that a stream is made from.
+
+    Args:
+        first: the first live picture, where `follows_input`.
+
+    Raises:
+        SettingsError: the start frame is no picture that can be used.
+    """
+    try:
+        width, height = _size(params, defaults, first)
+        start_frame = (
+            decode_picture(params.start_frame, width, height)
+            if params.start_frame is not None
+            else None
+        )
+    except PictureError as error:
+        raise SettingsError("start_frame", str(error)) from error
+
+    def either(key: str) -> object:
+        value = getattr(params, key)
+        return getattr(defaults, key) if value is None else value
+
+    keys = (
+        "num_denoising_steps",
+        "denoising_steps",
+        "strength",
+        "timestep_shift",
+        "kv_cache_num_frames",
+        "keep_first_frame",
+        "noise_controller",
+    )
+    return Settings(
+        prompt=params.prompt,
+        width=width,
+        height=height,
+        seed=secrets.randbelow(MAX_SEED + 1) if params.seed is None else params.seed,
+        start_frame=start_frame,
+        live=bool(params.webcam_mode),
+        **{key: either(key) for key in keys},  # type: ignore[arg-type]
+    )
+
+
+def _size(params: Params, defaults: Defaults, first: bytes | None) -> tuple[int, int]:
+    width, height = params.width, params.height
+    followed = params.start_frame if defaults.follows_start_frame else None
+    followed = followed or first
+    if followed is not None and width is None and height is None:
+        width, height = picture_size(followed)
+    return snapped(width or defaults.width, height or defaults.height, defaults.multiple)

@@ -1,0 +1,146 @@
+"""What all sessions of one worker share: settings, backend, lane, places, codec threads, counts.
+
+Holds them and says whether the worker is ready or draining; does nothing on its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
+
+from framewire.worker.backends.base import Backend, BackendSession, KnowsItsRoom, Settings
+from framewire.worker.config import Config
+
+from .admission import Admission
+from .lane import Lane, LaneStuck
+from .metrics import Metrics
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+DEFAULT_PLACES = 4
+"""Sessions at once where no memory limits them."""
+
+
+class Host:
+    """Made inside the event loop that serves the sessions."""
+
+    def __init__(self, config: Config, backend: Backend) -> None:
+        self.config = config
+        self.backend = backend
+        self.metrics = Metrics()
+        self._loop = asyncio.get_running_loop()
+        self.lane = Lane(config.block_timeout)
+        self.admission = Admission(config.max_sessions or 1, config.queue, self.metrics)
+        self.draining = asyncio.Event()
+        self._drained_by = 0.0
+        self.connections: set[asyncio.Task[None]] = set()
+        self._codec_calls = 0
+        self._codec = ThreadPoolExecutor(config.codec_threads, thread_name_prefix="framewire-codec")
+
+    async def load(self) -> None:
+        """Load the backend, and settle how many sessions there is room for."""
+        await self.lane.run(self.backend.load, limited=False)
+        if self.config.max_sessions:
+            return
+        places = DEFAULT_PLACES
+        if isinstance(self.backend, KnowsItsRoom):
+            places = self.backend.places()
+        self.admission.limit = places
+        logger.info("max_sessions auto: %d", places)
+
+    @property
+    def ready(self) -> bool:
+        return not self.draining.is_set() and not self.lane.stuck
+
+    def status(self) -> dict[str, object]:
+        """What `GET /health` answers."""
+        return {
+            "ready": self.ready,
+            "draining": self.draining.is_set(),
+            "sessions": self.admission.taken,
+            "waiting": self.admission.waiting,
+            "connections": len(self.connections),
+            "max_sessions": self.admission.limit,
+            "backend": self.backend.name,
+        }
+
+    async def on_codec(self, call: Callable[[], T]) -> T:
+        """Run a blocking call (decoding, encoding) on the codec threads."""
+        self._codec_calls += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._codec, call)
+        finally:
+            self._codec_calls -= 1
+
+    def codec_share(self, most: int) -> int:
+        """How many parts to make of work for the codec threads: `most`, or as many as idle."""
+        return max(1, min(most, self.config.codec_threads - self._codec_calls))
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[None]:
+        """Count the current task as one that a drain waits for."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.connections.add(task)
+        try:
+            yield
+        finally:
+            self.connections.discard(task)
+
+    @asynccontextmanager
+    async def opened(self, settings: Settings) -> AsyncIterator[BackendSession]:
+        """A lease on the backend: a session of it, closed whatever happens, cancelling included.
+
+        Raises:
+            SettingsError, CapacityError: the backend cannot open this stream.
+        """
+        opening = asyncio.ensure_future(self.lane.run(lambda: self.backend.open(settings)))
+        try:
+            session = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            with suppress(Exception):
+                await self._close(await opening)
+            raise
+        try:
+            yield session
+        finally:
+            await self._close(session)
+
+    async def _close(self, session: BackendSession) -> None:
+        """Close a session on the lane; who is cancelled meanwhile still waits for it."""
+        closing = asyncio.ensure_future(self.lane.run(session.close))
+        with suppress(LaneStuck):
+            try:
+                await asyncio.shield(closing)
+            except asyncio.CancelledError:
+                await asyncio.wait([closing])
+                raise
+
+    def begin_drain(self) -> None:
+        """Take no more sessions; the running ones end after their block. For any thread."""
+        self._loop.call_soon_threadsafe(self._refuse_all)
+
+    def _refuse_all(self) -> None:
+        if not self.draining.is_set():
+            self._drained_by = self._loop.time() + self.config.grace
+        self.draining.set()
+        self.admission.refuse("the worker is shutting down")
+
+    async def drain(self) -> None:
+        """Take no more sessions and wait until the running ones have ended by themselves."""
+        self._refuse_all()
+        left = self._drained_by - self._loop.time()  # the grace is one, however many ask
+        if self.connections and left > 0:
+            await asyncio.wait(self.connections, timeout=left)
+
+    def close(self) -> None:
+        """Free the backend; the sessions have ended."""
+        self._codec.shutdown(wait=False, cancel_futures=True)
+        if not self.lane.stuck:
+            self.backend.close()
+        self.lane.close()

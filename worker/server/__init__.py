@@ -1,0 +1,1 @@
+"""How viewers and callers get in: the ASGI app, sockets and auth."""

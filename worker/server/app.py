@@ -1,0 +1,116 @@
+"""The worker over HTTP and websockets: an ASGI app around one host.
+
+Routes and their checks; what happens on a websocket is the doorway's and the session's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Header, HTTPException, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
+from starlette.websockets import WebSocket
+
+from framewire.protocol import TokenRequest
+from framewire.worker.backends.base import Backend
+from framewire.worker.clips.maker import ClipMaker
+from framewire.worker.clips.store import ClipStore
+from framewire.worker.config import Config
+from framewire.worker.runtime.worker import Host
+
+from .auth import Gate, Unauthorized
+from .clip_routes import add_clip_routes
+from .websocket import serve_websocket
+
+
+def create_app(config: Config, backend: Backend) -> FastAPI:
+    """The ASGI app of a worker. `backend` is loaded when the app starts up."""
+    gate = Gate(config)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        host = app.state.host = Host(config, backend)
+        await host.load()
+        app.state.clip_maker = ClipMaker(host)
+        clips = app.state.clips = ClipStore(config.clip_life, config.clip_megabytes * 1_000_000)
+        try:
+            yield
+        finally:
+            await host.drain()
+            host.close()
+            clips.close()
+
+    app = FastAPI(title="framewire worker", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_exception_handler(ClientDisconnect, _nobody_there)
+    _add_status(app)
+    _add_tokens(app, config, gate)
+    _add_websockets(app, gate)
+    add_clip_routes(app, config, gate)
+    return app
+
+
+async def _nobody_there(request: Request, error: Exception) -> Response:
+    """The caller left before its body had come: there is no one to answer, and nothing to log."""
+    return Response(status_code=400)
+
+
+def _add_status(app: FastAPI) -> None:
+    @app.get("/health")
+    async def health() -> JSONResponse:
+        host: Host = app.state.host
+        return JSONResponse(host.status(), status_code=200 if host.ready else 503)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        host: Host = app.state.host
+        return Response(host.metrics.text(), media_type=host.metrics.content_type)
+
+
+def _add_tokens(app: FastAPI, config: Config, gate: Gate) -> None:
+    async def requested(request: Request) -> TokenRequest:
+        body = await request.body()
+        try:
+            return TokenRequest.model_validate_json(body)
+        except ValidationError as error:
+            detail = error.errors(include_url=False, include_context=False, include_input=False)
+            raise HTTPException(422, detail) from error
+
+    @app.post("/tokens/")
+    async def tokens(request: Request, authorization: Annotated[str, Header()] = "") -> Any:
+        """fal's mint: a key in, a bare JSON string out."""
+        try:
+            gate.check_minter(authorization)
+            gate.check_browser(request.headers.get("host", ""), request.headers.get("origin", ""))
+        except Unauthorized as error:
+            raise HTTPException(401, str(error)) from error
+        return JSONResponse(gate.mint(await requested(request)))
+
+    @app.post("/api/fal")
+    async def browser_token(request: Request, authorization: Annotated[str, Header()] = "") -> Any:
+        """The browser's mint: the key stays here, app and life are fixed."""
+        try:
+            gate.check_browser(request.headers.get("host", ""), request.headers.get("origin", ""))
+            if not config.loopback:
+                gate.check_minter(authorization)
+        except Unauthorized as error:
+            raise HTTPException(403, str(error)) from error
+        grant = TokenRequest(allowed_apps=(config.alias,), token_expiration=config.token_expiration)
+        return JSONResponse({"token": gate.mint(grant)})
+
+
+def _add_websockets(app: FastAPI, gate: Gate) -> None:
+    @app.websocket("/ws")
+    async def plain(websocket: WebSocket) -> None:
+        await serve_websocket(app.state.host, gate, websocket)
+
+    @app.websocket("/{owner}/{alias}/ws")
+    async def as_on_fal(websocket: WebSocket, owner: str, alias: str) -> None:
+        await serve_websocket(app.state.host, gate, websocket, alias=alias)
+
+    @app.websocket("/session/{session_id}")
+    async def as_krea(websocket: WebSocket, session_id: str) -> None:
+        await serve_websocket(app.state.host, gate, websocket, session_id=session_id[:128])

@@ -1,0 +1,110 @@
+"""Who may connect: tokens minted and verified, keys compared, browsers' origins checked.
+
+Knows requests only as headers and strings. Tokens are fal-shaped: HS256 JWTs that name the
+apps they open (claims in `framewire.protocol.tokens`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+import time
+from urllib.parse import urlsplit
+
+import jwt
+
+from framewire.protocol import ALGORITHM, TokenRequest, claims
+from framewire.worker.config import Config
+
+CLOCK_SKEW_SECONDS = 60.0
+"""By which the clock of whoever minted a token may be ahead of this one."""
+
+
+class Unauthorized(Exception):
+    """This caller may not; the message says why, without repeating a secret."""
+
+
+class Gate:
+    """Checks callers against one worker's settings."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._secret = config.secret or secrets.token_urlsafe(32)
+        self._origins = {origin.strip() for origin in config.origins.split(",") if origin.strip()}
+        self._hosts = {origin.partition("://")[2] for origin in self._origins}
+
+    def check_viewer(self, authorization: str, token: str) -> None:
+        """Let a websocket in, by `Authorization` header or `fal_jwt_token`.
+
+        Raises:
+            Unauthorized: neither opens this app.
+        """
+        if self._config.auth != "jwt":
+            return
+        scheme, _, credential = authorization.partition(" ")
+        if scheme.lower() == "key" and self._is_key(credential.strip()):
+            return
+        if scheme.lower() == "bearer":
+            token = credential.strip()
+        if not token:
+            raise Unauthorized(
+                "no token: connect with ?fal_jwt_token=JWT or an Authorization header"
+            )
+        try:
+            found = jwt.decode(
+                token,
+                self._secret,
+                algorithms=[ALGORITHM],
+                options={"require": ["exp", "iat", "allowed_apps"], "verify_iat": False},
+            )
+        except jwt.ExpiredSignatureError:
+            raise Unauthorized("the token has expired: mint another") from None
+        except jwt.InvalidTokenError as error:
+            raise Unauthorized(f"the token is not valid: {type(error).__name__}") from None
+        issued = found["iat"]
+        if not isinstance(issued, int | float) or issued > time.time() + CLOCK_SKEW_SECONDS:
+            raise Unauthorized("the token is not valid: issued in the future")
+        apps = found["allowed_apps"]
+        if not isinstance(apps, list) or self._config.alias not in apps:
+            raise Unauthorized(f"the token is not for {self._config.alias}")
+
+    def check_minter(self, authorization: str) -> None:
+        """Let a caller of `POST /tokens/` in.
+
+        Raises:
+            Unauthorized: the key is missing or wrong.
+        """
+        if self._config.auth == "none":
+            return
+        scheme, _, credential = authorization.partition(" ")
+        if scheme.lower() not in ("key", "bearer") or not self._is_key(credential.strip()):
+            raise Unauthorized("Authorization: Key … with this worker's key is needed")
+
+    def check_browser(self, host: str, origin: str) -> None:
+        """Refuse web pages of other sites: a page can reach a loopback port without a token.
+
+        Raises:
+            Unauthorized: Host or Origin is neither loopback nor allowed.
+        """
+        if self._config.loopback and host not in self._hosts and not _is_loopback(f"//{host}"):
+            raise Unauthorized(f"Host {host!r} is not this machine: add its origin to --origins")
+        if not origin or origin in self._origins:
+            return
+        if (self._config.loopback or self._config.auth == "none") and not _is_loopback(origin):
+            raise Unauthorized(f"Origin {origin!r} is not allowed: add it to --origins")
+
+    def mint(self, request: TokenRequest) -> str:
+        """A signed token for what `request` asks."""
+        return jwt.encode(claims(request, time.time()), self._secret, algorithm=ALGORITHM)
+
+    def _is_key(self, credential: str) -> bool:
+        key = self._config.key
+        return bool(key) and secrets.compare_digest(credential.encode(), key.encode())
+
+
+def _is_loopback(url: str) -> bool:
+    try:
+        hostname = urlsplit(url).hostname or ""
+        return hostname == "localhost" or ipaddress.ip_address(hostname).is_loopback
+    except ValueError:
+        return False

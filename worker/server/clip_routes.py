@@ -1,0 +1,114 @@
+"""The clip endpoints of the local worker: who may ask, how large a body may be, where files lie."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from fastapi import FastAPI, Header, HTTPException, Request
+from fastapi.responses import FileResponse
+from pydantic import BaseModel, ValidationError
+
+from framewire.worker.clips.maker import ClipMaker, Gone, MadeClip
+from framewire.worker.clips.requests import ClipAnswer, ClipFile, TextToVideo, VideoToVideo
+from framewire.worker.clips.store import ClipStore
+from framewire.worker.config import Config
+from framewire.worker.runtime.worker import Host
+
+from .auth import Gate, Unauthorized
+
+BODY_SECONDS = 60.0
+_ROOM_FOR_JSON = 100_000
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def add_clip_routes(app: FastAPI, config: Config, gate: Gate) -> None:
+    """Add the endpoints; at start-up `app.state` gets `clips` and `clip_maker`."""
+
+    @app.post("/text-to-video")
+    @app.post("/{owner}/{alias}/text-to-video")
+    async def text_to_video(
+        request: Request, authorization: Annotated[str, Header()] = ""
+    ) -> ClipAnswer:
+        _check(config, gate, request, authorization)
+        return await _serve(request, TextToVideo, _ROOM_FOR_JSON, ClipMaker.text_to_video)
+
+    @app.post("/video-to-video")
+    @app.post("/{owner}/{alias}/video-to-video")
+    async def video_to_video(
+        request: Request, authorization: Annotated[str, Header()] = ""
+    ) -> ClipAnswer:
+        _check(config, gate, request, authorization)
+        # Base64 makes four characters of three bytes.
+        limit = config.video_megabytes * 1_000_000 * 4 // 3 + _ROOM_FOR_JSON
+        return await _serve(request, VideoToVideo, limit, ClipMaker.video_to_video)
+
+    @app.get("/clips/{name}", name="clip")
+    async def clip(name: str) -> FileResponse:
+        """A finished clip. Its name is the permission."""
+        path = app.state.clips.find(name)
+        if path is None:
+            raise HTTPException(404, "no such clip, or its time is over")
+        return FileResponse(path, media_type="video/mp4")
+
+
+async def _serve(
+    request: Request,
+    model: type[Model],
+    limit: int,
+    make: Callable[[ClipMaker, Model, Path, Gone], Awaitable[MadeClip]],
+) -> ClipAnswer:
+    state = request.app.state
+    maker: ClipMaker = state.clip_maker
+    clips: ClipStore = state.clips
+    with maker.request():
+        wanted = await _parsed(state.host, model, await _body(request, limit))
+        path = clips.new_path()
+        try:
+            made = await make(maker, wanted, path, request.is_disconnected)
+            size = path.stat().st_size
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        url = str(request.url_for("clip", name=clips.keep(path)))
+        return ClipAnswer(
+            video=ClipFile(url=url, file_name="output.mp4", file_size=size), seed=made.seed
+        )
+
+
+def _check(config: Config, gate: Gate, request: Request, authorization: str) -> None:
+    if request.path_params.get("alias", config.alias) != config.alias:
+        raise HTTPException(404, f"this worker serves {config.alias}")
+    try:
+        gate.check_browser(request.headers.get("host", ""), request.headers.get("origin", ""))
+        gate.check_viewer(authorization, "")
+    except Unauthorized as error:
+        raise HTTPException(401, str(error)) from error
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > limit:
+                    raise HTTPException(413, f"a body of more than {limit} bytes")
+    except TimeoutError:
+        raise HTTPException(408, f"the body did not come within {BODY_SECONDS:g} s") from None
+    return bytes(body)
+
+
+async def _parsed(host: Host, model: type[Model], body: bytes) -> Model:
+    try:
+        return await host.on_codec(lambda: model.model_validate_json(body))
+    except ValidationError as error:
+        detail: list[Any] = error.errors(
+            include_url=False, include_context=False, include_input=False
+        )
+        for item in detail:
+            item["loc"] = ("body", *item["loc"])
+        raise HTTPException(422, detail) from error

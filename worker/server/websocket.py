@@ -1,0 +1,84 @@
+"""The door that every server shares: may this websocket in, and if so, a session serves it.
+
+Knows the web framework's websocket and the rules; which URL leads here is the server's business.
+"""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+
+from starlette.websockets import WebSocket
+
+from framewire.protocol import CLOSE_CODES, CloseCode, Connection, Error, ErrorCode, Role
+from framewire.worker.runtime.worker import Host
+from framewire.worker.sessions.session import Session
+from framewire.worker.sessions.viewer_socket import Disconnected, StarletteSocket
+
+from .auth import Gate, Unauthorized
+
+_TRUE = ("1", "true", "yes", "on")
+
+
+async def serve_websocket(
+    host: Host,
+    gate: Gate,
+    websocket: WebSocket,
+    *,
+    session_id: str | None = None,
+    alias: str | None = None,
+) -> None:
+    """Accept a websocket, then serve a session on it or say why not. Returns when it is over.
+
+    Args:
+        session_id: given in the URL, for clients of Krea's own server.
+        alias: the app that the URL names; None where it names none.
+    """
+    await websocket.accept()
+    viewer = StarletteSocket(websocket)
+    refusal = _refusal(host, gate, websocket, alias)
+    if refusal is not None:
+        error, close_code = refusal
+        host.metrics.errors.labels(error.code).inc()
+        with suppress(Disconnected):
+            await viewer.send(Connection(Role.WORKER).send(error))
+            await viewer.close(close_code, error.reason)
+        return
+    query = websocket.query_params
+    session = Session(
+        host,
+        viewer,
+        session_id=session_id,
+        worker_name=socket.gethostname() if session_id else None,
+        events=query.get("events", "").lower() in _TRUE,
+        envelope=query.get("fmt") == "msgpack",
+    )
+    async with host.connected():
+        await session.run()
+
+
+def _refusal(
+    host: Host, gate: Gate, websocket: WebSocket, alias: str | None
+) -> tuple[Error, CloseCode] | None:
+    """Why this socket is not served. Said after accepting: gateways hide a refused upgrade."""
+    config = host.config
+    headers, query = websocket.headers, websocket.query_params
+    code = ErrorCode.UNAUTHORIZED
+    try:
+        gate.check_browser(headers.get("host", ""), headers.get("origin", ""))
+        gate.check_viewer(headers.get("authorization", ""), query.get("fal_jwt_token", ""))
+    except Unauthorized as error:
+        reason = str(error)
+    else:
+        code = ErrorCode.AT_CAPACITY
+        if host.draining.is_set():
+            reason = "the worker is shutting down: connect again"
+            return Error(code=code, reason=reason), CloseCode.RESTART
+        if len(host.connections) >= config.max_connections:
+            reason = f"{config.max_connections} connections are open already"
+        elif alias not in (None, config.alias):
+            code = ErrorCode.BAD_MESSAGE
+            reason = f"no app {alias!r} here: this worker serves {config.alias}"
+        else:
+            return None
+    return Error(code=code, reason=reason), CLOSE_CODES[code]

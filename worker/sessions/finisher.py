@@ -1,0 +1,221 @@
+"""From made blocks to frames in the outbox: finishing, JPEG encoding and telling, in order.
+
+Runs beside the lane, so that the next block is made while the last one is encoded. Knows the
+codec threads and the outbox; knows neither the backend session nor the socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+
+from framewire.protocol import BlockDone, Frame, Message
+from framewire.worker.backends.base import Block, Frames, Planes, Settings
+from framewire.worker.runtime.pictures import encode_jpegs
+from framewire.worker.runtime.worker import Host
+
+from .input_queue import Arrived
+from .outbox import Outbox
+
+_INPUTS_KEPT = 16
+"""Blocks whose pictures are remembered: more than any backend's delay."""
+
+
+class Voice(Protocol):
+    """How a stream speaks: through the session that knows the wire."""
+
+    session_id: str
+
+    def say(self, message: Message) -> None:
+        """Put a message in the outbox (an event only where the viewer asked for events)."""
+
+    def encode(self, frame: Frame) -> bytes | str:
+        """A frame as it goes over the wire."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A block that the lane has made, and what is known of it; `at` by `time.perf_counter`."""
+
+    finish: Callable[[], Block]
+    block: int
+    prompt_version: int
+    pictures: list[Arrived]
+    lane_ms: float
+    at: float = field(default_factory=time.perf_counter)
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """What a block became.
+
+    Attributes:
+        ready_at: when its pixels could have been there: as it left the lane, plus the time that
+            finishing took. What it waited for a thread counts to its delivery.
+        delay: how many blocks before it its pictures were given.
+    """
+
+    jpegs: list[bytes]
+    ms: Mapping[str, float]
+    ready_at: float
+    delay: int = 0
+
+
+class Finisher:
+    """Finishes the blocks of one stream, one after the other.
+
+    Attributes:
+        task: ends with the exception where finishing failed.
+    """
+
+    def __init__(self, host: Host, settings: Settings, outbox: Outbox, voice: Voice) -> None:
+        self._host = host
+        self._settings = settings
+        self._outbox = outbox
+        self._voice = voice
+        # The outbox lets no more than three blocks be under way.
+        self._made: asyncio.Queue[Made | None] = asyncio.Queue(maxsize=8)
+        self._discard = False
+        self._frames = 0
+        self._inputs: deque[list[Arrived]] = deque(maxlen=_INPUTS_KEPT)
+        self.task = asyncio.create_task(self._run())
+
+    def add(self, made: Made) -> None:
+        """Finish this one next."""
+        self._made.put_nowait(made)
+
+    def discard(self) -> None:
+        """Drop what was added and is not delivered yet, and what will be added."""
+        self._discard = True
+
+    async def stop(self, *, discard: bool) -> None:
+        """End once what was added is finished and delivered, or dropped with `discard`.
+
+        When this returns, no thread works on the stream's blocks any more.
+        """
+        self._discard |= discard
+        if not self.task.done():
+            self._made.put_nowait(None)
+            with suppress(Exception):
+                await asyncio.shield(self.task)
+        self._outbox.expect_nothing()
+
+    async def _run(self) -> None:
+        while (made := await self._made.get()) is not None:
+            if self._discard:
+                continue
+            self._inputs.append(made.pictures)
+            finished = await self._finish(made)
+            if not self._discard:
+                self._deliver(made, finished)
+
+    async def _finish(self, made: Made) -> _Finished:
+        """Encode on several codec threads where they idle.
+
+        Where they don't, one does all of it: no more blocks are unencoded than there are threads.
+        """
+        if self._host.codec_share(2) == 1:
+            return await self._host.on_codec(lambda: self._finish_alone(made))
+        block, ready_at = await self._host.on_codec(lambda: self._block(made))
+        began = time.perf_counter()
+        jpegs = await self._encode(block.frames)
+        return _finished(made, block, jpegs, ready_at, began)
+
+    def _finish_alone(self, made: Made) -> _Finished:
+        block, ready_at = self._block(made)
+        began = time.perf_counter()
+        jpegs = encode_jpegs(block.frames, self._host.config.jpeg_quality)
+        return _finished(made, block, jpegs, ready_at, began)
+
+    def _block(self, made: Made) -> tuple[Block, float]:
+        began = time.perf_counter()
+        block = made.finish()
+        took = time.perf_counter() - began
+        self._check(block.frames)
+        return block, made.at + took
+
+    def _check(self, frames: Frames | Planes) -> None:
+        height, width = self._settings.height, self._settings.width
+        shape = (height, width, 3) if frames.dtype == np.uint8 else (3, height, width)
+        known = frames.dtype in (np.uint8, np.float32)
+        if not known or frames.ndim != 4 or frames.shape[1:] != shape:
+            raise TypeError(
+                f"backend {self._host.backend.name} made {frames.dtype} {frames.shape}; expected "
+                f"uint8 [T, {height}, {width}, 3] or float32 [T, 3, {height}, {width}]"
+            )
+
+    async def _encode(self, frames: Frames | Planes) -> list[bytes]:
+        """Every frame as a JPEG, on all codec threads that idle."""
+        quality = self._host.config.jpeg_quality
+        count = -(-len(frames) // self._host.codec_share(len(frames)))
+        calls = [
+            partial(encode_jpegs, frames[first : first + count], quality)
+            for first in range(0, len(frames), count or 1)
+        ]
+        parts = await asyncio.gather(*(self._host.on_codec(call) for call in calls))
+        return [jpeg for part in parts for jpeg in part]
+
+    def _deliver(self, made: Made, finished: _Finished) -> None:
+        jpegs, ms = finished.jpegs, finished.ms
+        count = len(jpegs)
+        pictures = list(self._inputs)[-1 - finished.delay] if jpegs else []
+        self._outbox.put_block(
+            [
+                self._voice.encode(
+                    Frame(
+                        jpeg,
+                        index=self._frames + place,
+                        block=made.block,
+                        request_id=_source(pictures, place, count),
+                        prompt_version=made.prompt_version,
+                    )
+                )
+                for place, jpeg in enumerate(jpegs)
+            ],
+            finished.ready_at,
+        )
+        if pictures:
+            newest = max(arrived.at for arrived in pictures)
+            age = 1000 * (asyncio.get_running_loop().time() - newest)
+            ms = {**ms, "input_to_frame": age}
+        self._voice.say(
+            BlockDone(
+                block=made.block,
+                index=self._frames,
+                frames=count,
+                prompt_version=made.prompt_version,
+                ms={stage: round(value, 3) for stage, value in ms.items()},
+            )
+        )
+        self._frames += count
+        self._host.metrics.blocks.inc()
+        for stage, value in ms.items():
+            self._host.metrics.observe(stage, value / 1000)
+
+
+def _finished(
+    made: Made, block: Block, jpegs: list[bytes], ready_at: float, began: float
+) -> _Finished:
+    jpeg_ms = 1000 * (time.perf_counter() - began)
+    return _Finished(
+        jpegs, {**block.ms, "lane": made.lane_ms, "jpeg": jpeg_ms}, ready_at, block.delay
+    )
+
+
+def _source(pictures: list[Arrived], place: int, count: int) -> str | None:
+    """The request id of the picture that frame `place` of `count` was made from.
+
+    Where there are more pictures than frames the first ones' frames were withheld.
+    """
+    if not pictures:
+        return None
+    withheld = max(0, len(pictures) - count)
+    return pictures[withheld + place * (len(pictures) - withheld) // count].request_id
