@@ -12,7 +12,7 @@ from .events import OnEvent
 from .inbox import Inbox, Policy
 from .opening import Opener
 from .reconnect.policy import Reconnect, Redirect, policy_of
-from .reconnect.wire import HealingWire
+from .reconnect.wire import ReconnectingWire
 from .session import Session
 from .tokens import token_source
 from .wire import Wire
@@ -106,7 +106,7 @@ class connect:
     async def _open(self) -> Session:
         wire, patience = await self._opener(), self._patience
         if self._policy is not None:
-            wire = HealingWire(
+            wire = ReconnectingWire(
                 wire, self._reopen, self._policy, on_event=self._on_event, **patience
             )
             patience = dict.fromkeys(patience)  # the wire looks after it

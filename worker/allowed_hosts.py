@@ -14,7 +14,7 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 
-class AllowRule:
+class AllowedHosts:
     """The operator's `video_hosts`: which hosts, and which private networks, may be asked.
 
     Raises:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
-from .allowed_hosts import AllowRule
+from .allowed_hosts import AllowedHosts
 from .models.setup import DecoderName, ModelSetup
 
 AuthMode = Literal["none", "jwt", "platform"]
@@ -112,7 +112,7 @@ class Config:
                 f"{SECRET_BYTES} or more (python -c 'import secrets; print(secrets.token_hex())')"
             )
         try:
-            AllowRule(self.video_hosts)
+            AllowedHosts(self.video_hosts)
         except ValueError as error:
             raise ConfigError(str(error)) from None
         if bool(self.ssl_keyfile) != bool(self.ssl_certfile):

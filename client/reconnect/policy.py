@@ -90,7 +90,7 @@ def policy_of(reconnect: bool | Reconnect) -> Reconnect | None:
     return Reconnect() if reconnect else None
 
 
-def heals(error: FramewireError, *, had_frames: bool) -> bool:
+def is_worth_retrying(error: FramewireError, *, had_frames: bool) -> bool:
     """Whether another connection may go better than the one that ended with `error`.
 
     Args:

@@ -80,7 +80,7 @@ _HELD = 64  # maps that a worker holds for later blocks
 _Counted = TypeVar("_Counted", BlockDone, Steered)
 
 
-class Course:
+class Replay:
     """One caller's stream. Attributes and methods count as the caller does.
 
     Attributes:

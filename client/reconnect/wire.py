@@ -27,8 +27,8 @@ from framewire.protocol import (
 )
 from framewire.protocol.states import TRANSITIONS, kind_of
 
-from .policy import Reconnect, Redirect, heals
-from .replay import Course
+from .policy import Reconnect, Redirect, is_worth_retrying
+from .replay import Replay
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ Reopen = Callable[[Redirect | None], Awaitable[Wire]]
 """Opens a wire with a fresh token, there from now on if it is given a redirect."""
 
 
-class HealingWire:
+class ReconnectingWire:
     """A `Wire` over one connection after another.
 
     A connection that is lost while no stream runs is opened anew by the next start.
@@ -64,7 +64,7 @@ class HealingWire:
         self._policy = policy
         self._on_event = on_event
         self._state = wire.state
-        self._course = Course()
+        self._course = Replay()
         self._watchdog = Watchdog(frame_timeout, first_frame_timeout, self._break)
         self._watchdog.hold()
         self._sending = asyncio.Lock()  # a replay comes before what is sent during it
@@ -134,7 +134,7 @@ class HealingWire:
         else:
             if isinstance(message, Error) and message.ends_session:
                 said = error_from(message)
-                if not heals(said, had_frames=self._had_frames):
+                if not is_worth_retrying(said, had_frames=self._had_frames):
                     self._state = State.FAILED
                     return message
                 self._lose(said)
@@ -168,7 +168,7 @@ class HealingWire:
         streaming = self._state is State.STREAMING
         if streaming and self._course.is_clip and not self._course.is_over:
             raise cause
-        if not heals(cause, had_frames=self._had_frames):
+        if not is_worth_retrying(cause, had_frames=self._had_frames):
             raise cause
         if not streaming:
             logger.info("lost between streams: %s", cause)
@@ -204,7 +204,7 @@ class HealingWire:
             logger.info("gave up after %g s", self._policy.give_up_after)
             raise self._cause from None
         except FramewireError as error:
-            if not heals(error, had_frames=True):
+            if not is_worth_retrying(error, had_frames=True):
                 raise
             self._cause = error
         return None

@@ -14,7 +14,7 @@ from support.video_files_made import seen, video
 from framewire.client.cli import _parser
 from framewire.client.commands.stream import prepare, run_stream
 from framewire.worker.backends.base import Backend
-from framewire.worker.backends.presets import served
+from framewire.worker.backends.presets import servable_presets
 from framewire.worker.backends.testcard import TestcardBackend
 from framewire.worker.models.setup import ModelSetup
 
@@ -22,7 +22,7 @@ from framewire.worker.models.setup import ModelSetup
 def backend_of(name: str) -> Backend:
     if name == "testcard":
         return TestcardBackend()
-    return served()[name].make(ModelSetup(warm_sizes="64x64"))
+    return servable_presets()[name].make(ModelSetup(warm_sizes="64x64"))
 
 
 async def restyled(backend: Backend, clip: Path, out: Path, *options: str) -> int:
@@ -103,7 +103,7 @@ async def test_fewer_frames_than_pictures_are_reported(
     clip, out = tmp_path / "clip.mp4", tmp_path / "out.mp4"
     clip.write_bytes(video([(90, 30, 20)] * 18))
     setup = ModelSetup(warm_sizes="64x64", batch_steps=True)
-    backend = served()["tiny-streamdiffusionv2"].make(setup)
+    backend = servable_presets()["tiny-streamdiffusionv2"].make(setup)
     assert await restyled(backend, clip, out, "--size", "64x64") == 1
     assert "14 frames came for 18 pictures" in capsys.readouterr().err
     assert len(seen(out.read_bytes()).frames) == 14

@@ -13,7 +13,7 @@ from PIL import Image
 from support.servers.worker_server import Running, lane_held, serving
 from support.viewers.raw_viewer import Closed, RawViewer, connected
 
-from framewire.worker.backends.presets import served
+from framewire.worker.backends.presets import servable_presets
 from framewire.worker.models.setup import ModelSetup
 from framewire.worker.server.uvicorn_server import WebSocketProtocol
 
@@ -24,7 +24,7 @@ LIVE: dict[str, Any] = {"prompt": "a fox", "seed": 3, "webcam_mode": True}
 async def model(
     preset: str, setup: ModelSetup | None = None, **config: Any
 ) -> AsyncIterator[Running]:
-    backend = served()[preset].make(setup or ModelSetup(warm_sizes="64x64"))
+    backend = servable_presets()[preset].make(setup or ModelSetup(warm_sizes="64x64"))
     async with serving(backend, codec_threads=1, **config) as running:
         yield running
 
@@ -142,12 +142,12 @@ async def test_a_sender_faster_than_the_worker_is_shown_what_is_newest(worker: R
 
     While the lane is held, as by a slow model, five seconds' worth of 60 pictures a second come in.
     """
-    dropped = worker.host.metrics.pictures_dropped._value.get()
+    dropped = worker.inside.metrics.pictures_dropped._value.get()
     async with connected(worker.url + "?events=1&fmt=msgpack") as viewer:
         await viewer.say(**LIVE, num_blocks=3, width=64, height=64)
         await send(viewer, range(5))
         await viewer.frame(5)
-        async with lane_held(worker.host):
+        async with lane_held(worker.inside):
             await send(viewer, range(5, 305))
             await viewer.say(num_blocks="nothing to be understood")
             await viewer.event("warning")  # all before it was taken in
@@ -158,7 +158,7 @@ async def test_a_sender_faster_than_the_worker_is_shown_what_is_newest(worker: R
     assert all(before <= after for before, after in pairwise(numbers))
     assert numbers[-1] == 304
     assert min(n for n in numbers if n > 12) >= 301
-    assert worker.host.metrics.pictures_dropped._value.get() - dropped >= 288
+    assert worker.inside.metrics.pictures_dropped._value.get() - dropped >= 288
 
 
 async def test_live_input_that_never_comes_ends_in_a_timeout_that_names_image() -> None:
@@ -204,7 +204,7 @@ async def test_a_clip_that_waits_unread_is_not_taken_for_a_viewer_that_is_gone(
         monkeypatch.setattr(worker.server.config, setting, 0.02)
     async with connected(worker.url) as viewer:
         await viewer.say(**LIVE, input="all", num_blocks=8, width=64, height=64)
-        async with lane_held(worker.host):
+        async with lane_held(worker.inside):
             sending = asyncio.create_task(send(viewer, range(33)))
             for _ in range(2):
                 await asyncio.wait_for(passed.acquire(), 15)

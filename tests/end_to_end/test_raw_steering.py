@@ -26,7 +26,7 @@ async def start_steered(
     worker: Running, viewer: RawViewer, steer: dict[str, Any], **params: Any
 ) -> None:
     """Start a stream and have it take `steer` in before its first block is made."""
-    async with lane_held(worker.host):
+    async with lane_held(worker.inside):
         await start(viewer, events=True, **params)
         await viewer.say(**steer)
         await viewer.say(num_blocks=0)

@@ -120,7 +120,7 @@ async def test_live_input_of_any_size_takes_over_from_text_at_the_next_block(
     """The first picture switches the stream; pictures of other sizes are resized, 1x1 too."""
     shown = [picture(20 * number, (64 + number, 100)) for number in range(8)] + [picture(9, (1, 1))]
     async with connected(worker.url) as viewer:
-        async with lane_held(worker.host):
+        async with lane_held(worker.inside):
             await viewer.say(prompt="a", num_blocks=1, **QUICK)
         text = (await viewer.frame(6)).frames
         await viewer.stream()
@@ -136,7 +136,7 @@ async def test_live_input_of_any_size_takes_over_from_text_at_the_next_block(
 async def test_a_new_prompt_enters_the_next_block_with_the_ramps_first_step(
     worker: Running,
 ) -> None:
-    backend = worker.host.backend
+    backend = worker.inside.backend
     assert isinstance(backend, WanBackend)
     engine, used = backend.engine, []
     write_text = engine.transformer.write_text
@@ -195,9 +195,9 @@ async def test_a_drain_in_mid_block_sends_the_block_whole_and_closes_as_restarti
     async with connected(worker.url) as viewer:
         await viewer.say(prompt="a", num_blocks=1000, **QUICK)
         await viewer.frame(7)
-        async with lane_held(worker.host):
+        async with lane_held(worker.inside):
             worker.server.begin_drain()
-            await asyncio.wait_for(worker.host.draining.wait(), 5)
+            await asyncio.wait_for(worker.inside.draining.wait(), 5)
         received = await viewer.end()
     _, rest = divmod(7 + len(received.frames) + 6, 12)
     assert rest == 0
@@ -227,7 +227,7 @@ async def refused(viewer: RawViewer, **params: Any) -> dict[str, Any]:
 async def test_what_cannot_be_streamed_is_named_and_the_next_params_are_taken(
     worker: Running, params: dict[str, Any], named: str
 ) -> None:
-    backend = worker.host.backend
+    backend = worker.inside.backend
     assert isinstance(backend, WanBackend)
     backend.budget.total = 200_000_000
     async with connected(worker.url) as viewer:
@@ -264,7 +264,7 @@ async def test_a_picture_too_large_in_mid_stream_is_dropped_and_the_stream_goes_
 async def test_no_memory_for_one_more_stream_is_at_capacity_and_leaves_the_running_one_alone(
     worker: Running,
 ) -> None:
-    backend = worker.host.backend
+    backend = worker.inside.backend
     assert isinstance(backend, WanBackend)
     async with connected(worker.url) as first:
         await first.say(prompt="a fox", num_blocks=1000, **QUICK)
@@ -281,7 +281,7 @@ async def test_no_memory_for_one_more_stream_is_at_capacity_and_leaves_the_runni
 async def test_a_device_that_runs_out_of_memory_as_a_stream_opens_ends_that_stream_only(
     worker: Running,
 ) -> None:
-    backend = worker.host.backend
+    backend = worker.inside.backend
     assert isinstance(backend, WanBackend)
     engine = backend.engine
     encode_prompt = engine.encode_prompt

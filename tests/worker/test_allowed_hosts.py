@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from framewire.worker.allowed_hosts import AllowRule
+from framewire.worker.allowed_hosts import AllowedHosts
 from framewire.worker.config import Config, ConfigError
 
 PRIVATE = [
@@ -36,27 +36,27 @@ PUBLIC = ["1.1.1.1", "8.8.8.8", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff
 
 @pytest.mark.parametrize("address", PRIVATE)
 def test_no_name_may_lead_to_a_private_address(address: str) -> None:
-    rule = AllowRule("*, example.com")
+    rule = AllowedHosts("*, example.com")
     assert not rule.allows_address(ipaddress.ip_address(address), named=True)
     assert not rule.allows_address(ipaddress.ip_address(address), named=False)
 
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_an_allowed_name_may_lead_to_a_public_address(address: str) -> None:
-    rule = AllowRule("example.com")
+    rule = AllowedHosts("example.com")
     assert rule.allows_address(ipaddress.ip_address(address), named=True)
     assert not rule.allows_address(ipaddress.ip_address(address), named=False)
 
 
 def test_a_network_opens_its_private_addresses_and_no_others() -> None:
-    rule = AllowRule("media.internal,10.1.0.0/16")
+    rule = AllowedHosts("media.internal,10.1.0.0/16")
     assert rule.allows_address(ipaddress.ip_address("10.1.9.9"), named=True)
     assert rule.allows_address(ipaddress.ip_address("10.1.9.9"), named=False)
     assert not rule.allows_address(ipaddress.ip_address("10.2.0.1"), named=True)
 
 
 def test_names_match_whole_or_by_a_pattern() -> None:
-    rule = AllowRule("Example.com, *.cdn.example.org")
+    rule = AllowedHosts("Example.com, *.cdn.example.org")
     for name in ("example.com", "a.cdn.example.org", "a.b.cdn.example.org"):
         assert rule.allows_name(name)
     for name in (
@@ -69,7 +69,7 @@ def test_names_match_whole_or_by_a_pattern() -> None:
         "",
     ):
         assert not rule.allows_name(name)
-    assert not AllowRule("").allows_name("example.com")
+    assert not AllowedHosts("").allows_name("example.com")
 
 
 def test_a_rule_that_cannot_be_meant_stops_the_worker_at_the_start() -> None:

@@ -27,9 +27,9 @@ def choose(name: str, setup: ModelSetup | None = None) -> tuple[Backend, str]:
     setup = setup or ModelSetup()
     if name == "testcard" and not setup.preset:
         return _testcard(), "asked for"
-    from .presets import ELSE, served
+    from .presets import ELSE, servable_presets
 
-    presets = served()
+    presets = servable_presets()
     if name == "auto" and not setup.preset:
         return _best(setup)
     wanted = setup.preset or (name if name in presets else "")
@@ -52,9 +52,9 @@ def choose(name: str, setup: ModelSetup | None = None) -> tuple[Backend, str]:
 
 def _best(setup: ModelSetup) -> tuple[Backend, str]:
     """The best preset that this machine can run, and what the better ones lack."""
-    from .presets import served
+    from .presets import servable_presets
 
-    presets = served()
+    presets = servable_presets()
     passed_over: list[str] = []
     for name in _BEST:
         missing = presets[name].missing(setup)

@@ -38,7 +38,7 @@ ELSE = "framewire-worker serve --backend testcard"
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServablePreset:
     """One preset.
 
     Attributes:
@@ -51,16 +51,16 @@ class Served:
     make: Callable[[ModelSetup], Backend]
 
 
-def served() -> dict[str, Served]:
+def servable_presets() -> dict[str, ServablePreset]:
     """All presets by name."""
     known = (
         *(
-            Served(name, partial(_published_missing, name), partial(_published, name))
+            ServablePreset(name, partial(_published_missing, name), partial(_published, name))
             for name in catalogue()
         ),
-        Served("tiny", _tiny_missing, _tiny),
+        ServablePreset("tiny", _tiny_missing, _tiny),
         *(
-            Served(name, lambda setup: _torch_missing(), partial(_random, constant))
+            ServablePreset(name, lambda setup: _torch_missing(), partial(_random, constant))
             for name, constant in TINY_PRESETS.items()
         ),
     )

@@ -88,7 +88,7 @@ class WanBackend:
         for width, height in sizes[:1] if self.native else sizes:
             self._warm(width, height)
         if not self.setup.warm_on_demand:
-            engine.transformer.settle()
+            engine.transformer.stop_compiling()
         need = self._footprint.of(self._params())
         logger.info(
             "%s: %.1f GB free, %.2f GB a stream of %dx%d and %.1f GB shared: room for %d",

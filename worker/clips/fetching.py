@@ -16,7 +16,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from framewire.worker.allowed_hosts import Address, AllowRule
+from framewire.worker.allowed_hosts import Address, AllowedHosts
 
 FETCH_SECONDS = 60.0
 _CONNECT_SECONDS = 10.0
@@ -35,7 +35,7 @@ class Fetcher:
         limit: bytes that a file may have.
     """
 
-    def __init__(self, rule: AllowRule, limit: int) -> None:
+    def __init__(self, rule: AllowedHosts, limit: int) -> None:
         self._rule: Final = rule
         self._limit: Final = limit
 

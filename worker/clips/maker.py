@@ -16,7 +16,7 @@ from typing import TypeVar
 from fastapi import HTTPException
 
 from framewire.protocol import Params
-from framewire.worker.allowed_hosts import AllowRule
+from framewire.worker.allowed_hosts import AllowedHosts
 from framewire.worker.backends.base import (
     BackendSession,
     CapacityError,
@@ -27,8 +27,8 @@ from framewire.worker.backends.base import (
 from framewire.worker.runtime.admission import Full
 from framewire.worker.runtime.lane import LaneStuck
 from framewire.worker.runtime.pixels import eight_bit
-from framewire.worker.runtime.settings import settle
-from framewire.worker.runtime.worker import Host
+from framewire.worker.runtime.settings import resolve_settings
+from framewire.worker.runtime.worker import Worker
 from framewire.worker.sessions.stream import Draining
 
 from .fetching import Fetcher, FetchError
@@ -50,18 +50,20 @@ class MadeClip:
 
 
 class ClipMaker:
-    """Makes clips on one host, at most as many at once as it has places."""
+    """Makes clips on one worker, at most as many at once as it has places."""
 
-    def __init__(self, host: Host) -> None:
-        config = host.config
-        self._host = host
-        self._fetcher = Fetcher(AllowRule(config.video_hosts), config.video_megabytes * 1_000_000)
+    def __init__(self, worker: Worker) -> None:
+        config = worker.config
+        self._worker = worker
+        self._fetcher = Fetcher(
+            AllowedHosts(config.video_hosts), config.video_megabytes * 1_000_000
+        )
         self._under_way = 0
 
     @contextmanager
     def request(self) -> Iterator[None]:
         """Count one request in; in its block, every failure of it is an `HTTPException`."""
-        if self._under_way >= self._host.admission.limit:
+        if self._under_way >= self._worker.admission.limit:
             raise _busy(f"{self._under_way} clips are being made already")
         self._under_way += 1
         try:
@@ -95,18 +97,20 @@ class ClipMaker:
     async def _make(
         self, request: TextToVideo | VideoToVideo, path: Path, gone: Gone, video: bytes | None
     ) -> MadeClip:
-        host = self._host
+        worker = self._worker
         prompt = request.prompt
         if request.enable_prompt_expansion:
-            prompt = await expand_prompt(host.config, prompt)
+            prompt = await expand_prompt(worker.config, prompt)
         keys = request.model_dump(include={"width", "height", "seed", "strength"})
         params = Params(prompt=prompt, webcam_mode=video is not None, **keys)
-        if host.draining.is_set():
+        if worker.draining.is_set():
             raise Draining
-        async with host.connected(), host.admission.place(host.config.queue_timeout, _ignore):
-            settings = await host.on_codec(lambda: settle(params, host.backend.defaults))
-            async with host.opened(settings) as session:
-                run = _Run(host, session, request.num_frames, gone)
+        async with worker.connected(), worker.admission.place(worker.config.queue_timeout, _ignore):
+            settings = await worker.on_codec(
+                lambda: resolve_settings(params, worker.backend.defaults)
+            )
+            async with worker.opened(settings) as session:
+                run = _Run(worker, session, request.num_frames, gone)
                 frames = await run.into(path, settings, video)
         return MadeClip(path, frames, settings.seed)
 
@@ -115,9 +119,9 @@ class _Run:
     """One clip: blocks until it has its frames (None: until the video is used up)."""
 
     def __init__(
-        self, host: Host, session: BackendSession, num_frames: int | None, gone: Gone
+        self, worker: Worker, session: BackendSession, num_frames: int | None, gone: Gone
     ) -> None:
-        self._host = host
+        self._worker = worker
         self._session = session
         self._wanted = num_frames
         self._gone = gone
@@ -127,7 +131,7 @@ class _Run:
         """Write the file; returns its number of frames."""
         width, height = settings.width, settings.height
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._host.config.session_timeout
+        deadline = loop.time() + self._worker.config.session_timeout
         writer = await self._off_loop(lambda: VideoWriter(path, width, height))
         reader = None
         try:
@@ -147,7 +151,7 @@ class _Run:
         most = FRAME_COUNTS[-1] if self._wanted is None else self._wanted
         if self._made >= most:
             return False
-        if self._host.draining.is_set():
+        if self._worker.draining.is_set():
             raise Draining
         if await self._gone():
             raise HTTPException(499, "the caller has left")
@@ -159,7 +163,7 @@ class _Run:
             if not pictures and enough:
                 return False
             pictures = pictures or [reader.last()] * count
-        finish = await self._host.lane.run(lambda: self._session.next_block(pictures))
+        finish = await self._worker.lane.run(lambda: self._session.next_block(pictures))
 
         def write() -> int:
             frames = eight_bit(finish().frames[: most - self._made])
@@ -167,12 +171,12 @@ class _Run:
             return len(frames)
 
         self._made += await self._off_loop(write)
-        self._host.metrics.blocks.inc()
+        self._worker.metrics.blocks.inc()
         return True
 
     async def _off_loop(self, call: Callable[[], T]) -> T:
         """Run on the codec threads, and to the end: what a thread uses must not be closed."""
-        running = asyncio.ensure_future(self._host.on_codec(call))
+        running = asyncio.ensure_future(self._worker.on_codec(call))
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:

@@ -1,7 +1,7 @@
 """One stream: prompts, pictures and noise in, blocks of frames out, without end.
 
 Owns a stream's state and the order of a block: context, denoise passes, decode. How finished blocks
-become context is a `Keeper`'s; what streams share (weights, scratch memory) is the engine's.
+become context is a `Context`'s; what streams share (weights, scratch memory) is the engine's.
 Doesn't know sessions, messages or other streams.
 """
 
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from .context.memory import Keeper, StreamMemory
+from .context.memory import Context, StreamMemory
 from .denoising.noise import NoiseSource, SeededNoise
 from .denoising.plan import BlockPlan, Planner
 from .denoising.prompt_ramp import PromptRamp
 from .denoising.runner import BlockRunner, Place
-from .denoising.stream_batch import StepLanes
-from .input_encoder import Intake, encode_start
+from .denoising.stream_batch import StreamBatch
+from .input_encoder import InputEncoder, encode_start
 from .interfaces import PassTrace, StageTimer, eight_bit
 from .params import StreamParams
 from .preset import LATENT_STRIDE
@@ -42,10 +42,10 @@ class _Progress:
         decoder: the decoder's state.
     """
 
-    keeper: Keeper
-    lanes: StepLanes | None
+    keeper: Context
+    lanes: StreamBatch | None
     noise: NoiseSource
-    intake: Intake
+    intake: InputEncoder
     decoder: Any
     blocks: int = 0
     begun: int = 0
@@ -261,9 +261,9 @@ class Generation:
         lanes = self._planner.lanes(params)
         return _Progress(
             self._memory.keeper(self._runner),
-            StepLanes(lanes) if lanes > 1 else None,
+            StreamBatch(lanes) if lanes > 1 else None,
             noise,
-            Intake(self._preset, engine.vae, self._device, self._timer),
+            InputEncoder(self._preset, engine.vae, self._device, self._timer),
             engine.decoder.open_decoder(),
         )
 

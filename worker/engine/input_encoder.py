@@ -62,7 +62,7 @@ class NoiseScale:
         return min(most / controller.full_motion, 1.0)
 
 
-class Intake:
+class InputEncoder:
     """Pictures of one stream, until it starts over."""
 
     def __init__(

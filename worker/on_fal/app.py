@@ -25,12 +25,12 @@ from framewire.worker.backends import choose
 from framewire.worker.clips.maker import ClipMaker, Gone, MadeClip
 from framewire.worker.clips.requests import ClipAnswer, ClipFile, TextToVideo, VideoToVideo
 from framewire.worker.config import Config
-from framewire.worker.runtime.worker import Host
+from framewire.worker.runtime.worker import Worker
 from framewire.worker.server.auth import Gate, Unauthorized
 from framewire.worker.server.uvicorn_server import RedactTokens
 from framewire.worker.server.websocket import serve_websocket
 
-from .drain_on_signal import DrainFirst
+from .drain_on_signal import DrainOnSignal
 from .volume import FAL_VOLUME, gpu_name, use_volume
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class KreaWan(  # type: ignore[no-untyped-call]
     uploads: ClassVar[Any] = "fal_v3"
     """Where finished clips go: a repository of fal's toolkit."""
 
-    _host: Host | None = None
+    _worker: Worker | None = None
     _gate: Gate
     _clips: ClipMaker
 
@@ -75,28 +75,28 @@ class KreaWan(  # type: ignore[no-untyped-call]
         backend, why = choose(config.backend, config.model_setup())
         logger.info("settings: %s", json.dumps(config.shown()))
         logger.info("backend %s (%s) on %s", backend.name, why, gpu)
-        host = Host(config, backend)
-        await host.load()
+        worker = Worker(config, backend)
+        await worker.load()
         self._gate = Gate(config)
-        self._clips = ClipMaker(host)
-        self._host = host
-        DrainFirst(host.drain).install()
+        self._clips = ClipMaker(worker)
+        self._worker = worker
+        DrainOnSignal(worker.drain).install()
 
     def handle_exit(self) -> None:
         """fal is about to close the sockets: sessions that are not drained yet end themselves."""
-        if self._host is not None:
-            self._host.begin_drain()
+        if self._worker is not None:
+            self._worker.begin_drain()
 
     async def teardown(self) -> None:
         """Free the backend; the sessions have ended."""
-        if self._host is not None:
-            await self._host.drain()
-            self._host.close()
+        if self._worker is not None:
+            await self._worker.drain()
+            self._worker.close()
 
     def health(self) -> JSONResponse:
         """`GET /health`: the same as on the local worker."""
-        host = self._served()
-        return JSONResponse(host.status(), status_code=200 if host.ready else 503)
+        worker = self._served()
+        return JSONResponse(worker.status(), status_code=200 if worker.ready else 503)
 
     @fal.endpoint(
         "/alive",
@@ -106,8 +106,8 @@ class KreaWan(  # type: ignore[no-untyped-call]
     )
     async def alive(self) -> JSONResponse:
         """503, on which fal replaces the runner, once the backend hangs; not while it drains."""
-        host = self._served()
-        return JSONResponse(host.status(), status_code=503 if host.lane.stuck else 200)
+        worker = self._served()
+        return JSONResponse(worker.status(), status_code=503 if worker.lane.stuck else 200)
 
     @fal.endpoint("/ws", is_websocket=True)
     async def ws(self, websocket: WebSocket) -> None:
@@ -145,9 +145,9 @@ class KreaWan(  # type: ignore[no-untyped-call]
         size = await asyncio.to_thread(lambda: path.stat().st_size)
         return ClipFile(url=file.url, file_name=path.name, file_size=size)
 
-    def _served(self) -> Host:
-        assert self._host is not None, "setup runs first"
-        return self._host
+    def _served(self) -> Worker:
+        assert self._worker is not None, "setup runs first"
+        return self._worker
 
 
 def settings_on_fal(environ: Mapping[str, str]) -> Config:

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class DrainFirst:
+class DrainOnSignal:
     """First signal: drain, then do what was done before. Second: do that now.
 
     Args:

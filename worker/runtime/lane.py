@@ -80,7 +80,7 @@ class Lane:
                 result, error = call(), None
             except Exception as raised:  # noqa: BLE001 (handed to the caller, who logs it)
                 result, error = None, raised
-            self._post(self._settle, future, result, error)
+            self._post(self._deliver, future, result, error)
             del entry, future, call, result, error
 
     def _post(self, callback: Callable[..., None], *args: Any) -> None:
@@ -92,7 +92,7 @@ class Lane:
     def _arm(self) -> None:
         self._watchdog = self._loop.call_later(self._timeout, self._give_up)
 
-    def _settle(self, future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
+    def _deliver(self, future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
         if self._watchdog is not None:
             self._watchdog.cancel()
         if future.done():

@@ -13,18 +13,18 @@ from framewire.worker.backends.base import Defaults, Settings, SettingsError
 from .pictures import PictureError, decode_picture, picture_size, snapped
 
 
-def follows_input(params: Params, defaults: Defaults) -> bool:
+def size_follows_input(params: Params, defaults: Defaults) -> bool:
     """Whether the size of a stream is that of its first live picture."""
     sized = params.width is not None or params.height is not None
     follows = defaults.follows_start_frame and bool(params.webcam_mode)
     return follows and not sized and params.start_frame is None
 
 
-def settle(params: Params, defaults: Defaults, first: bytes | None = None) -> Settings:
+def resolve_settings(params: Params, defaults: Defaults, first: bytes | None = None) -> Settings:
     """Every value that a stream is made from.
 
     Args:
-        first: the first live picture, where `follows_input`.
+        first: the first live picture, where `size_follows_input`.
 
     Raises:
         SettingsError: the start frame is no picture that can be used.

@@ -26,7 +26,7 @@ DEFAULT_PLACES = 4
 """Sessions at once where no memory limits them."""
 
 
-class Host:
+class Worker:
     """Made inside the event loop that serves the sessions."""
 
     def __init__(self, config: Config, backend: Backend) -> None:

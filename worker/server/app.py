@@ -1,4 +1,4 @@
-"""The worker over HTTP and websockets: an ASGI app around one host.
+"""The worker over HTTP and websockets: an ASGI app.
 
 Routes and their checks; what happens on a websocket is the doorway's and the session's.
 """
@@ -20,7 +20,7 @@ from framewire.worker.backends.base import Backend
 from framewire.worker.clips.maker import ClipMaker
 from framewire.worker.clips.store import ClipStore
 from framewire.worker.config import Config
-from framewire.worker.runtime.worker import Host
+from framewire.worker.runtime.worker import Worker
 
 from .auth import Gate, Unauthorized
 from .clip_routes import add_clip_routes
@@ -33,15 +33,15 @@ def create_app(config: Config, backend: Backend) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        host = app.state.host = Host(config, backend)
-        await host.load()
-        app.state.clip_maker = ClipMaker(host)
+        worker = app.state.worker = Worker(config, backend)
+        await worker.load()
+        app.state.clip_maker = ClipMaker(worker)
         clips = app.state.clips = ClipStore(config.clip_life, config.clip_megabytes * 1_000_000)
         try:
             yield
         finally:
-            await host.drain()
-            host.close()
+            await worker.drain()
+            worker.close()
             clips.close()
 
     app = FastAPI(title="framewire worker", lifespan=lifespan, docs_url=None, redoc_url=None)
@@ -61,13 +61,13 @@ async def _nobody_there(request: Request, error: Exception) -> Response:
 def _add_status(app: FastAPI) -> None:
     @app.get("/health")
     async def health() -> JSONResponse:
-        host: Host = app.state.host
-        return JSONResponse(host.status(), status_code=200 if host.ready else 503)
+        worker: Worker = app.state.worker
+        return JSONResponse(worker.status(), status_code=200 if worker.ready else 503)
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        host: Host = app.state.host
-        return Response(host.metrics.text(), media_type=host.metrics.content_type)
+        worker: Worker = app.state.worker
+        return Response(worker.metrics.text(), media_type=worker.metrics.content_type)
 
 
 def _add_tokens(app: FastAPI, config: Config, gate: Gate) -> None:
@@ -105,12 +105,12 @@ def _add_tokens(app: FastAPI, config: Config, gate: Gate) -> None:
 def _add_websockets(app: FastAPI, gate: Gate) -> None:
     @app.websocket("/ws")
     async def plain(websocket: WebSocket) -> None:
-        await serve_websocket(app.state.host, gate, websocket)
+        await serve_websocket(app.state.worker, gate, websocket)
 
     @app.websocket("/{owner}/{alias}/ws")
     async def as_on_fal(websocket: WebSocket, owner: str, alias: str) -> None:
-        await serve_websocket(app.state.host, gate, websocket, alias=alias)
+        await serve_websocket(app.state.worker, gate, websocket, alias=alias)
 
     @app.websocket("/session/{session_id}")
     async def as_krea(websocket: WebSocket, session_id: str) -> None:
-        await serve_websocket(app.state.host, gate, websocket, session_id=session_id[:128])
+        await serve_websocket(app.state.worker, gate, websocket, session_id=session_id[:128])

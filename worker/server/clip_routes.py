@@ -15,7 +15,7 @@ from framewire.worker.clips.maker import ClipMaker, Gone, MadeClip
 from framewire.worker.clips.requests import ClipAnswer, ClipFile, TextToVideo, VideoToVideo
 from framewire.worker.clips.store import ClipStore
 from framewire.worker.config import Config
-from framewire.worker.runtime.worker import Host
+from framewire.worker.runtime.worker import Worker
 
 from .auth import Gate, Unauthorized
 
@@ -65,7 +65,7 @@ async def _serve(
     maker: ClipMaker = state.clip_maker
     clips: ClipStore = state.clips
     with maker.request():
-        wanted = await _parsed(state.host, model, await _body(request, limit))
+        wanted = await _parsed(state.worker, model, await _body(request, limit))
         path = clips.new_path()
         try:
             made = await make(maker, wanted, path, request.is_disconnected)
@@ -102,9 +102,9 @@ async def _body(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
-async def _parsed(host: Host, model: type[Model], body: bytes) -> Model:
+async def _parsed(worker: Worker, model: type[Model], body: bytes) -> Model:
     try:
-        return await host.on_codec(lambda: model.model_validate_json(body))
+        return await worker.on_codec(lambda: model.model_validate_json(body))
     except ValidationError as error:
         detail: list[Any] = error.errors(
             include_url=False, include_context=False, include_input=False

@@ -24,7 +24,7 @@ from websockets.http11 import Request
 
 from framewire.protocol import MAX_MESSAGE_BYTES
 from framewire.worker.config import Config
-from framewire.worker.runtime.worker import Host
+from framewire.worker.runtime.worker import Worker
 from framewire.worker.sessions.viewer_socket import ABORT_EXTENSION
 
 logger = logging.getLogger(__name__)
@@ -221,9 +221,9 @@ class Server(uvicorn.Server):
             self._drain = asyncio.create_task(self._drain_and_exit())
 
     async def _drain_and_exit(self) -> None:
-        host: Host = self._app.state.host
-        logger.info("draining: %d connections", len(host.connections))
+        worker: Worker = self._app.state.worker
+        logger.info("draining: %d connections", len(worker.connections))
         with suppress(TimeoutError):  # uvicorn's part of the shutdown is within the grace as well
-            async with asyncio.timeout(max(0.0, host.config.grace - SHUTDOWN_SECONDS)):
-                await host.drain()
+            async with asyncio.timeout(max(0.0, worker.config.grace - SHUTDOWN_SECONDS)):
+                await worker.drain()
         self.should_exit = True

@@ -11,7 +11,7 @@ from contextlib import suppress
 from starlette.websockets import WebSocket
 
 from framewire.protocol import CLOSE_CODES, CloseCode, Connection, Error, ErrorCode, Role
-from framewire.worker.runtime.worker import Host
+from framewire.worker.runtime.worker import Worker
 from framewire.worker.sessions.session import Session
 from framewire.worker.sessions.viewer_socket import Disconnected, StarletteSocket
 
@@ -21,7 +21,7 @@ _TRUE = ("1", "true", "yes", "on")
 
 
 async def serve_websocket(
-    host: Host,
+    worker: Worker,
     gate: Gate,
     websocket: WebSocket,
     *,
@@ -36,32 +36,32 @@ async def serve_websocket(
     """
     await websocket.accept()
     viewer = StarletteSocket(websocket)
-    refusal = _refusal(host, gate, websocket, alias)
+    refusal = _refusal(worker, gate, websocket, alias)
     if refusal is not None:
         error, close_code = refusal
-        host.metrics.errors.labels(error.code).inc()
+        worker.metrics.errors.labels(error.code).inc()
         with suppress(Disconnected):
             await viewer.send(Connection(Role.WORKER).send(error))
             await viewer.close(close_code, error.reason)
         return
     query = websocket.query_params
     session = Session(
-        host,
+        worker,
         viewer,
         session_id=session_id,
         worker_name=socket.gethostname() if session_id else None,
         events=query.get("events", "").lower() in _TRUE,
         envelope=query.get("fmt") == "msgpack",
     )
-    async with host.connected():
+    async with worker.connected():
         await session.run()
 
 
 def _refusal(
-    host: Host, gate: Gate, websocket: WebSocket, alias: str | None
+    worker: Worker, gate: Gate, websocket: WebSocket, alias: str | None
 ) -> tuple[Error, CloseCode] | None:
     """Why this socket is not served. Said after accepting: gateways hide a refused upgrade."""
-    config = host.config
+    config = worker.config
     headers, query = websocket.headers, websocket.query_params
     code = ErrorCode.UNAUTHORIZED
     try:
@@ -71,10 +71,10 @@ def _refusal(
         reason = str(error)
     else:
         code = ErrorCode.AT_CAPACITY
-        if host.draining.is_set():
+        if worker.draining.is_set():
             reason = "the worker is shutting down: connect again"
             return Error(code=code, reason=reason), CloseCode.RESTART
-        if len(host.connections) >= config.max_connections:
+        if len(worker.connections) >= config.max_connections:
             reason = f"{config.max_connections} connections are open already"
         elif alias not in (None, config.alias):
             code = ErrorCode.BAD_MESSAGE

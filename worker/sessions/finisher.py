@@ -20,7 +20,7 @@ import numpy as np
 from framewire.protocol import BlockDone, Frame, Message
 from framewire.worker.backends.base import Block, Frames, Planes, Settings
 from framewire.worker.runtime.pictures import encode_jpegs
-from framewire.worker.runtime.worker import Host
+from framewire.worker.runtime.worker import Worker
 
 from .input_queue import Arrived
 from .outbox import Outbox
@@ -76,8 +76,8 @@ class Finisher:
         task: ends with the exception where finishing failed.
     """
 
-    def __init__(self, host: Host, settings: Settings, outbox: Outbox, voice: Voice) -> None:
-        self._host = host
+    def __init__(self, worker: Worker, settings: Settings, outbox: Outbox, voice: Voice) -> None:
+        self._worker = worker
         self._settings = settings
         self._outbox = outbox
         self._voice = voice
@@ -122,9 +122,9 @@ class Finisher:
 
         Where they don't, one does all of it: no more blocks are unencoded than there are threads.
         """
-        if self._host.codec_share(2) == 1:
-            return await self._host.on_codec(lambda: self._finish_alone(made))
-        block, ready_at = await self._host.on_codec(lambda: self._block(made))
+        if self._worker.codec_share(2) == 1:
+            return await self._worker.on_codec(lambda: self._finish_alone(made))
+        block, ready_at = await self._worker.on_codec(lambda: self._block(made))
         began = time.perf_counter()
         jpegs = await self._encode(block.frames)
         return _finished(made, block, jpegs, ready_at, began)
@@ -132,7 +132,7 @@ class Finisher:
     def _finish_alone(self, made: Made) -> _Finished:
         block, ready_at = self._block(made)
         began = time.perf_counter()
-        jpegs = encode_jpegs(block.frames, self._host.config.jpeg_quality)
+        jpegs = encode_jpegs(block.frames, self._worker.config.jpeg_quality)
         return _finished(made, block, jpegs, ready_at, began)
 
     def _block(self, made: Made) -> tuple[Block, float]:
@@ -148,19 +148,19 @@ class Finisher:
         known = frames.dtype in (np.uint8, np.float32)
         if not known or frames.ndim != 4 or frames.shape[1:] != shape:
             raise TypeError(
-                f"backend {self._host.backend.name} made {frames.dtype} {frames.shape}; expected "
+                f"backend {self._worker.backend.name} made {frames.dtype} {frames.shape}; expected "
                 f"uint8 [T, {height}, {width}, 3] or float32 [T, 3, {height}, {width}]"
             )
 
     async def _encode(self, frames: Frames | Planes) -> list[bytes]:
         """Every frame as a JPEG, on all codec threads that idle."""
-        quality = self._host.config.jpeg_quality
-        count = -(-len(frames) // self._host.codec_share(len(frames)))
+        quality = self._worker.config.jpeg_quality
+        count = -(-len(frames) // self._worker.codec_share(len(frames)))
         calls = [
             partial(encode_jpegs, frames[first : first + count], quality)
             for first in range(0, len(frames), count or 1)
         ]
-        parts = await asyncio.gather(*(self._host.on_codec(call) for call in calls))
+        parts = await asyncio.gather(*(self._worker.on_codec(call) for call in calls))
         return [jpeg for part in parts for jpeg in part]
 
     def _deliver(self, made: Made, finished: _Finished) -> None:
@@ -196,9 +196,9 @@ class Finisher:
             )
         )
         self._frames += count
-        self._host.metrics.blocks.inc()
+        self._worker.metrics.blocks.inc()
         for stage, value in ms.items():
-            self._host.metrics.observe(stage, value / 1000)
+            self._worker.metrics.observe(stage, value / 1000)
 
 
 def _finished(

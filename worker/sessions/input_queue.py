@@ -29,7 +29,7 @@ class InputGap(TimeoutError):
     """No picture came for longer than a stream may wait for one."""
 
 
-class Inlet:
+class InputQueue:
     """A bounded queue of pictures between a session's reader and its stream.
 
     Args:

@@ -37,10 +37,10 @@ from framewire.worker.backends.base import CapacityError, Settings, SettingsErro
 from framewire.worker.runtime.admission import Full
 from framewire.worker.runtime.lane import LaneStuck
 from framewire.worker.runtime.pictures import PictureError, picture_size
-from framewire.worker.runtime.settings import follows_input, settle
-from framewire.worker.runtime.worker import Host
+from framewire.worker.runtime.settings import resolve_settings, size_follows_input
+from framewire.worker.runtime.worker import Worker
 
-from .input_queue import Arrived, Inlet, InputGap
+from .input_queue import Arrived, InputGap, InputQueue
 from .outbox import Outbox
 from .stream import Draining, Outcome, Stream
 from .viewer_socket import Disconnected, ViewerSocket
@@ -85,7 +85,7 @@ class Session:
 
     def __init__(
         self,
-        host: Host,
+        worker: Worker,
         socket: ViewerSocket,
         *,
         session_id: str | None = None,
@@ -94,8 +94,8 @@ class Session:
         envelope: bool = False,
     ) -> None:
         self.session_id = session_id or uuid.uuid4().hex
-        self._host = host
-        self._config = host.config
+        self._worker = worker
+        self._config = worker.config
         self._socket = socket
         self._worker_name = worker_name
         self._events = events
@@ -104,13 +104,13 @@ class Session:
         self._begin: asyncio.Queue[None] = asyncio.Queue(maxsize=1)
         self._steering: Steering | None = None
         self._before: Steering | None = None
-        self._inlet: Inlet | None = None
+        self._inlet: InputQueue | None = None
         self._stream: Stream | None = None
         self._hurry = asyncio.Event()
 
     async def run(self) -> None:
         """Serve until either side ends it. Raises nothing."""
-        self._host.metrics.connections.inc()
+        self._worker.metrics.connections.inc()
         self.say(Ready(worker=self._worker_name))
         reader = asyncio.create_task(self._read())
         writer = asyncio.create_task(self._write())
@@ -125,14 +125,14 @@ class Session:
             cause = self._cause(done)
             await _cancel((reader, driver))
             if isinstance(cause, _Stalled):
-                self._host.metrics.errors.labels(ErrorCode.TIMEOUT).inc()
+                self._worker.metrics.errors.labels(ErrorCode.TIMEOUT).inc()
                 logger.warning("session %s: %s", self.session_id, cause)
                 self._socket.abort()
             elif isinstance(cause, _Ended):
                 await self._farewell(cause, writer)
         finally:
             await _cancel(tasks)
-            self._host.metrics.connections.dec()
+            self._worker.metrics.connections.dec()
 
     def say(self, message: Message) -> None:
         """Put a message in the outbox; an event only where they are on."""
@@ -140,7 +140,7 @@ class Session:
         if optional and not self._events:
             return
         if isinstance(message, Error):
-            self._host.metrics.errors.labels(message.code).inc()
+            self._worker.metrics.errors.labels(message.code).inc()
         elif isinstance(message, Completed):
             self._stream = None
             self._end_input()
@@ -162,7 +162,7 @@ class Session:
                     return error
                 case Draining():
                     return _Ended(ErrorCode.AT_CAPACITY, _DRAINING, CloseCode.RESTART)
-                case Full() if self._host.draining.is_set():
+                case Full() if self._worker.draining.is_set():
                     return _Ended(ErrorCode.AT_CAPACITY, _DRAINING, CloseCode.RESTART)
                 case Full() | CapacityError():
                     return _Ended(ErrorCode.AT_CAPACITY, str(error))
@@ -191,7 +191,7 @@ class Session:
 
     async def _write(self) -> None:
         loop = asyncio.get_running_loop()
-        metrics = self._host.metrics
+        metrics = self._worker.metrics
         due = 0.0
         while True:
             item = await self._outbox.head()
@@ -223,7 +223,7 @@ class Session:
     async def _read(self) -> None:
         while True:
             data = await self._socket.receive()
-            self._host.metrics.bytes_received.inc(len(data))
+            self._worker.metrics.bytes_received.inc(len(data))
             completed = self._connection.state is State.COMPLETED
             try:
                 message = self._connection.receive(data)
@@ -246,7 +246,7 @@ class Session:
             raise _Ended(ErrorCode.BAD_MESSAGE, _TOO_MANY, error.close_code, said=True)
 
     def _warn(self, reason: str) -> None:
-        self._host.metrics.errors.labels("WARNING").inc()
+        self._worker.metrics.errors.labels("WARNING").inc()
         self.say(Warned(reason=reason))
 
     def _take_params(self, params: Params) -> None:
@@ -259,19 +259,19 @@ class Session:
         self._inlet = self._new_inlet(merged)
         self._begin.put_nowait(None)
 
-    def _new_inlet(self, params: Params) -> Inlet:
-        return Inlet(
+    def _new_inlet(self, params: Params) -> InputQueue:
+        return InputQueue(
             params.input or "newest",
             patience=self._config.input_patience,
             limit=self._config.ready_timeout,
-            on_drop=self._host.metrics.pictures_dropped.inc,
+            on_drop=self._worker.metrics.pictures_dropped.inc,
         )
 
     def _take_late(self, steer: Steer) -> None:
         """A map after the last frame: a reset starts over, a picture has nothing to go into."""
         assert self._steering is not None
         if steer.image is not None:
-            self._host.metrics.pictures_dropped.inc()
+            self._worker.metrics.pictures_dropped.inc()
         if steer.action == "reset":
             self._steering.add(steer.model_copy(update={"at_block": None}), 0)
             self._take_params(self._steering.start_over())
@@ -293,13 +293,13 @@ class Session:
             self._stream.interrupt()
 
     async def _take_picture(self, steer: Steer, data: bytes, steering: Steering) -> None:
-        self._host.metrics.pictures.inc()
+        self._worker.metrics.pictures.inc()
         inlet = self._inlet
         assert inlet is not None
         try:
-            await self._host.on_codec(lambda: picture_size(data))
+            await self._worker.on_codec(lambda: picture_size(data))
         except PictureError as error:
-            self._host.metrics.pictures_dropped.inc()
+            self._worker.metrics.pictures_dropped.inc()
             self._warn(f"image: {error}")
             return
         if not steering.params.webcam_mode:
@@ -310,7 +310,7 @@ class Session:
     async def _drive(self) -> None:
         """Run one stream after the other; between them, wait for params or a drain."""
         limit = self._config.ready_timeout
-        drained = asyncio.create_task(self._host.draining.wait())
+        drained = asyncio.create_task(self._worker.draining.wait())
         drained.add_done_callback(self._interrupt)
         begin = asyncio.create_task(self._begin.get())
         try:
@@ -333,15 +333,15 @@ class Session:
 
     async def _run_streams(self) -> None:
         """One stream, and those that resets make of it, on one place."""
-        settings = await self._settle()
+        settings = await self._resolve_settings()
         wait = self._config.session_timeout if self._events else self._config.queue_timeout
-        async with self._host.admission.place(
+        async with self._worker.admission.place(
             wait, lambda position: self.say(Queued(position=position))
         ):
             while True:
                 assert self._steering is not None and self._inlet is not None
                 stream = self._stream = Stream(
-                    self._host, settings, self._steering, self._inlet, self._outbox, self
+                    self._worker, settings, self._steering, self._inlet, self._outbox, self
                 )
                 try:
                     if await stream.run() is Outcome.COMPLETED:
@@ -352,15 +352,15 @@ class Session:
                 self._outbox.drop_frames()
                 self._inlet.end()
                 self._inlet = self._new_inlet(self._steering.start_over())
-                settings = await self._settle()
+                settings = await self._resolve_settings()
 
-    async def _settle(self) -> Settings:
+    async def _resolve_settings(self) -> Settings:
         """The settings of the next stream; the seed that was drawn stays in force."""
         steering = self._steering
         assert steering is not None
-        params, defaults = steering.params, self._host.backend.defaults
-        first = await self._first_picture() if follows_input(params, defaults) else None
-        settings = await self._host.on_codec(lambda: settle(params, defaults, first))
+        params, defaults = steering.params, self._worker.backend.defaults
+        first = await self._first_picture() if size_follows_input(params, defaults) else None
+        settings = await self._worker.on_codec(lambda: resolve_settings(params, defaults, first))
         steering.params = steering.params.model_copy(update={"seed": settings.seed})
         return settings
 
@@ -368,7 +368,7 @@ class Session:
         """The first live picture, for its size."""
         assert self._inlet is not None
         picture = asyncio.create_task(self._inlet.first())
-        drained = asyncio.create_task(self._host.draining.wait())
+        drained = asyncio.create_task(self._worker.draining.wait())
         try:
             await asyncio.wait((picture, drained), return_when=asyncio.FIRST_COMPLETED)
             if not picture.done():
@@ -393,7 +393,7 @@ class Session:
             self._inlet.end()
 
     def _interrupt(self, _: asyncio.Task[bool]) -> None:
-        if self._host.draining.is_set():
+        if self._worker.draining.is_set():
             self._hurry.set()
         if self._stream is not None:
             self._stream.interrupt()

@@ -17,10 +17,10 @@ from framewire.protocol import Completed, Started, Steered
 from framewire.protocol.steering import Due, Steering
 from framewire.worker.backends.base import BackendSession, Block, Change, Picture, Settings
 from framewire.worker.runtime.pictures import PictureError, decode_picture
-from framewire.worker.runtime.worker import Host
+from framewire.worker.runtime.worker import Worker
 
 from .finisher import Finisher, Made, Voice
-from .input_queue import Arrived, Inlet
+from .input_queue import Arrived, InputQueue
 from .outbox import Outbox
 
 T = TypeVar("T")
@@ -51,14 +51,14 @@ class Stream:
 
     def __init__(
         self,
-        host: Host,
+        worker: Worker,
         settings: Settings,
         steering: Steering,
-        inlet: Inlet,
+        inlet: InputQueue,
         outbox: Outbox,
         voice: Voice,
     ) -> None:
-        self._host = host
+        self._worker = worker
         self._settings = settings
         self._steering = steering
         self._inlet = inlet
@@ -90,9 +90,9 @@ class Stream:
             InputGap: the input stopped.
             Exception: whatever the backend raises.
         """
-        async with self._host.opened(self._settings) as opened:
+        async with self._worker.opened(self._settings) as opened:
             self._voice.say(self._started())
-            finisher = Finisher(self._host, self._settings, self._outbox, self._voice)
+            finisher = Finisher(self._worker, self._settings, self._outbox, self._voice)
             self._finisher = finisher
             try:
                 return await self._make_blocks(opened, finisher)
@@ -110,7 +110,7 @@ class Stream:
             width=settings.width,
             height=settings.height,
             num_blocks=self._num_blocks,
-            backend=self._host.backend.name,
+            backend=self._worker.backend.name,
         )
 
     @property
@@ -119,7 +119,7 @@ class Stream:
             return self.block
         if self._steering.ended and not self._steering.params.webcam_mode:
             return self.block
-        return self._steering.num_blocks or self._host.backend.defaults.num_blocks
+        return self._steering.num_blocks or self._worker.backend.defaults.num_blocks
 
     async def _make_blocks(self, opened: BackendSession, finisher: Finisher) -> Outcome:
         while True:
@@ -134,7 +134,7 @@ class Stream:
                     continue
                 self._voice.say(Completed(session_id=self._voice.session_id))
                 return Outcome.COMPLETED
-            if self._host.draining.is_set():
+            if self._worker.draining.is_set():
                 if await self._until(self._outbox.empty(), finisher) is not _INTERRUPTED:
                     raise Draining
                 continue
@@ -142,7 +142,7 @@ class Stream:
                 continue
             if self._steering.params.webcam_mode and not self._live:
                 self._live = True
-                await self._host.lane.run(lambda: opened.steer(Change(live=True)))
+                await self._worker.lane.run(lambda: opened.steer(Change(live=True)))
             wanted = opened.pictures_wanted()
             taken = await self._until(self._inlet.take(wanted), finisher)
             if taken is _INTERRUPTED:
@@ -176,7 +176,7 @@ class Stream:
             finish = opened.next_block(pictures)
             return finish, 1000 * (time.perf_counter() - began)
 
-        finish, lane_ms = await self._host.lane.run(call)
+        finish, lane_ms = await self._worker.lane.run(call)
         finisher.add(Made(finish, self.block, self._prompt_version, taken, lane_ms))
         self.block += 1
 
@@ -192,7 +192,7 @@ class Stream:
         steps = due.interp_steps or self._steering.params.interp_steps
         self._change = Change(
             prompt=due.prompt or waiting.prompt,
-            interp_steps=(steps or self._host.backend.defaults.interp_steps)
+            interp_steps=(steps or self._worker.backend.defaults.interp_steps)
             if due.prompt
             else waiting.interp_steps,
             strength=waiting.strength if due.strength is None else due.strength,
@@ -204,7 +204,7 @@ class Stream:
     async def _decoded(self, taken: list[Arrived]) -> list[Picture]:
         if not taken:  # nothing to do is not to wait for those who encode
             return []
-        return await self._host.on_codec(lambda: self._decode(taken))
+        return await self._worker.on_codec(lambda: self._decode(taken))
 
     def _decode(self, taken: list[Arrived]) -> list[Picture]:
         """The pictures at the session's size; one that cannot be read repeats the one before."""
@@ -216,7 +216,7 @@ class Stream:
                         arrived.data, self._settings.width, self._settings.height
                     )
         unreadable = len({id(arrived) for arrived in taken}) - len(decoded)
-        self._host.metrics.pictures_dropped.inc(unreadable)
+        self._worker.metrics.pictures_dropped.inc(unreadable)
         last = self._last_picture
         if last is None:
             last = next(iter(decoded.values()), None)

@@ -38,7 +38,7 @@ from framewire.client import (
     StallError,
     connect,
 )
-from framewire.client.reconnect.policy import heals
+from framewire.client.reconnect.policy import is_worth_retrying
 from framewire.protocol import (
     Error,
     Params,
@@ -332,11 +332,11 @@ def test_delays_double_with_jitter_up_to_the_limit() -> None:
 
 
 def test_every_error_is_judged() -> None:
-    """A new kind of error is not retried until somebody says that it heals."""
+    """A new kind of error is not retried until somebody says that it is_worth_retrying."""
     healing = {
         error.__name__
         for error in _all_errors(FramewireError)
-        if heals(error("x"), had_frames=True)
+        if is_worth_retrying(error("x"), had_frames=True)
     }
     assert healing == {
         "CapacityError", "ConnectError", "ConnectionLost", "SessionTimeoutError", "StallError",

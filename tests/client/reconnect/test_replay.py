@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framewire.client.reconnect.replay import Course, Shape
+from framewire.client.reconnect.replay import Replay, Shape
 from framewire.protocol import Completed, Frame, Params, Steer
 
 JPEG = b"\xff\xd8"
@@ -28,7 +28,7 @@ class _Worker:
 
 def _watch(worker: _Worker, blocks: int, losses: list[int]) -> list[Frame]:
     """What the caller gets when the n-th connection is lost after so many frames."""
-    course = Course()
+    course = Replay()
     params = course.start(Params(prompt="a fox", num_blocks=blocks))
     seen: list[Frame] = []
     for lost_after in [*losses, None]:
@@ -85,7 +85,7 @@ def test_so_many_blocks_are_enough_and_not_too_many(first: int, later: int, fram
 
 def test_prompts_are_counted_on() -> None:
     """The second worker's first prompt is the caller's third; with pictures, repeats are none."""
-    course = Course()
+    course = Replay()
     course.start(Params(prompt="a fox", num_blocks=4, fmt="msgpack"))
     for steer in (
         Steer(prompt="a cat"),
@@ -104,7 +104,7 @@ def test_prompts_are_counted_on() -> None:
 
 def test_frames_from_before_a_reset_keep_their_numbers() -> None:
     """Of a replayed stream too: they still arrive for a while, then it begins at 0."""
-    course = Course()
+    course = Replay()
     course.start(Params(prompt="a fox", num_blocks=4))
     for index in range(8):
         course.take(Frame(JPEG, index=index, block=index // 6))

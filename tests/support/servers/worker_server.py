@@ -16,7 +16,7 @@ from support.engines.scripted_backend import Gate
 from framewire.worker.backends.base import Backend
 from framewire.worker.backends.testcard import TestcardBackend
 from framewire.worker.config import Config
-from framewire.worker.runtime.worker import Host
+from framewire.worker.runtime.worker import Worker
 from framewire.worker.server.app import create_app
 from framewire.worker.server.uvicorn_server import Server
 
@@ -29,7 +29,7 @@ class Running:
     """A worker that listens on a free port of loopback."""
 
     port: int
-    host: Host
+    inside: Worker
     server: Server
 
     @property
@@ -59,17 +59,17 @@ async def serving(backend: Backend | None = None, **config: Any) -> AsyncIterato
     task = asyncio.create_task(server.serve())
     await asyncio.wait({task, listening}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
     try:
-        yield Running(await asyncio.wait_for(listening, 1), app.state.host, server)
+        yield Running(await asyncio.wait_for(listening, 1), app.state.worker, server)
     finally:
         server.should_exit = True
         await asyncio.wait_for(task, PATIENCE)
 
 
 @asynccontextmanager
-async def lane_held(host: Host) -> AsyncIterator[None]:
+async def lane_held(worker: Worker) -> AsyncIterator[None]:
     """No backend call runs inside: what is sent meanwhile comes before the next block."""
     gate = Gate()
-    holding = asyncio.create_task(host.lane.run(gate))
+    holding = asyncio.create_task(worker.lane.run(gate))
     await asyncio.wait_for(asyncio.to_thread(gate.entered.wait), PATIENCE)
     try:
         yield

@@ -12,7 +12,7 @@ from PIL import Image
 
 from framewire.worker.backends.base import Backend
 from framewire.worker.config import Config
-from framewire.worker.runtime.worker import Host
+from framewire.worker.runtime.worker import Worker
 from framewire.worker.sessions.session import Session
 from framewire.worker.sessions.viewer_socket import Disconnected
 
@@ -29,7 +29,7 @@ class MemoryViewer:
         closed: close code and reason, once the session has closed.
     """
 
-    def __init__(self, host: Host, **options: Any) -> None:
+    def __init__(self, worker: Worker, **options: Any) -> None:
         self._to_worker: asyncio.Queue[bytes | str | None] = asyncio.Queue()
         self._from_worker: asyncio.Queue[bytes | str | None] = asyncio.Queue()
         self.reads = asyncio.Event()
@@ -38,7 +38,7 @@ class MemoryViewer:
         self._taken = False
         self.closed: tuple[int, str] | None = None
         self.aborted = False
-        self.task = asyncio.create_task(Session(host, self, **options).run())
+        self.task = asyncio.create_task(Session(worker, self, **options).run())
 
     async def receive(self) -> bytes | str:
         if self._taken:
@@ -108,9 +108,9 @@ class MemoryViewer:
         await asyncio.wait_for(self.task, PATIENCE)
 
 
-async def ready(host: Host, **options: Any) -> MemoryViewer:
+async def ready(worker: Worker, **options: Any) -> MemoryViewer:
     """A viewer that has read the ready message."""
-    viewer = MemoryViewer(host, **options)
+    viewer = MemoryViewer(worker, **options)
     assert await viewer.next() == {"status": "ready"}
     return viewer
 
@@ -163,15 +163,15 @@ def picture(red: int = 200, size: tuple[int, int] = (64, 64)) -> bytes:
 
 
 @asynccontextmanager
-async def hosting(backend: Backend, **config: Any) -> AsyncIterator[Host]:
-    """A host as a server would hold it; at the end nobody holds or awaits a place any more."""
-    host = Host(Config(**config), backend)
+async def running_worker(backend: Backend, **config: Any) -> AsyncIterator[Worker]:
+    """A worker as a server would hold it; at the end nobody holds or awaits a place any more."""
+    worker = Worker(Config(**config), backend)
     try:
-        yield host
+        yield worker
     finally:
         async with asyncio.timeout(PATIENCE):
             for task in asyncio.all_tasks() - {asyncio.current_task()}:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
-        host.close()
-    assert (host.admission.taken, host.admission.waiting) == (0, 0)
+        worker.close()
+    assert (worker.admission.taken, worker.admission.waiting) == (0, 0)

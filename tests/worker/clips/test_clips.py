@@ -303,9 +303,9 @@ async def test_clips_under_way_are_bounded_and_drain_between_blocks() -> None:
         async with asyncio.timeout(PATIENCE):
             await reached.wait()
         assert (await ask(worker, "/text-to-video")).status_code == 429
-        worker.host.begin_drain()
+        worker.inside.begin_drain()
         async with asyncio.timeout(PATIENCE):
-            await worker.host.draining.wait()
+            await worker.inside.draining.wait()
         go_on.set()
         answer = await first
         assert answer.status_code == 503
@@ -333,7 +333,7 @@ async def test_a_caller_who_left_costs_no_more_blocks() -> None:
             while worker.server.server_state.connections:  # noqa: ASYNC110 (it tells nobody)
                 await asyncio.sleep(0)
         go_on.set()
-        await asyncio.wait(worker.host.connections, timeout=PATIENCE)
+        await asyncio.wait(worker.inside.connections, timeout=PATIENCE)
     assert backend.sessions[0].block == 2 and backend.sessions[0].closed
 
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from support.servers.stand_in import tcp_server
 
-from framewire.worker.allowed_hosts import AllowRule
+from framewire.worker.allowed_hosts import AllowedHosts
 from framewire.worker.clips.fetching import Fetcher, FetchError
 
 HERE = "127.0.0.0/8"
 
 
 def fetcher(rule: str = HERE, limit: int = 1000) -> Fetcher:
-    return Fetcher(AllowRule(rule), limit)
+    return Fetcher(AllowedHosts(rule), limit)
 
 
 def answering(*answers: bytes, heads: list[str] | None = None) -> Any:

@@ -108,8 +108,8 @@ async def test_clips_ask_for_a_key_where_the_operator_wants_one(
 
 async def test_health_tells_a_drain_from_a_backend_that_hangs(served: Served) -> None:
     """fal replaces a runner whose health check answers 503: one that drains must not be."""
-    host = served.app._host
-    assert host is not None
+    worker = served.app._worker
+    assert worker is not None
     async with httpx.AsyncClient(verify=False) as client:
         fine = await client.get(f"{served.http}/health")
         assert fine.status_code == 200 and fine.json()["backend"] == "testcard"
@@ -120,9 +120,9 @@ async def test_health_tells_a_drain_from_a_backend_that_hangs(served: Served) ->
             assert said["type"] == "x-fal-error" and closed.code == 1012
         assert (await client.get(f"{served.http}/health")).status_code == 503
         assert (await client.post(f"{served.http}/alive")).status_code == 200
-        host.lane.stuck = True
+        worker.lane.stuck = True
         assert (await client.post(f"{served.http}/alive")).status_code == 503
-        host.lane.stuck = False
+        worker.lane.stuck = False
 
 
 async def test_fal_run_serves_locally_and_a_sigterm_in_mid_stream_drains(tmp_path: Path) -> None:

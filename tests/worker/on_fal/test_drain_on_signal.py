@@ -7,7 +7,7 @@ from types import FrameType
 
 import pytest
 
-from framewire.worker.on_fal.drain_on_signal import DrainFirst
+from framewire.worker.on_fal.drain_on_signal import DrainOnSignal
 
 PATIENCE = 10.0
 
@@ -39,7 +39,7 @@ async def test_what_was_before_waits_for_the_drain(handlers: None) -> None:
         draining.set()
         await may_end.wait()
 
-    DrainFirst(drain).install()
+    DrainOnSignal(drain).install()
     signal.raise_signal(signal.SIGTERM)
     async with asyncio.timeout(PATIENCE):
         await draining.wait()
@@ -57,7 +57,7 @@ async def test_a_second_signal_does_not_wait(handlers: None) -> None:
         draining.set()
         await asyncio.Event().wait()
 
-    DrainFirst(drain).install()
+    DrainOnSignal(drain).install()
     signal.raise_signal(signal.SIGTERM)
     async with asyncio.timeout(PATIENCE):
         await draining.wait()
@@ -73,7 +73,7 @@ async def test_a_drain_that_fails_does_not_keep_the_process(handlers: None) -> N
         raise RuntimeError("broken")
 
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
-    DrainFirst(drain).install()
+    DrainOnSignal(drain).install()
     signal.raise_signal(signal.SIGTERM)
     async with asyncio.timeout(PATIENCE):
         await before.called.wait()
@@ -83,7 +83,7 @@ async def test_other_threads_leave_the_signals_alone(handlers: None) -> None:
     before = signal.getsignal(signal.SIGTERM)
 
     async def install() -> None:
-        DrainFirst(asyncio.Event().wait).install()  # type: ignore[arg-type]
+        DrainOnSignal(asyncio.Event().wait).install()  # type: ignore[arg-type]
 
     await asyncio.to_thread(asyncio.run, install())
     assert signal.getsignal(signal.SIGTERM) is before

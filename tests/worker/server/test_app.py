@@ -51,7 +51,7 @@ async def test_health_says_what_the_worker_is_doing() -> None:
             "ready": True, "draining": False, "sessions": 1, "waiting": 0, "connections": 1,
             "max_sessions": 3, "backend": "testcard",
         }  # fmt: skip
-        worker.host.draining.set()
+        worker.inside.draining.set()
         draining = await get(worker, "/health")
         assert draining.status_code == 503
         assert draining.json()["draining"] and not draining.json()["ready"]
@@ -229,7 +229,7 @@ async def test_each_bad_token_gets_its_reason_and_the_worker_lives_on() -> None:
                 assert words in reason and value not in reason
         good = await streamed(f"{worker.url}?fal_jwt_token={token()}", prompt="a", num_blocks=1)
         assert len(good) == 6
-        assert worker.host.metrics.errors.labels("UNAUTHORIZED")._value.get() == 2 * len(bad)
+        assert worker.inside.metrics.errors.labels("UNAUTHORIZED")._value.get() == 2 * len(bad)
 
 
 @pytest.mark.parametrize("form", ["Bearer {token}", "bearer {token}", f"Key {KEY}"])
@@ -265,6 +265,6 @@ async def test_more_connections_than_allowed_are_turned_away() -> None:
 
 async def test_a_worker_that_shuts_down_says_so_at_the_door() -> None:
     async with serving() as worker:
-        worker.host.draining.set()
+        worker.inside.draining.set()
         error, reason, code = await turned_away(worker.url)
         assert (error, code) == ("AT_CAPACITY", 1012) and "shutting down" in reason

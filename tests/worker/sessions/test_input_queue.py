@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from framewire.worker.sessions.input_queue import Arrived, Inlet, InputGap
+from framewire.worker.sessions.input_queue import Arrived, InputGap, InputQueue
 
 
 class Door:
@@ -19,7 +19,7 @@ class Door:
         limit: float = 60,
     ) -> None:
         self.dropped = 0
-        self.inlet = Inlet(policy, patience=patience, limit=limit, on_drop=self._drop)
+        self.inlet = InputQueue(policy, patience=patience, limit=limit, on_drop=self._drop)
 
     def _drop(self, count: int) -> None:
         self.dropped += count

@@ -9,17 +9,17 @@ from support.viewers.memory_viewer import (
     errors,
     frames_in,
     frames_up_to,
-    hosting,
     is_event,
     picture,
     ready,
+    running_worker,
 )
 
 
 async def test_a_clip_is_used_whole_then_padded_then_completed() -> None:
     backend = ScriptedBackend(live=4)
-    async with hosting(backend) as host:
-        viewer = await ready(host)
+    async with running_worker(backend) as worker:
+        viewer = await ready(worker)
         viewer.say(prompt="a", num_blocks=1000, input="all", webcam_mode=True)
         for red in range(10):
             viewer.say(image=picture(red))
@@ -31,8 +31,8 @@ async def test_a_clip_is_used_whole_then_padded_then_completed() -> None:
 async def test_a_clip_that_ends_before_its_stream_has_begun_is_used_all_the_same() -> None:
     backend, gate = ScriptedBackend(live=4), Gate()
     backend.on_open = gate
-    async with hosting(backend) as host:
-        viewer = await ready(host)
+    async with running_worker(backend) as worker:
+        viewer = await ready(worker)
         viewer.say(prompt="a", num_blocks=1000, input="all")
         await entered(gate)
         for red in range(4):
@@ -47,8 +47,8 @@ async def test_a_clip_that_ends_before_its_stream_has_begun_is_used_all_the_same
 async def test_the_first_picture_switches_a_stream_from_text_to_live_input() -> None:
     backend, gate = ScriptedBackend(live=2), Gate()
     backend.lane[1] = gate
-    async with hosting(backend) as host:
-        viewer = await ready(host, envelope=True)
+    async with running_worker(backend) as worker:
+        viewer = await ready(worker, envelope=True)
         viewer.say(prompt="a", num_blocks=4)
         await entered(gate)
         for red in (7, 8, 9, 10):
@@ -68,11 +68,11 @@ async def test_the_first_picture_switches_a_stream_from_text_to_live_input() -> 
 
 async def test_a_session_that_waits_for_pictures_holds_nobody_up() -> None:
     backend = ScriptedBackend()
-    async with hosting(backend, max_sessions=2) as host:
-        waiting = await ready(host, events=True)
+    async with running_worker(backend, max_sessions=2) as worker:
+        waiting = await ready(worker, events=True)
         waiting.say(prompt="a", webcam_mode=True)
         await waiting.until(is_event("started"))
-        other = await ready(host)
+        other = await ready(worker)
         other.say(prompt="b", num_blocks=20)
         assert len(frames_in(await other.stream())) == 40
         waiting.say(image=picture(1))
@@ -82,8 +82,8 @@ async def test_a_session_that_waits_for_pictures_holds_nobody_up() -> None:
 
 async def test_a_shorter_length_ends_a_live_stream_that_waits_for_pictures() -> None:
     backend = ScriptedBackend()
-    async with hosting(backend) as host:
-        viewer = await ready(host, events=True)
+    async with running_worker(backend) as worker:
+        viewer = await ready(worker, events=True)
         viewer.say(prompt="a", webcam_mode=True, num_blocks=50)
         for red in (1, 2):
             viewer.say(image=picture(red))
@@ -94,8 +94,8 @@ async def test_a_shorter_length_ends_a_live_stream_that_waits_for_pictures() -> 
 
 async def test_a_picture_that_is_none_is_counted_and_the_stream_goes_on() -> None:
     backend = ScriptedBackend()
-    async with hosting(backend) as host:
-        viewer = await ready(host, events=True)
+    async with running_worker(backend) as worker:
+        viewer = await ready(worker, events=True)
         viewer.say(prompt="a", webcam_mode=True, num_blocks=1)
         viewer.say(image=b"no picture")
         (warning,) = [m for m in await viewer.until(is_event("warning")) if is_event("warning")(m)]
@@ -103,15 +103,15 @@ async def test_a_picture_that_is_none_is_counted_and_the_stream_goes_on() -> Non
         viewer.say(image=picture(5))
         viewer.say(image=picture(6))
         await viewer.stream()
-        assert host.metrics.pictures_dropped._value.get() == 1
+        assert worker.metrics.pictures_dropped._value.get() == 1
     assert backend.sessions[0].pictures == [[5, 6]]
 
 
 async def test_pictures_with_a_sound_header_and_no_body_are_passed_over() -> None:
     backend, gate = ScriptedBackend(), Gate()
     backend.lane[0] = gate
-    async with hosting(backend) as host:
-        viewer = await ready(host)
+    async with running_worker(backend) as worker:
+        viewer = await ready(worker)
         viewer.say(prompt="a", webcam_mode=True, num_blocks=2)
         for data in (picture(5), picture(6), picture(7)[:60], picture(8)):
             viewer.say(image=data)
@@ -127,17 +127,17 @@ async def test_pictures_with_a_sound_header_and_no_body_are_passed_over() -> Non
 async def test_live_input_of_broken_pictures_alone_does_not_spin() -> None:
     """After its patience the newest picture is repeated: one that cannot be read is not."""
     backend = ScriptedBackend()
-    async with hosting(backend, input_patience=0.02, ready_timeout=0.3) as host:
+    async with running_worker(backend, input_patience=0.02, ready_timeout=0.3) as worker:
         calls = 0
-        on_codec = host.on_codec
+        on_codec = worker.on_codec
 
         async def counted(call: Any) -> Any:
             nonlocal calls
             calls += 1
             return await on_codec(call)
 
-        host.on_codec = counted  # type: ignore[method-assign]
-        viewer = await ready(host)
+        worker.on_codec = counted  # type: ignore[method-assign]
+        viewer = await ready(worker)
         viewer.say(prompt="a", webcam_mode=True)
         viewer.say(image=picture(7)[:60])
         assert [code for code, _ in errors(await viewer.end())] == ["TIMEOUT"]
@@ -146,8 +146,8 @@ async def test_live_input_of_broken_pictures_alone_does_not_spin() -> None:
 
 async def test_a_broken_picture_after_good_ones_repeats_the_last_good_one() -> None:
     backend = ScriptedBackend()
-    async with hosting(backend, input_patience=0.02) as host:
-        viewer = await ready(host)
+    async with running_worker(backend, input_patience=0.02) as worker:
+        viewer = await ready(worker)
         viewer.say(prompt="a", webcam_mode=True, num_blocks=3)
         for data in (picture(5), picture(6)):
             viewer.say(image=data)
@@ -160,8 +160,8 @@ async def test_a_broken_picture_after_good_ones_repeats_the_last_good_one() -> N
 async def test_a_clip_longer_than_its_stream_does_not_keep_the_next_one_from_starting() -> None:
     backend, gate = ScriptedBackend(live=4), Gate()
     backend.lane[1] = gate
-    async with hosting(backend) as host:
-        viewer = await ready(host)
+    async with running_worker(backend) as worker:
+        viewer = await ready(worker)
         viewer.say(prompt="a", num_blocks=2, input="all", webcam_mode=True)
         for red in range(40):
             viewer.say(image=picture(red))
@@ -174,8 +174,8 @@ async def test_a_clip_longer_than_its_stream_does_not_keep_the_next_one_from_sta
 
 async def test_an_end_that_is_held_for_a_block_ends_the_input_there_and_not_before() -> None:
     backend = ScriptedBackend(live=2)
-    async with hosting(backend) as host:
-        viewer = await ready(host)
+    async with running_worker(backend) as worker:
+        viewer = await ready(worker)
         viewer.say(prompt="a", num_blocks=9, input="all", webcam_mode=True)
         viewer.say(action="end", at_block=2)
         for red in range(6):
@@ -186,8 +186,8 @@ async def test_an_end_that_is_held_for_a_block_ends_the_input_there_and_not_befo
 
 async def test_pictures_that_follow_refused_params_do_not_end_the_session() -> None:
     backend = ScriptedBackend(live=2)
-    async with hosting(backend) as host:
-        viewer = await ready(host)
+    async with running_worker(backend) as worker:
+        viewer = await ready(worker)
         viewer.say(prompt="a", start_frame=b"no picture", webcam_mode=True)
         for red in range(10):
             viewer.say(image=picture(red))

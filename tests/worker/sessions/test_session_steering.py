@@ -9,11 +9,11 @@ from support.viewers.memory_viewer import (
     MemoryViewer,
     blocks_of,
     frames_in,
-    hosting,
     is_completed,
     is_event,
     picture,
     ready,
+    running_worker,
     texts_in,
 )
 
@@ -23,8 +23,8 @@ from framewire.worker.backends.base import Change
 async def test_all_keys_of_a_map_reach_the_backend_together_before_the_next_block() -> None:
     backend, gate = ScriptedBackend(), Gate()
     backend.lane[1] = gate
-    async with hosting(backend) as host:
-        viewer = await ready(host, events=True)
+    async with running_worker(backend) as worker:
+        viewer = await ready(worker, events=True)
         viewer.say(prompt="a", num_blocks=4)
         await entered(gate)
         viewer.say(prompt="not yet", strength=0.5, interp_steps=9)
@@ -43,9 +43,9 @@ async def test_all_keys_of_a_map_reach_the_backend_together_before_the_next_bloc
 
 async def test_interp_steps_come_from_the_map_then_the_params_then_the_preset() -> None:
     backend = ScriptedBackend()
-    async with hosting(backend) as host:
+    async with running_worker(backend) as worker:
         for given, said, expected in ((None, 7, 7), (9, None, 9), (9, 3, 3), (None, None, 4)):
-            viewer = await ready(host)
+            viewer = await ready(worker)
             viewer.say(prompt="a", num_blocks=3, interp_steps=given)
             viewer.say(prompt="b", at_block=1, interp_steps=said)
             await viewer.stream()
@@ -55,8 +55,8 @@ async def test_interp_steps_come_from_the_map_then_the_params_then_the_preset() 
 
 
 async def test_what_comes_after_the_last_frame_and_starts_nothing_is_dropped() -> None:
-    async with hosting(ScriptedBackend()) as host:
-        viewer = await ready(host)
+    async with running_worker(ScriptedBackend()) as worker:
+        viewer = await ready(worker)
         viewer.say(prompt="a", num_blocks=1)
         await viewer.stream()
         viewer.say(image=picture(), prompt="a", num_blocks=1000, strength=0.5)
@@ -65,13 +65,13 @@ async def test_what_comes_after_the_last_frame_and_starts_nothing_is_dropped() -
         viewer.say(prompt="b")
         messages = await viewer.stream()
         assert len(messages) == 3, "one block and completed"
-        assert host.metrics.pictures_dropped._value.get() == 1
+        assert worker.metrics.pictures_dropped._value.get() == 1
 
 
 async def test_a_reset_after_completed_starts_over_even_with_a_picture_in_the_map() -> None:
     backend = ScriptedBackend()
-    async with hosting(backend) as host:
-        viewer = await ready(host)
+    async with running_worker(backend) as worker:
+        viewer = await ready(worker)
         for extra in ({}, {"image": picture()}, {"seed": 9}):
             viewer.say(prompt="a", num_blocks=1, seed=3)
             await viewer.stream()
@@ -82,15 +82,15 @@ async def test_a_reset_after_completed_starts_over_even_with_a_picture_in_the_ma
 
 async def test_a_reset_drops_the_stale_frames_and_starts_with_the_latest_values() -> None:
     backend = ScriptedBackend()
-    async with hosting(backend) as host:
-        viewer = await ready(host, events=True)
+    async with running_worker(backend) as worker:
+        viewer = await ready(worker, events=True)
         viewer.reads.clear()
         viewer.say(prompt="a", num_blocks=9, seed=1)
         while backend.events.count(("lane", 2)) == 0:
-            await host.lane.run(lambda: None)
+            await worker.lane.run(lambda: None)
         viewer.say(prompt="b", action="reset", seed=2)
         while len(backend.sessions) < 2:
-            await host.lane.run(lambda: None)
+            await worker.lane.run(lambda: None)
         viewer.reads.set()
         stale = await viewer.until(
             lambda message: is_event("started")(message) and message["seed"] == 2
@@ -106,8 +106,8 @@ async def test_a_reset_while_a_block_is_made_flushes_at_once_what_waits_unread()
     """The lane may be busy for long: no stale frame is sent until it comes back."""
     backend, gate = ScriptedBackend(), Gate()
     backend.lane[2] = gate
-    async with hosting(backend) as host:
-        viewer = await ready(host, events=True)
+    async with running_worker(backend) as worker:
+        viewer = await ready(worker, events=True)
         viewer.reads.clear()
         viewer.say(prompt="a", num_blocks=9, seed=1)
         await entered(gate)
@@ -126,8 +126,8 @@ async def test_a_reset_while_a_block_is_made_flushes_at_once_what_waits_unread()
 async def test_a_reset_in_the_moment_of_the_last_frame_is_never_lost(turns: int) -> None:
     """Whether it is read just before or just after `completed`, the stream starts over."""
     backend = ScriptedBackend(frames=1)
-    async with hosting(backend) as host:
-        viewer = await ready(host)
+    async with running_worker(backend) as worker:
+        viewer = await ready(worker)
         sent = 0
 
         async def on_send(data: bytes | str) -> None:
@@ -152,9 +152,9 @@ async def rest(viewer: MemoryViewer, messages: list[Any]) -> list[Any]:
 async def test_a_longer_stream_asked_for_in_time_goes_on_and_a_shorter_one_stops() -> None:
     backend, gate = ScriptedBackend(), Gate()
     backend.lane[1] = gate
-    async with hosting(backend) as host:
+    async with running_worker(backend) as worker:
         for wanted, made in ((5, 5), (1, 2), (2, 2)):
-            viewer = await ready(host, events=True)
+            viewer = await ready(worker, events=True)
             viewer.say(prompt="a", num_blocks=3)
             await entered(gate)
             viewer.say(num_blocks=wanted)
@@ -169,8 +169,8 @@ async def test_a_longer_stream_asked_for_in_time_goes_on_and_a_shorter_one_stops
 async def test_end_completes_after_the_block_under_way() -> None:
     backend, gate = ScriptedBackend(), Gate()
     backend.lane[1] = gate
-    async with hosting(backend) as host:
-        viewer = await ready(host, events=True)
+    async with running_worker(backend) as worker:
+        viewer = await ready(worker, events=True)
         viewer.say(prompt="a", num_blocks=1000)
         await entered(gate)
         viewer.say(action="end")
@@ -182,8 +182,8 @@ async def test_end_completes_after_the_block_under_way() -> None:
 
 async def test_a_prompt_a_message_cannot_starve_the_frames() -> None:
     backend = ScriptedBackend()
-    async with hosting(backend) as host:
-        viewer = await ready(host)
+    async with running_worker(backend) as worker:
+        viewer = await ready(worker)
         viewer.say(prompt="start", num_blocks=50)
         for number in range(10_000):
             viewer.say(prompt=f"number {number}", interp_steps=1)

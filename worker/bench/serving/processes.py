@@ -130,7 +130,7 @@ def _serve(pipe: Connection, setup: Setup) -> None:
 
     def listening(port: int) -> None:
         if setup.way != "plain":
-            app.state.host.metrics = CountingMetrics(deliveries)
+            app.state.worker.metrics = CountingMetrics(deliveries)
         pipe.send(port)
         threading.Thread(target=_answer, args=(pipe, deliveries), daemon=True).start()
 

@@ -15,7 +15,7 @@ from framewire.worker.engine.params import EngineOptions
 
 
 class AppendedContext:
-    """A `Keeper` of clean keys."""
+    """A `Context` of clean keys."""
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ from .rebuilt import RebuiltContext
 from .ring import RingContext
 
 
-class Keeper(Protocol):
+class Context(Protocol):
     """What a stream remembers of its blocks, and where the next one stands."""
 
     @property
@@ -87,7 +87,7 @@ class StreamMemory:
         """The stream's cache; where it is the lane's it may move between blocks."""
         return self._own or self._engine.lane.cache(self._tokens)
 
-    def keeper(self, runner: BlockRunner) -> Keeper:
+    def keeper(self, runner: BlockRunner) -> Context:
         """Who keeps the context of a stream that begins, or begins again."""
         preset, options, params = self._engine.preset, self._engine.options, self._params
         if preset.commit == "rebuild":

@@ -21,7 +21,7 @@ from .history import History
 
 
 class RebuiltContext:
-    """A `Keeper` that remembers latents, not keys."""
+    """A `Context` that remembers latents, not keys."""
 
     def __init__(
         self,

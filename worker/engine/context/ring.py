@@ -81,7 +81,7 @@ class Slots:
 
 
 class RingContext:
-    """A `Keeper` of noisy keys."""
+    """A `Context` of noisy keys."""
 
     def __init__(
         self,

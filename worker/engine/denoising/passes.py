@@ -1,6 +1,6 @@
 """The passes of a block over the transformer: one that writes its context, then those that denoise.
 
-Owns the sampling loop. What a pass uses besides its input is a `Surroundings`, which holds nothing
+Owns the sampling loop. What a pass uses besides its input is a `PassInputs`, which holds nothing
 of a stream, so that the loop can be recorded once and replayed for every stream of a size.
 """
 
@@ -14,12 +14,12 @@ from framewire.worker.engine.network.kv_cache import KVCache, TextCache
 from framewire.worker.engine.network.transformer import CausalTransformer, Modulation, Window
 from framewire.worker.engine.schedule import Schedule, add_noise, clean_latents
 
-Saw = Callable[[float, Tensor, Tensor], None]
+PassObserver = Callable[[float, Tensor, Tensor], None]
 """Told each pass: its timestep, what went in and what it made clean."""
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class PassInputs:
     """The network and the memory that a pass works in.
 
     Attributes:
@@ -53,16 +53,20 @@ class Surroundings:
 
 
 def write_context(
-    at: Surroundings, latents: Tensor, modulation: Modulation, sigma: float, saw: Saw | None = None
+    at: PassInputs,
+    latents: Tensor,
+    modulation: Modulation,
+    sigma: float,
+    observer: PassObserver | None = None,
 ) -> Tensor:
     """Bring clean latents [F, C, h, w] into the cache; returns them.
 
     Args:
         sigma: the noise level of timestep 0.
-        saw: if given, the pass runs whole, for what it would make clean.
+        observer: if given, the pass runs whole, for what it would make clean.
     """
-    if saw is not None:
-        saw(0.0, latents, clean_latents(latents, at.flow(latents, modulation), sigma))
+    if observer is not None:
+        observer(0.0, latents, clean_latents(latents, at.flow(latents, modulation), sigma))
     else:
         at.transformer.write_context(
             latents[None], modulation, at.rope, at.cache, at.text, at.window
@@ -71,14 +75,14 @@ def write_context(
 
 
 def denoise(
-    at: Surroundings,
+    at: PassInputs,
     schedule: Schedule,
     x: Tensor,
     noise: Tensor,
     modulations: Sequence[Modulation],
     *,
     timer: StageTimer = untimed,
-    saw: Saw | None = None,
+    observer: PassObserver | None = None,
 ) -> Tensor:
     """All denoise passes on x [F, C, h, w]: its clean latents.
 
@@ -92,8 +96,8 @@ def denoise(
             at = replace(at, slots=at.last_slots)
         with timer("denoise"):
             clean = clean_latents(x, at.flow(x, modulation), step.sigma)
-            if saw is not None:
-                saw(step.timestep, x, clean)
+            if observer is not None:
+                observer(step.timestep, x, clean)
             if step.next_sigma is not None:
                 x = add_noise(clean, noise[index + 1], step.next_sigma)
     return clean

@@ -18,7 +18,7 @@ from framewire.worker.engine.network.rope import Rope
 from framewire.worker.engine.network.transformer import Modulation, Window
 from framewire.worker.engine.schedule import DenoisingStep, Schedule
 
-from .passes import Saw, Surroundings, denoise, write_context
+from .passes import PassInputs, PassObserver, denoise, write_context
 from .plan import BlockPlan, Planner
 from .prompt_ramp import PromptRamp
 
@@ -72,7 +72,7 @@ class BlockRunner:
         at = self.surroundings(place, latents.shape[0])
         modulation, sigma = self.planner.context_modulation, self.planner.loader.sigma(0.0)
         if self._records is None:
-            write_context(at, latents, modulation, sigma, self.saw("context", place.position))
+            write_context(at, latents, modulation, sigma, self.observer("context", place.position))
             return
 
         def work(latents: Tensor, cos: Tensor, sin: Tensor, *parts: Tensor) -> Tensor:
@@ -86,8 +86,10 @@ class BlockRunner:
         """All denoise passes on x [F, C, h, w]: its clean latents."""
         at = self.surroundings(place, x.shape[0])
         if self._records is None:
-            saw = self.saw("denoise", place.position)
-            return denoise(at, plan.schedule, x, noise, plan.modulations, timer=self.timer, saw=saw)
+            observer = self.observer("denoise", place.position)
+            return denoise(
+                at, plan.schedule, x, noise, plan.modulations, timer=self.timer, observer=observer
+            )
         given = {
             name: slots
             for name, slots in (("slots", place.slots), ("last_slots", place.last_slots))
@@ -124,7 +126,7 @@ class BlockRunner:
         with self.timer("denoise"):
             return self._records.run(key, work, (x, noise, levels, *at.rope, *parts), keep)
 
-    def surroundings(self, place: Place, frames: int) -> Surroundings:
+    def surroundings(self, place: Place, frames: int) -> PassInputs:
         """The network and the memory around a pass of `frames` frames, in each lane if several."""
         if place.lanes:
             ropes = [self.rope.at(position, frames) for position in place.lanes]
@@ -132,7 +134,7 @@ class BlockRunner:
         else:
             rope = self.rope.at(place.position, frames)
         text = self.lane.text(self.ramp.current)
-        return Surroundings(
+        return PassInputs(
             self.transformer,
             rope,
             place.cache,
@@ -142,7 +144,9 @@ class BlockRunner:
             place.last_slots,
         )
 
-    def saw(self, kind: str, position: int, *, block: int | None = None) -> Saw | None:
+    def observer(
+        self, kind: str, position: int, *, block: int | None = None
+    ) -> PassObserver | None:
         """Who is told of a pass, if anyone."""
         if self.trace is None:
             return None

@@ -11,11 +11,11 @@ from framewire.worker.engine.interfaces import PassTrace, StageTimer
 from framewire.worker.engine.network.transformer import Modulation
 from framewire.worker.engine.schedule import add_noise, clean_latents
 
-from .passes import Surroundings
+from .passes import PassInputs
 from .plan import BlockPlan
 
 
-class StepLanes:
+class StreamBatch:
     """The blocks under way in one stream, but for those of its first block."""
 
     def __init__(self, lanes: int) -> None:
@@ -26,7 +26,7 @@ class StepLanes:
 
     def advance(
         self,
-        at: Surroundings,
+        at: PassInputs,
         x: Tensor,
         noise: Tensor,
         plan: BlockPlan,

@@ -76,7 +76,7 @@ class CausalTransformer:
         dynamo.recompile_limit = max(dynamo.recompile_limit, _RECOMPILE_LIMIT)
         self._compiled = torch.compile(block_forward, fullgraph=True, dynamic=False, **options)
 
-    def settle(self) -> None:
+    def stop_compiling(self) -> None:
         """Compile no further shape, so that no stream of another size stalls the others."""
         self._settled = True
 

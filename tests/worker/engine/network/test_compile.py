@@ -81,6 +81,6 @@ def test_a_settled_transformer_compiles_no_further_shape() -> None:
     engine.transformer.compile(backend="aot_eager")
     engine.open("a fox", PARAMS).generate_block()
     graphs = counters["stats"]["unique_graphs"]
-    engine.transformer.settle()
+    engine.transformer.stop_compiling()
     engine.open("a fox", StreamParams(48, 16, num_denoising_steps=2)).generate_block()
     assert counters["stats"]["unique_graphs"] == graphs == 1
