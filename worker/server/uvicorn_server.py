@@ -25,7 +25,8 @@ from websockets.http11 import Request
 from framewire.protocol import MAX_MESSAGE_BYTES
 from framewire.worker.config import Config
 from framewire.worker.runtime.worker import Worker
-from framewire.worker.sessions.viewer_socket import ABORT_EXTENSION
+
+from .websocket import ABORT_EXTENSION
 
 logger = logging.getLogger(__name__)
 
