@@ -8,13 +8,14 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
-from typing import get_args
+from dataclasses import Field
+from typing import Any
 
 from .bench.command import add_commands as add_bench
-from .config import AuthMode, Config, ConfigError, parser_of
+from .config import Config, ConfigError
+from .engine.setting import Setting
 from .models.command import add_commands as add_models
-from .models.setup import DecoderName
+from .settings import reader_of, settings_of
 
 logger = logging.getLogger(__name__)
 
@@ -26,58 +27,6 @@ examples:
   framewire-worker serve                                   this machine only, no token needed
   FRAMEWIRE_KEY=... framewire-worker serve --host 0.0.0.0 --auth jwt
 """
-_HELP: dict[str, str] = {
-    "backend": "what makes the pictures: auto, testcard, tiny or wan",
-    "preset": "the model that wan runs; framewire-worker models lists them",
-    "device": "auto, or as torch calls it, such as cuda:1",
-    "dtype": "of the transformer: auto, bfloat16, float16 or float32",
-    "decoder": "latents to pictures: the model's own, or TAEHV, softer and 25 times less work",
-    "attention": "auto for the best kernel proven here, sdpa, cudnn, flash3, flash2 or sage",
-    "compile": "compile the transformer's blocks",
-    "fp8": "multiply in 8 bits (Ada, Hopper and later; needs torchao)",
-    "fuse_qkv": "project queries, keys and values in one product",
-    "cuda_graph": "record a block's work once and replay it",
-    "skip_zero": "leave out the pass at timestep 0",
-    "context_every": "compute the context anew before every n-th block only",
-    "sink_frames": "first latent frames that stay in the context for ever; else as many as the preset says",
-    "batch_steps": "denoise live input a step a lane in one batch: more frames, each of them later",
-    "warm_sizes": "sizes to warm up, such as 832x480,480x832; else the preset's",
-    "warm_on_demand": "compile other sizes when they first come, while others wait",
-    "host": "address to bind; anything but loopback needs --auth",
-    "port": "port to bind; 0 takes a free one",
-    "max_sessions": "streams at once; auto: as many as memory has room for",
-    "queue": "streams that may wait for a place",
-    "max_connections": "websockets at once",
-    "auth": "who may connect: none (loopback only), jwt, or platform (a gateway has checked)",
-    "secret": "signs and verifies tokens; better set as FRAMEWIRE_SECRET",
-    "key": "what POST /tokens/ asks for; better set as FRAMEWIRE_KEY",
-    "alias": "the app that tokens must allow and that /OWNER/ALIAS/ws names",
-    "origins": "browser origins that may connect, comma-separated",
-    "token_expiration": "seconds that tokens of POST /api/fal live",
-    "grace": "seconds that a drain may take",
-    "ready_timeout": "seconds for params (or live pictures) to arrive",
-    "stall_timeout": "seconds a viewer may go without reading",
-    "idle_timeout": "seconds a completed session stays open",
-    "session_timeout": "seconds a session may last",
-    "queue_timeout": "seconds to wait for a place without events",
-    "block_timeout": "seconds one backend call may take",
-    "input_patience": "seconds after which live input repeats its newest picture",
-    "clip_life": "seconds a finished clip can be fetched",
-    "clip_megabytes": "megabytes of finished clips that are kept",
-    "video_hosts": "hosts a video_url may name, comma-separated; none are fetched from otherwise",
-    "video_megabytes": "megabytes that an input video may have",
-    "expansion_url": "OpenAI-compatible base URL that expands prompts, such as http://HOST/v1",
-    "expansion_key": "its key; better set as FRAMEWIRE_EXPANSION_KEY",
-    "expansion_model": "the model to ask there",
-    "jpeg_quality": "quality of the frames, 1 to 100",
-    "codec_threads": "threads that encode and decode pictures",
-    "ssl_keyfile": "TLS key",
-    "ssl_certfile": "TLS certificate",
-    "log_level": "debug, info, warning or error",
-}
-
-
-_CHOICES = {"auth": get_args(AuthMode), "decoder": get_args(DecoderName)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -114,27 +63,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.set_defaults(run=None)
     serve.add_argument("--json", action="store_true", help="say where it listens as a JSON line")
-    for entry in fields(Config):
-        _add_setting(serve, entry.name, entry.default)
+    for entry, about in settings_of(Config):
+        _add_setting(serve, entry, about)
     add_models(commands)
     add_bench(commands)
     return parser
 
 
-def _add_setting(serve: argparse.ArgumentParser, name: str, default: object) -> None:
+def _add_setting(serve: argparse.ArgumentParser, entry: Field[Any], about: Setting) -> None:
     """An option for one setting; what isn't given stays None, so that the environment counts."""
-    option, kind = f"--{name.replace('_', '-')}", type(default)
-    if kind is bool:
+    option, default = f"--{entry.name.replace('_', '-')}", entry.default
+    if isinstance(default, bool):
         action = argparse.BooleanOptionalAction
-        serve.add_argument(option, action=action, default=None, help=_HELP[name])
+        serve.add_argument(option, action=action, default=None, help=about.help)
         return
-    choices = _CHOICES.get(name)
     serve.add_argument(
         option,
-        type=parser_of(name, kind),
-        choices=choices,
-        metavar=None if choices else kind.__name__.upper(),
-        help=_HELP[name] + (f" (default: {default})" if default else ""),
+        type=reader_of(entry, about),
+        choices=about.choices or None,
+        metavar=None if about.choices else type(default).__name__.upper(),
+        help=about.help + (f" (default: {default})" if default else ""),
     )
 
 
@@ -154,7 +102,7 @@ def _serve(config: Config, as_json: bool) -> int:
     for handler in logging.getLogger().handlers:
         handler.addFilter(RedactTokens())
     try:
-        backend, why = choose(config.backend, config.model_setup())
+        backend, why = choose(config.backend, config.model)
     except ValueError as error:
         print(f"framewire-worker serve: {error}", file=sys.stderr)
         return 2

@@ -16,6 +16,7 @@ from framewire.client.commands.stream import prepare, run_stream
 from framewire.worker.backends.base import Backend
 from framewire.worker.backends.presets import servable_presets
 from framewire.worker.backends.testcard import TestcardBackend
+from framewire.worker.engine.options import EngineOptions
 from framewire.worker.models.setup import ModelSetup
 
 
@@ -102,7 +103,7 @@ async def test_fewer_frames_than_pictures_are_reported(
     """Batched steps keep back the last block; the result is saved, and the exit code says so."""
     clip, out = tmp_path / "clip.mp4", tmp_path / "out.mp4"
     clip.write_bytes(video([(90, 30, 20)] * 18))
-    setup = ModelSetup(warm_sizes="64x64", batch_steps=True)
+    setup = ModelSetup(warm_sizes="64x64", options=EngineOptions(batch_steps=True))
     backend = servable_presets()["tiny-streamdiffusionv2"].make(setup)
     assert await restyled(backend, clip, out, "--size", "64x64") == 1
     assert "14 frames came for 18 pictures" in capsys.readouterr().err

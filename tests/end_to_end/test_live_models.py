@@ -14,6 +14,7 @@ from support.servers.worker_server import Running, lane_held, serving
 from support.viewers.raw_viewer import Closed, RawViewer, connected
 
 from framewire.worker.backends.presets import servable_presets
+from framewire.worker.engine.options import EngineOptions
 from framewire.worker.models.setup import ModelSetup
 from framewire.worker.server.uvicorn_server import WebSocketProtocol
 
@@ -214,7 +215,7 @@ async def test_a_clip_that_waits_unread_is_not_taken_for_a_viewer_that_is_gone(
 
 async def test_batched_steps_give_frames_the_ids_of_their_own_pictures() -> None:
     """One block late, with two steps; text alone is refused by name."""
-    setup = ModelSetup(warm_sizes="64x64", batch_steps=True)
+    setup = ModelSetup(warm_sizes="64x64", options=EngineOptions(batch_steps=True))
     async with (
         model("tiny-streamdiffusionv2", setup) as worker,
         connected(worker.url + "?fmt=msgpack") as viewer,

@@ -15,7 +15,7 @@ from support.viewers.raw_viewer import Closed, RawViewer, colour, connected
 from torch import Tensor
 
 from framewire.worker.backends.wan import WanBackend
-from framewire.worker.engine.params import EngineOptions
+from framewire.worker.engine.options import EngineOptions
 from framewire.worker.engine.random_weights import TINY_RANDOM
 from framewire.worker.models.setup import ModelSetup
 from framewire.worker.runtime.pictures import decode_picture

@@ -20,7 +20,8 @@ from framewire.worker.engine.denoising.noise import GivenNoise
 from framewire.worker.engine.engine import Engine
 from framewire.worker.engine.generation import Generation
 from framewire.worker.engine.network.weights import load_transformer
-from framewire.worker.engine.params import EngineOptions, StreamParams
+from framewire.worker.engine.options import EngineOptions
+from framewire.worker.engine.params import StreamParams
 from framewire.worker.engine.preset import STREAMDIFFUSIONV2_1_3B, Preset, TransformerDims
 from framewire.worker.engine.schedule import SigmaTable
 

@@ -1,11 +1,10 @@
 """Settings: where they come from, what is refused, and what is never shown."""
 
-from dataclasses import fields
-
 import pytest
 
 from framewire.worker.cli import main
 from framewire.worker.config import Config, ConfigError
+from framewire.worker.settings import settings_of
 
 SECRET = "a secret of more than thirty-two bytes"
 
@@ -23,7 +22,7 @@ def test_the_environment_sets_every_field_and_what_is_given_wins() -> None:
 
 
 def test_every_field_can_be_set_from_the_environment() -> None:
-    for entry in fields(Config):
+    for entry, _ in settings_of(Config):
         special = {
             "auth": "platform",
             "ssl_keyfile": "",
@@ -34,7 +33,9 @@ def test_every_field_can_be_set_from_the_environment() -> None:
         plain = True if entry.default is False else entry.default or 1
         text = special.get(entry.name, str(plain))
         loaded = Config.load({f"FRAMEWIRE_{entry.name.upper()}": text})
-        assert str(getattr(loaded, entry.name)) == text
+        holders = (loaded, loaded.model, loaded.model.options)
+        (value,) = (getattr(one, entry.name) for one in holders if hasattr(one, entry.name))
+        assert str(value) == text
 
 
 def test_a_value_of_the_wrong_type_names_the_variable_and_what_it_should_be() -> None:
@@ -89,7 +90,7 @@ def test_what_cannot_be_served_with_is_refused_in_words(
     values: dict[str, object], words: str
 ) -> None:
     with pytest.raises(ConfigError, match=words):
-        Config(**values)  # type: ignore[arg-type]
+        Config.load({}, **values)
 
 
 def test_what_is_shown_says_only_whether_secrets_are_set() -> None:
@@ -97,7 +98,7 @@ def test_what_is_shown_says_only_whether_secrets_are_set() -> None:
     assert SECRET not in str(config.shown()) and "the key" not in str(config.shown())
     assert (config.shown()["secret"], config.shown()["key"]) == ("set", "set")
     assert Config().shown()["secret"] == "not set"
-    assert set(config.shown()) == {entry.name for entry in fields(Config)}
+    assert set(config.shown()) == {entry.name for entry, _ in settings_of(Config)}
 
 
 def test_the_config_itself_does_not_print_its_secrets() -> None:
@@ -115,7 +116,7 @@ def test_the_config_itself_does_not_print_its_secrets() -> None:
 def test_the_command_refuses_an_open_address_with_what_to_do(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for entry in fields(Config):
+    for entry, _ in settings_of(Config):
         monkeypatch.delenv(f"FRAMEWIRE_{entry.name.upper()}", raising=False)
     assert main(["serve", "--host", "0.0.0.0"]) == 2
     said = capsys.readouterr()
@@ -130,7 +131,8 @@ def test_the_command_names_an_unknown_backend(capsys: pytest.CaptureFixture[str]
 def test_as_many_sessions_as_memory_has_room_for_is_a_word_and_switches_are_words_too() -> None:
     given = {"FRAMEWIRE_MAX_SESSIONS": "auto", "FRAMEWIRE_FP8": "yes", "FRAMEWIRE_COMPILE": "0"}
     config = Config.load(given)
-    assert (config.max_sessions, config.fp8, config.compile) == (0, True, False)
+    options = config.model.options
+    assert (config.max_sessions, options.fp8, options.compile) == (0, True, False)
     with pytest.raises(ConfigError, match="FRAMEWIRE_FP8: expected yes or no, got 'maybe'"):
         Config.load({"FRAMEWIRE_FP8": "maybe"})
 

@@ -72,7 +72,6 @@ def build_of(setup: ModelSetup) -> Build:
     import torch
 
     from framewire.worker.engine.build import Build
-    from framewire.worker.engine.params import EngineOptions
 
     device = device_of(setup)
     on_gpu = device.type == "cuda"
@@ -84,18 +83,7 @@ def build_of(setup: ModelSetup) -> Build:
         device=device,
         dtype=dtypes.get(setup.dtype, half),
         vae_dtype=torch.float16 if on_gpu else torch.float32,
-        decoder=setup.decoder,
-        attention=setup.attention,
-        fuse_qkv=setup.fuse_qkv,
-        fp8=setup.fp8,
-        compile=setup.compile,
-        cuda_graph=setup.cuda_graph,
-        options=EngineOptions(
-            skip_final_zero_step=setup.skip_zero,
-            context_every=setup.context_every,
-            sink_frames=setup.sink_frames or None,
-            batch_steps=setup.batch_steps,
-        ),
+        options=setup.options,
     )
 
 
@@ -128,7 +116,7 @@ def _published_missing(name: str, setup: ModelSetup) -> str:
     missing = entry.missing(_option(setup))
     if missing:
         size = gigabytes(sum(file.bytes for file in missing))
-        decoder = " --decoder taehv" if setup.decoder == "taehv" else ""
+        decoder = " --decoder taehv" if setup.options.decoder == "taehv" else ""
         lacks.append(f"{size} of weights (framewire-worker pull {entry.preset}{decoder})")
     absent = _torch_missing()
     if absent:
@@ -152,7 +140,7 @@ def published_engine(preset: Preset, build: Build) -> Engine:
         transformer=entry.paths("transformer"),
         text=entry.paths("tokenizer")[0].parent.parent,
         vae=entry.paths("vae")[0],
-        taehv=entry.paths("taehv")[0] if build.decoder == "taehv" else None,
+        taehv=entry.paths("taehv")[0] if build.options.decoder == "taehv" else None,
     )
     return load_engine(preset, files, build)
 
@@ -195,4 +183,4 @@ def _tiny(setup: ModelSetup) -> Backend:
 
 
 def _option(setup: ModelSetup) -> str:
-    return "--decoder taehv" if setup.decoder == "taehv" else ""
+    return "--decoder taehv" if setup.options.decoder == "taehv" else ""

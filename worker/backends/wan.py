@@ -204,7 +204,7 @@ class WanBackend:
     def _say_if_cold(self, params: StreamParams) -> None:
         if any((params.width, params.height) == (one.width, one.height) for one in self._warmed):
             return
-        if not self.setup.compile:
+        if not self.setup.options.compile:
             how = "its first blocks are slower"
         elif self.setup.warm_on_demand:
             how = "compiled as it comes, while other streams wait"

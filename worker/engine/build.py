@@ -7,7 +7,6 @@ come from, nor who asks.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
@@ -18,7 +17,7 @@ from .network.graphs import BlockGraphs
 from .network.kernels import choose
 from .network.speed import SpeedError, fuse_qkv, to_fp8
 from .network.weights import load_transformer
-from .params import EngineOptions
+from .options import EngineOptions
 from .preset import Preset
 from .random_weights import RandomPrompts, random_transformer, random_vae, seeded
 from .text.encoder import TextEncoder
@@ -29,23 +28,16 @@ from .vae.weights import load_vae
 
 @dataclass(frozen=True)
 class Build:
-    """How an engine is built. All that makes it faster is off by default.
+    """How an engine is built.
 
     Attributes:
         dtype: of the transformer and the text encoder; `vae_dtype` of the VAE and TAEHV.
-        attention: `sdpa`, `auto` for the best healthy kernel, or one by name.
-        options: departures in the loop itself.
+        options: all that makes it faster, off by default.
     """
 
     device: torch.device
     dtype: torch.dtype
     vae_dtype: torch.dtype
-    decoder: Literal["wan", "taehv"] = "wan"
-    attention: str = "sdpa"
-    fuse_qkv: bool = False
-    fp8: bool = False
-    compile: bool = False
-    cuda_graph: bool = False
     options: EngineOptions = field(default_factory=EngineOptions)
 
 
@@ -81,7 +73,7 @@ def load_engine(preset: Preset, files: WeightFiles, build: Build) -> Engine:
     )
     vae = load_vae(files.vae, preset.vae, device=build.device, dtype=build.vae_dtype)
     taehv = None
-    if build.decoder == "taehv":
+    if build.options.decoder == "taehv":
         if files.taehv is None:
             raise ValueError("the taehv decoder has no weight file")
         taehv = load_taehv(files.taehv, device=build.device, dtype=build.vae_dtype)
@@ -95,7 +87,7 @@ def random_engine(preset: Preset, build: Build, seed: int = 0) -> Engine:
     model = random_transformer(preset.dims, device=device, dtype=dtype, seed=seed)
     vae = random_vae(preset.vae, device=device, dtype=build.vae_dtype, seed=seed)
     taehv = None
-    if build.decoder == "taehv":
+    if build.options.decoder == "taehv":
         taehv = seeded(TaehvDecoder, seed).requires_grad_(False).eval()
         taehv = taehv.to(device, build.vae_dtype)
     prompts = RandomPrompts(preset.dims, device, dtype)
@@ -111,20 +103,20 @@ def assemble(
     build: Build,
 ) -> Engine:
     """Put loaded parts together: fuse first, then quantise what was fused, then compile it."""
-    if build.cuda_graph and build.device.type != "cuda":
+    if build.options.cuda_graph and build.device.type != "cuda":
         raise SpeedError(f"CUDA graphs need a CUDA device, not {build.device.type}")
-    _, kernel = choose(build.attention, build.device, build.dtype)
-    if build.fuse_qkv:
+    _, kernel = choose(build.options.attention, build.device, build.dtype)
+    if build.options.fuse_qkv:
         fuse_qkv(model)
-    if build.fp8:
+    if build.options.fp8:
         to_fp8(model)
     encoder = StreamingVae(vae)
     engine = Engine(
         preset, model, encoder, decoder=taehv or encoder, text_encoder=text, options=build.options
     )
     engine.transformer.kernel = kernel
-    if build.compile:
+    if build.options.compile:
         engine.transformer.compile()
-    if build.cuda_graph:
+    if build.options.cuda_graph:
         engine.lane.graphs = BlockGraphs()
     return engine

@@ -18,7 +18,8 @@ from .network.graphs import BlockGraphs
 from .network.kv_cache import KVCache, TextCache
 from .network.rope import Rope, rope_table
 from .network.transformer import CausalTransformer
-from .params import EngineOptions, StreamParams
+from .options import EngineOptions
+from .params import StreamParams
 from .preset import Preset
 
 _ROPES_KEPT = 8

@@ -1,52 +1,15 @@
-"""What one stream is asked for, and how the engine goes about it, as checked values.
+"""What one stream is asked for, as checked values.
 
 Owns ranges and defaults. Knows no wire format: whoever opens a stream has parsed its params.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 from .preset import PIXEL_MULTIPLE, Preset
 from .schedule import MIN_STRENGTH, check_timesteps
 
 MAX_CONTEXT_FRAMES = 12
 """The most that a stream may ask for, where the preset itself doesn't have more."""
-
-
-@dataclass(frozen=True)
-class EngineOptions:
-    """Named departures from the reference; the defaults do what it does.
-
-    Attributes:
-        skip_final_zero_step: leave out the pass at timestep 0, a fifth of the work of four steps.
-        context_prompt: the prompt embeds of a context pass in a prompt ramp, the `previous`
-            block's or the `current` one's.
-        kv_attention_bias: weight in (0, 1] of context frames but the first; less than 1 lets
-            errors fade.
-        context_every: compute the context anew before every n-th block only; between, the keys
-            of the last blocks' last passes stay, moved in time. Costs a KV cache a session.
-        sink_frames: instead of the preset's: the stream's first frames that stay in the context
-            for ever, however long the stream.
-        batch_steps: run the denoising steps as one batch, each on another block
-            (StreamDiffusionV2). More frames a second; every frame comes as many blocks later as
-            there are steps, less one.
-    """
-
-    skip_final_zero_step: bool = False
-    context_prompt: Literal["previous", "current"] = "previous"
-    kv_attention_bias: float = 1.0
-    context_every: int = 1
-    sink_frames: int | None = None
-    batch_steps: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse values that mean nothing."""
-        if not 0 < self.kv_attention_bias <= 1:
-            raise ValueError(f"kv_attention_bias must be in (0, 1], got {self.kv_attention_bias}")
-        if self.context_every < 1:
-            raise ValueError(f"context_every must be at least 1, got {self.context_every}")
-        if self.sink_frames is not None and self.sink_frames < 0:
-            raise ValueError(f"sink_frames must be at least 0, got {self.sink_frames}")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+from framewire.worker.engine.options import DecoderName
 
 from .catalogue import Entry, catalogue, gigabytes
 
@@ -25,7 +27,9 @@ def add_commands(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     pull.add_argument("preset", choices=sorted(catalogue()), metavar="PRESET")
-    pull.add_argument("--decoder", choices=("wan", "taehv"), default="wan", help="and for this one")
+    pull.add_argument(
+        "--decoder", choices=get_args(DecoderName), default="wan", help="and for this one"
+    )
     pull.set_defaults(run=_pull)
     models = commands.add_parser(
         "models",

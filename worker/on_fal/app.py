@@ -72,7 +72,7 @@ class KreaWan(  # type: ignore[no-untyped-call]
             line_by_line.addFilter(RedactTokens())
         gpu = gpu_name()
         use_volume(FAL_VOLUME, os.environ, gpu)
-        backend, why = choose(config.backend, config.model_setup())
+        backend, why = choose(config.backend, config.model)
         logger.info("settings: %s", json.dumps(config.shown()))
         logger.info("backend %s (%s) on %s", backend.name, why, gpu)
         worker = Worker(config, backend)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from framewire.worker.engine.engine import Engine
 from framewire.worker.engine.network.weights import build_transformer, load_transformer
-from framewire.worker.engine.params import EngineOptions
+from framewire.worker.engine.options import EngineOptions
 from framewire.worker.engine.preset import (
     KREA_REALTIME_14B,
     SELF_FORCING_1_3B,

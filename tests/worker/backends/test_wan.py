@@ -11,6 +11,7 @@ from support.viewers.plain_stream import tiny_backend, tiny_random
 from framewire.worker.backends.base import Change, Settings, SettingsError
 from framewire.worker.backends.wan import WanBackend
 from framewire.worker.engine.engine import Engine
+from framewire.worker.engine.options import EngineOptions
 from framewire.worker.engine.random_weights import TINY_RANDOM
 from framewire.worker.models.setup import ModelSetup
 
@@ -53,7 +54,9 @@ def test_a_size_that_was_not_warmed_up_is_served_as_configured_and_the_log_says_
     on_demand: bool, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    setup = ModelSetup(compile=True, warm_sizes="64x64,64x96", warm_on_demand=on_demand)
+    setup = ModelSetup(
+        options=EngineOptions(compile=True), warm_sizes="64x64,64x96", warm_on_demand=on_demand
+    )
     backend = WanBackend(TINY_RANDOM, compiled, setup)
     backend.load()
     shapes = backend.engine.transformer._shapes
@@ -74,7 +77,7 @@ def test_a_size_that_was_not_warmed_up_is_served_as_configured_and_the_log_says_
 
 def test_live_blocks_of_a_warmed_size_meet_no_new_shape() -> None:
     """Also where a stream turns live in its middle, and where it follows a start frame."""
-    backend = WanBackend(TINY_RANDOM, compiled, ModelSetup(compile=True))
+    backend = WanBackend(TINY_RANDOM, compiled, ModelSetup(options=EngineOptions(compile=True)))
     backend.load()
     warmed = set(backend.engine.transformer._shapes)
     grey = np.full((64, 64, 3), 90, np.uint8)

@@ -10,7 +10,8 @@ from framewire.worker.backends.base import CapacityError, KnowsItsRoom, Settings
 from framewire.worker.backends.testcard import TestcardBackend
 from framewire.worker.backends.wan_memory import Budget, Footprint, Need
 from framewire.worker.engine.build import Build, random_engine
-from framewire.worker.engine.params import EngineOptions, StreamParams
+from framewire.worker.engine.options import EngineOptions
+from framewire.worker.engine.params import StreamParams
 from framewire.worker.engine.preset import KREA_REALTIME_14B, Preset
 from framewire.worker.engine.random_weights import (
     TINY_RANDOM,

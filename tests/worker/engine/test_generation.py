@@ -10,7 +10,8 @@ from support.engines.tiny_engine import tensor_bytes, tiny_engine
 from torch import Tensor
 
 from framewire.worker.engine.generation import Generation
-from framewire.worker.engine.params import EngineOptions, StreamParams
+from framewire.worker.engine.options import EngineOptions
+from framewire.worker.engine.params import StreamParams
 
 SMALL = StreamParams(32, 16, num_denoising_steps=2, seed=5)
 PROMPT = "a fox"
@@ -223,7 +224,7 @@ def test_skipping_the_pass_at_zero_saves_it_and_changes_little() -> None:
 
     params = StreamParams(32, 16, num_denoising_steps=4)
     whole = tiny_engine().open(PROMPT, params).denoise_block()
-    engine = tiny_engine(options=EngineOptions(skip_final_zero_step=True))
+    engine = tiny_engine(options=EngineOptions(skip_zero=True))
     short = engine.open(PROMPT, params, trace=trace).denoise_block()
     assert len(passes) == 3
     assert 0 < (short - whole).abs().mean() < 0.02

@@ -15,7 +15,8 @@ from support.engines.tiny_engine import (
 
 from framewire.worker.engine.engine import Engine
 from framewire.worker.engine.network.weights import load_transformer
-from framewire.worker.engine.params import EngineOptions, StreamParams
+from framewire.worker.engine.options import EngineOptions
+from framewire.worker.engine.params import StreamParams
 
 pytestmark = [
     pytest.mark.gpu,

@@ -6,7 +6,8 @@ import pytest
 from support.engines.tiny_engine import PRESET, SELF_FORCING, STREAMDIFFUSIONV2, tiny_engine
 
 from framewire.worker.engine.engine import Engine
-from framewire.worker.engine.params import EngineOptions, StreamParams, check_strength
+from framewire.worker.engine.options import EngineOptions
+from framewire.worker.engine.params import StreamParams, check_strength
 from framewire.worker.engine.preset import KREA_REALTIME_14B, Preset
 
 

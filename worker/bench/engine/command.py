@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from textwrap import fill
 from typing import Any
 
 from framewire.worker.models.setup import ModelSetup, parse_size
 
-_EPILOG = """\
-options to measure: skip-zero, taehv, attention, fuse-qkv, compile, cuda-graph, fp8,
-context-every-2; or all.
+from .variants import OPTIONS
+
+_EPILOG = f"""\
+{fill(f"options to measure: {', '.join(OPTIONS)}; or all.", 88, break_on_hyphens=False)}
 
 examples:
   framewire-worker bench engine --preset tiny-random --random-weights
@@ -53,7 +55,7 @@ def add_engine(benches: Any) -> None:
 def _run(options: argparse.Namespace) -> int:
     try:
         from .measure import Workload
-        from .run import OPTIONS, PRESETS, Plan, run
+        from .run import PRESETS, Plan, run
         from .table import table
     except ModuleNotFoundError as error:
         print(f"bench engine needs {error.name}: pip install 'framewire[models]'", file=sys.stderr)

@@ -49,7 +49,7 @@ def block_flops(preset: Preset, build: Build, params: StreamParams, *, live: boo
     make = cast(Any, AutoencoderKLWan)  # diffusers' own types are partial
     with _META:
         vae = StreamingVae(make(**preset.vae).requires_grad_(False))
-        decoder: Any = TaehvDecoder() if build.decoder == "taehv" else vae
+        decoder: Any = TaehvDecoder() if build.options.decoder == "taehv" else vae
     engine = Engine(
         preset,
         build_transformer(preset.dims),

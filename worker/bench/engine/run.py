@@ -31,24 +31,12 @@ from framewire.worker.models.setup import ModelSetup
 
 from .flops import block_flops, matmul_rate
 from .measure import Measured, Workload, measure
+from .variants import variants
 
 PRESETS: Mapping[str, Preset] = {
     **PUBLISHED,
     **{preset.name: preset for preset in (TINY_RANDOM, TINY_SELF_FORCING, TINY_STREAMDIFFUSIONV2)},
 }
-OPTIONS: Mapping[str, dict[str, Any]] = {
-    "skip-zero": {"skip_zero": True},
-    "taehv": {"decoder": "taehv"},
-    "attention": {"attention": "auto"},
-    "fuse-qkv": {"fuse_qkv": True},
-    "compile": {"compile": True},
-    "cuda-graph": {"cuda_graph": True},
-    "fp8": {"fp8": True},
-    "context-every-2": {"context_every": 2},
-}
-"""Speed options by name, as settings of `serve`."""
-FAITHFUL = "faithful"
-TOGETHER = "together"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +46,7 @@ class Plan:
     Attributes:
         random_weights: the published shapes without a download; its text encoder is a table, so
             that encoding a prompt costs nothing and 11.4 GB less are held.
-        options: names of `OPTIONS`, each measured alone and all together.
+        options: names of `variants.OPTIONS`, each measured alone and all together.
     """
 
     preset: str
@@ -79,8 +67,8 @@ def run(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
     rate = matmul_rate(build.device, build.dtype)
     rows: list[dict[str, Any]] = []
     faithful: NDArray[np.uint8] | None = None
-    for name, changes in _variants(plan.options):
-        setup = replace(plan.setup, **changes)
+    for name, options in variants(plan.options, plan.setup.options):
+        setup = replace(plan.setup, options=options)
         try:
             measured = _measure(preset, setup, plan, partial(_say_of, say, name))
         except (ValueError, torch.OutOfMemoryError) as error:
@@ -109,17 +97,6 @@ def psnr(frames: NDArray[np.uint8], faithful: NDArray[np.uint8]) -> float | None
 
 def _say_of(say: Callable[[str], None], name: str, step: str) -> None:
     say(f"{name}: {step}")
-
-
-def _variants(options: tuple[str, ...]) -> list[tuple[str, dict[str, Any]]]:
-    variants: list[tuple[str, dict[str, Any]]] = [(FAITHFUL, {})]
-    variants += [(name, OPTIONS[name]) for name in options]
-    if len(options) > 1:
-        together: dict[str, Any] = {}
-        for name in options:
-            together |= OPTIONS[name]
-        variants.append((TOGETHER, together))
-    return variants
 
 
 def _measure(preset: Preset, setup: ModelSetup, plan: Plan, say: Callable[[str], None]) -> Measured:

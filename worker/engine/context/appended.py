@@ -11,7 +11,7 @@ from framewire.worker.engine.denoising.runner import BlockRunner, Place
 from framewire.worker.engine.network.attention import block_group
 from framewire.worker.engine.network.kv_cache import KVCache
 from framewire.worker.engine.network.transformer import Window
-from framewire.worker.engine.params import EngineOptions
+from framewire.worker.engine.options import EngineOptions
 
 
 class AppendedContext:

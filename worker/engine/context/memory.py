@@ -10,7 +10,8 @@ from torch import Tensor
 
 from framewire.worker.engine.denoising.runner import BlockRunner, Place
 from framewire.worker.engine.network.kv_cache import KVCache
-from framewire.worker.engine.params import EngineOptions, StreamParams
+from framewire.worker.engine.options import EngineOptions
+from framewire.worker.engine.params import StreamParams
 from framewire.worker.engine.preset import Preset
 
 from .appended import AppendedContext
@@ -119,8 +120,7 @@ class StreamMemory:
         )
 
     def _sink(self) -> int:
-        chosen = self._engine.options.sink_frames
-        sink = self._engine.preset.sink_frames if chosen is None else chosen
+        sink = self._engine.options.sink_frames or self._engine.preset.sink_frames
         return max(sink, int(self._params.keep_first_frame))
 
 
@@ -139,7 +139,7 @@ def check_loop(preset: Preset, options: EngineOptions) -> None:
     ring = preset.commit == "none"
     for name, chosen, fits in (
         ("context_every", options.context_every > 1, preset.commit == "rebuild"),
-        ("sink_frames", options.sink_frames is not None, preset.commit != "rebuild"),
+        ("sink_frames", options.sink_frames > 0, preset.commit != "rebuild"),
         ("kv_attention_bias", options.kv_attention_bias < 1, not ring),
         ("batch_steps", options.batch_steps, ring),
     ):

@@ -14,7 +14,8 @@ from framewire.worker.engine.interfaces import Encoder
 from framewire.worker.engine.network.attention import block_group, causal_groups
 from framewire.worker.engine.network.kv_cache import KVCache
 from framewire.worker.engine.network.transformer import Window
-from framewire.worker.engine.params import EngineOptions, StreamParams
+from framewire.worker.engine.options import EngineOptions
+from framewire.worker.engine.params import StreamParams
 from framewire.worker.engine.preset import Preset
 
 from .history import History

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from framewire.worker.engine.network.transformer import CausalTransformer, Modulation
-from framewire.worker.engine.params import EngineOptions, StreamParams, check_strength
+from framewire.worker.engine.options import EngineOptions
+from framewire.worker.engine.params import StreamParams, check_strength
 from framewire.worker.engine.preset import Preset
 from framewire.worker.engine.schedule import (
     TRAIN_STEPS,
@@ -101,7 +102,7 @@ class Planner:
                 timesteps,
                 self._table(shift),
                 self.loader,
-                skip_zero=self._options.skip_final_zero_step,
+                skip_zero=self._options.skip_zero,
             )
             modulations = tuple(self._modulation(step.timestep) for step in schedule.steps)
             self._plans[key] = BlockPlan(schedule, modulations, schedule.start_sigma)

@@ -15,7 +15,7 @@ from torch import nn
 
 from framewire.worker.engine.checkpoint import CheckpointError, read_tensors
 from framewire.worker.engine.engine import Engine
-from framewire.worker.engine.params import EngineOptions
+from framewire.worker.engine.options import EngineOptions
 from framewire.worker.engine.preset import Preset, TransformerDims
 
 from .text import TEXT_TOKENS, TinyTextEncoder
@@ -79,7 +79,7 @@ def load_tiny(
         vae,
         decoder=vae,
         text_encoder=text,
-        options=options or EngineOptions(skip_final_zero_step=True),
+        options=options or EngineOptions(skip_zero=True),
     )
 
 

@@ -9,7 +9,8 @@ from torch import Tensor
 from framewire.worker.engine.denoising.noise import SeededNoise
 from framewire.worker.engine.generation import Generation
 from framewire.worker.engine.network.weights import load_transformer
-from framewire.worker.engine.params import EngineOptions, StreamParams
+from framewire.worker.engine.options import EngineOptions
+from framewire.worker.engine.params import StreamParams
 from framewire.worker.engine.schedule import SigmaTable
 
 CLOSE = 1e-4

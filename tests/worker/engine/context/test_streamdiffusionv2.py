@@ -11,7 +11,8 @@ from framewire.worker.engine.context.ring import Slots
 from framewire.worker.engine.generation import Generation
 from framewire.worker.engine.input_encoder import NoiseScale
 from framewire.worker.engine.network.kv_cache import KVCache
-from framewire.worker.engine.params import EngineOptions, StreamParams
+from framewire.worker.engine.options import EngineOptions
+from framewire.worker.engine.params import StreamParams
 from framewire.worker.engine.preset import MotionController, TransformerDims
 
 TOKENS = 2

@@ -9,7 +9,8 @@ from support.engines.tiny_engine import SELF_FORCING, STREAMDIFFUSIONV2, tiny_en
 from torch import Tensor
 from torch._dynamo.utils import counters
 
-from framewire.worker.engine.params import EngineOptions, StreamParams
+from framewire.worker.engine.options import EngineOptions
+from framewire.worker.engine.params import StreamParams
 from framewire.worker.engine.preset import Preset
 
 PARAMS = StreamParams(32, 32, num_denoising_steps=2)
