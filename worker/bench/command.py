@@ -1,105 +1,19 @@
-"""`framewire-worker bench ...`: options to plans, reports to the terminal.
+"""`framewire-worker bench ...`: its subcommands.
 
-Imports what it measures only when it does, so that the other commands start as fast without.
+Each imports what it measures only when it does, so that the other commands start as fast without.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-from typing import Any, Final
+from typing import Any
 
 from .engine.command import add_engine
-
-CONTENTS: Final = ("card", "natural")
+from .serving.command import add_serving
 
 
 def add_commands(commands: Any) -> None:
     """Add `bench` and its subcommands to the parser's `commands`; each sets `run`."""
     bench = commands.add_parser("bench", help="measure what things cost on this machine")
     benches = bench.add_subparsers(dest="bench", required=True, metavar="BENCH")
-    _add_serving(benches)
+    add_serving(benches)
     add_engine(benches)
-
-
-def _add_serving(benches: Any) -> None:
-    serving = benches.add_parser(
-        "serving",
-        help="CPU, latency and memory of serving frames, beside the plain way",
-        description="Measures everything between a block of frames and the socket. Takes minutes.",
-    )
-    serving.set_defaults(run=_run_serving)
-    serving.add_argument("--size", type=_size, default=(832, 480), metavar="WxH")
-    serving.add_argument("--sessions", type=_numbers, default=(1, 16, 64), metavar="N,N,...")
-    serving.add_argument("--contents", type=_contents, default=CONTENTS, metavar="NAME,...")
-    serving.add_argument(
-        "--frames", type=int, default=2000, metavar="N", help="in each measurement"
-    )
-    serving.add_argument(
-        "--memory-frames",
-        type=_numbers,
-        default=(1000, 10000),
-        metavar="N,N,...",
-        help="after how many frames memory is read",
-    )
-    serving.add_argument(
-        "--saving-times", type=int, default=5, metavar="N", help="runs of the client, each way"
-    )
-    serving.add_argument("--json", action="store_true", help="print one JSON object, no table")
-
-
-def _run_serving(options: argparse.Namespace) -> int:
-    try:
-        from framewire.worker.runtime.pictures import snapped
-
-        from .serving.run import Plan, run
-        from .serving.table import table
-    except ModuleNotFoundError as error:
-        print(
-            f"framewire-worker needs {error.name}: pip install 'framewire[worker]'", file=sys.stderr
-        )
-        return 2
-    width, height = snapped(options.size[0], options.size[1], 8)
-    plan = Plan(
-        width=width,
-        height=height,
-        sessions=options.sessions,
-        contents=options.contents,
-        frames=options.frames,
-        memory_frames=options.memory_frames,
-        saved_frames=options.frames,
-        saving_times=options.saving_times,
-    )
-    try:
-        report = run(plan, lambda step: print(f"measuring: {step}", file=sys.stderr))
-    except (TimeoutError, RuntimeError) as error:
-        print(f"framewire-worker bench serving: {error}", file=sys.stderr)
-        return 1
-    if options.json:
-        print(json.dumps(report))
-    else:
-        for line in table(report):
-            print(line)
-    return 0
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected WIDTHxHEIGHT, such as 832x480")
-    return int(width), int(height)
-
-
-def _contents(text: str) -> tuple[str, ...]:
-    names = tuple(text.split(","))
-    if not set(names) <= set(CONTENTS):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected {' or '.join(CONTENTS)}, or both")
-    return names
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    numbers = text.split(",")
-    if not all(number.isdecimal() and int(number) for number in numbers):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected numbers such as 1,16,64")
-    return tuple(map(int, numbers))

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from framewire.worker.backends.base import Frames, Planes, Settings
 from framewire.worker.backends.testcard import BLOCK_FRAMES, TestcardSession
-from framewire.worker.bench.command import CONTENTS
 from framewire.worker.runtime.pixels import eight_bit
+
+from .plan import CONTENTS
 
 _PROMPT = "a red fox runs through the snow"
 _CONTRAST = 48.0

@@ -10,16 +10,16 @@ import math
 import os
 import platform
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from framewire.worker.backends.testcard import BLOCK_FRAMES
-from framewire.worker.bench.command import CONTENTS
 
 from .gauges import Window
 from .parts import parts_of
+from .plan import Plan
 from .processes import ServingProcess, Setup, Way, serving, viewing
 from .saving import measure as measure_saving
 
@@ -28,28 +28,6 @@ _PAUSE = 0.1
 _PAUSED_BLOCKS = 20
 _SECONDS_A_BLOCK = 10.0
 """After so long without one, the bench gives up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to measure.
-
-    Attributes:
-        sessions: viewers at once, a measurement each.
-        contents: what is streamed, a measurement each.
-        frames: over all sessions, in each measurement.
-        memory_frames: after how many frames, counted from the first, memory is read.
-        saved_frames: received and saved by the client in each of `saving_times` runs.
-    """
-
-    width: int = 832
-    height: int = 480
-    sessions: Sequence[int] = (1, 16, 64)
-    contents: Sequence[str] = CONTENTS
-    frames: int = 2000
-    memory_frames: Sequence[int] = (1000, 10000)
-    saved_frames: int = 3000
-    saving_times: int = 3
 
 
 @dataclass(frozen=True, slots=True)
