@@ -32,7 +32,7 @@ TINY_PRESETS = {
     "tiny-streamdiffusionv2": "TINY_STREAMDIFFUSIONV2",
 }
 """Tiny networks with random weights in the loop of each published model; constants of the engine's
-`random_parts`."""
+`random_weights`."""
 INSTALL = "pip install 'framewire[models]'"
 ELSE = "framewire-worker serve --backend testcard"
 
@@ -157,13 +157,13 @@ def _published(name: str, setup: ModelSetup) -> Backend:
 
 
 def _random(constant: str, setup: ModelSetup) -> Backend:
-    from framewire.worker.engine import random_weights as random_parts
+    from framewire.worker.engine import random_weights
     from framewire.worker.engine.build import random_engine
     from framewire.worker.engine.context.memory import check_loop
 
     from .wan import WanBackend
 
-    preset, build = getattr(random_parts, constant), build_of(setup)
+    preset, build = getattr(random_weights, constant), build_of(setup)
     check_loop(preset, build.options)
     return WanBackend(preset, lambda: random_engine(preset, build), setup)
 

@@ -19,8 +19,9 @@ from .denoising.prompt_ramp import PromptRamp
 from .denoising.runner import BlockRunner, Place
 from .denoising.stream_batch import StreamBatch
 from .input_encoder import InputEncoder, encode_start
-from .interfaces import PassTrace, StageTimer, eight_bit
+from .interfaces import PassTrace, StageTimer
 from .params import StreamParams
+from .pixels import eight_bit
 from .preset import LATENT_STRIDE
 from .schedule import add_noise
 

@@ -6,11 +6,11 @@ Owns the input encoder's state and the noise scale. Knows neither blocks nor pro
 import torch
 from torch import Tensor
 
-from .interfaces import Encoder, StageTimer, model_range
+from .interfaces import Encoder, StageTimer
 from .params import StreamParams
-from .preset import MotionController, Preset
+from .pixels import model_range
+from .preset import FRAMES_PER_LATENT, MotionController, Preset
 from .schedule import MIN_STRENGTH
-from .vae.streaming import FRAMES_PER_LATENT
 
 _LEVELS = 127.5
 

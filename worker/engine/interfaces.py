@@ -8,7 +8,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, Protocol
 
-import torch
 from torch import Tensor
 
 Stage = Literal["encode", "context", "denoise", "decode"]
@@ -66,26 +65,3 @@ class PassTrace(Protocol):
     ) -> None:
         """One pass: `context` or `denoise`, where it stood, what went in and what it made clean."""
         ...
-
-
-def model_range(pictures: Tensor, device: torch.device) -> Tensor:
-    """Pictures as float32 [T, 3, H, W] in [-1, 1] on `device`.
-
-    Args:
-        pictures: uint8 [T, H, W, 3], or floats [T, 3, H, W] that are in that range already.
-    """
-    if pictures.dtype == torch.uint8:
-        on_device = pictures.to(device, non_blocking=True)
-        return on_device.movedim(-1, 1).float().div_(127.5).sub_(1.0)
-    return pictures.to(device, torch.float32, non_blocking=True)
-
-
-def eight_bit(pixels: Tensor) -> Tensor:
-    """Frames [T, 3, H, W] in [-1, 1] as uint8 [T, H, W, 3], fractions cut off."""
-    count, channels, height, width = pixels.shape
-    out = pixels.new_empty((count, height, width, channels), dtype=torch.uint8)
-    # One by one: what is in between then stays in the cache, and is no block's worth of memory.
-    for frame, picture in zip(pixels, out, strict=True):
-        levels = ((frame.float() + 1.0) / 2.0).clamp_(0.0, 1.0).mul_(255.0)
-        picture.copy_(levels.to(torch.uint8).movedim(0, -1))
-    return out

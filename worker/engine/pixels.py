@@ -1,8 +1,4 @@
-"""Fitting an input picture of any size to a session's.
-
-Owns the cut and the scaling; bytes go in and come out, and the engine brings them to its own range.
-Doesn't know JPEG, sessions or the VAE.
-"""
+"""Pictures on their way in and out: fitted to a stream's size, to the VAE's range, and to bytes."""
 
 import torch
 from torch import Tensor
@@ -10,11 +6,11 @@ from torch.nn import functional
 
 
 def fit(picture: Tensor, height: int, width: int) -> Tensor:
-    """Bring a picture to a session's size: cut to its proportions, then scale.
+    """Bring a picture to a stream's size: cut to its proportions, then scale.
 
     Args:
         picture: uint8 [H, W, 3] RGB. What is too much is cut off both sides equally.
-        height, width: the session's, in pixels.
+        height, width: the stream's, in pixels.
 
     Returns:
         uint8 [height, width, 3], contiguous, on the picture's device. Scaling is bicubic with
@@ -36,6 +32,29 @@ def fit(picture: Tensor, height: int, width: int) -> Tensor:
     scaled = functional.interpolate(levels, (height, width), mode="bicubic", antialias=True)[0]
     # Bicubic overshoots at edges, and a byte would wrap around.
     return scaled.round().clamp(0, 255).to(torch.uint8).movedim(0, 2).contiguous()
+
+
+def model_range(pictures: Tensor, device: torch.device) -> Tensor:
+    """Pictures as float32 [T, 3, H, W] in [-1, 1] on `device`.
+
+    Args:
+        pictures: uint8 [T, H, W, 3], or floats [T, 3, H, W] that are in that range already.
+    """
+    if pictures.dtype == torch.uint8:
+        on_device = pictures.to(device, non_blocking=True)
+        return on_device.movedim(-1, 1).float().div_(127.5).sub_(1.0)
+    return pictures.to(device, torch.float32, non_blocking=True)
+
+
+def eight_bit(pixels: Tensor) -> Tensor:
+    """Frames [T, 3, H, W] in [-1, 1] as uint8 [T, H, W, 3], fractions cut off."""
+    count, channels, height, width = pixels.shape
+    out = pixels.new_empty((count, height, width, channels), dtype=torch.uint8)
+    # One by one: what is in between then stays in the cache, and is no block's worth of memory.
+    for frame, picture in zip(pixels, out, strict=True):
+        levels = ((frame.float() + 1.0) / 2.0).clamp_(0.0, 1.0).mul_(255.0)
+        picture.copy_(levels.to(torch.uint8).movedim(0, -1))
+    return out
 
 
 def _cut(picture: Tensor, height: int, width: int) -> Tensor:

@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 TEXT_TOKENS = 512
 """Length of prompt embeds of every Wan model; it attends to all of them, padding included."""
+FRAMES_PER_LATENT = 4
+"""Frames that one latent frame stands for, but for the first of a stream, which stands for one."""
 LATENT_STRIDE = 8
-"""Pixels a side of one latent cell."""
+"""Pixels a side that one latent cell stands for."""
 PIXEL_MULTIPLE = 16
 """Widths and heights are multiples of this: 8 by the VAE times 2 by the transformer's patches."""
 

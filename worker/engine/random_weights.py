@@ -1,4 +1,4 @@
-"""Parts with random weights: the published shapes without a download, or tiny ones for tests.
+"""Networks with random weights: the published shapes without a download, or tiny ones for tests.
 
 Owns the seeds and the sizes of `tiny-random`. The same seed gives the same weights on a device.
 """

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from framewire.worker.engine.interfaces import eight_bit
-from framewire.worker.engine.pixels import fit
+from framewire.worker.engine.pixels import eight_bit, fit
 from framewire.worker.runtime.pixels import eight_bit as eight_bit_planes
 
 

@@ -22,8 +22,7 @@ from framewire.worker.backends.wan import WanBackend
 from framewire.worker.backends.wan_clock import StageClock
 from framewire.worker.backends.wan_session import WanSession
 from framewire.worker.engine.params import StreamParams
-from framewire.worker.engine.preset import Preset
-from framewire.worker.engine.vae.streaming import FRAMES_PER_LATENT
+from framewire.worker.engine.preset import FRAMES_PER_LATENT, Preset
 from framewire.worker.runtime.pictures import encode_jpegs
 
 _PROMPT = "a red fox runs through snow, seen from the side"

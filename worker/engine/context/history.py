@@ -9,7 +9,7 @@ from collections import deque
 import torch
 from torch import Tensor
 
-from framewire.worker.engine.vae.streaming import FRAMES_PER_LATENT
+from framewire.worker.engine.preset import FRAMES_PER_LATENT
 
 
 class History:

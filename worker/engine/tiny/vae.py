@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from framewire.worker.engine.vae.streaming import FRAMES_PER_LATENT, SPATIAL
+from framewire.worker.engine.preset import FRAMES_PER_LATENT, LATENT_STRIDE
 
 _PATCH = 4
 """Pixels a side that the finest layer sees as one."""
@@ -211,7 +211,7 @@ class TinyVae(nn.Module):
             ValueError: wrong number of axes or channels, or a size other than the stream's.
         """
         _expect(z, self.latent_channels, "latents [F, C, h, w]")
-        first = state.enter(z.shape[2] * SPATIAL, z.shape[3] * SPATIAL)
+        first = state.enter(z.shape[2] * LATENT_STRIDE, z.shape[3] * LATENT_STRIDE)
         frames = self.decode_clips(z[None].to(self.device, self.dtype), state.memories)[0]
         return (frames[_TRIMMED:] if first else frames).float().clamp(-1.0, 1.0)
 
@@ -235,8 +235,8 @@ class TinyVae(nn.Module):
         """
         _expect(pixels, 3, "pixels [T, 3, H, W]")
         count, _, height, width = pixels.shape
-        if height % SPATIAL or width % SPATIAL:
-            raise ValueError(f"sides must be multiples of {SPATIAL}, got {height}x{width}")
+        if height % LATENT_STRIDE or width % LATENT_STRIDE:
+            raise ValueError(f"sides must be multiples of {LATENT_STRIDE}, got {height}x{width}")
         first = state.size is None
         if count % FRAMES_PER_LATENT != int(first):
             rule = "1 + 4k frames at its start" if first else "a multiple of 4 frames from now on"
@@ -255,7 +255,7 @@ class TinyVae(nn.Module):
     def decoder_state_bytes(self, height: int, width: int) -> int:
         """Bytes that one stream's decoder state holds at a size in pixels."""
         quarter, eighth = self.dims.widths
-        area = (height // SPATIAL) * (width // SPATIAL)
+        area = (height // LATENT_STRIDE) * (width // LATENT_STRIDE)
         return area * (2 * eighth + 4 * 2 * quarter) * self.dtype.itemsize
 
     def encode_clips(self, frames: Tensor, memories: list[Tensor | None] | None = None) -> Tensor:

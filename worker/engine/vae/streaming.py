@@ -15,10 +15,8 @@ import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor, nn
 
-FRAMES_PER_LATENT = 4
-"""Frames that one latent frame stands for, but for the first of a stream, which stands for one."""
-SPATIAL = 8
-"""Pixels a side that one latent cell stands for."""
+from framewire.worker.engine.preset import FRAMES_PER_LATENT, LATENT_STRIDE
+
 _GROUP = 3
 """Latent frames in one call of the network: bounds the memory of long clips."""
 
@@ -125,7 +123,7 @@ class StreamingVae:
         """
         _expect(z, self.latent_channels, "latents [F, C, h, w]")
         first = not state.started
-        state.enter(z.shape[2] * SPATIAL, z.shape[3] * SPATIAL)
+        state.enter(z.shape[2] * LATENT_STRIDE, z.shape[3] * LATENT_STRIDE)
         z = z.to(self.device, torch.float32).movedim(0, 1)[None]  # [1, C, F, h, w]
         z = self._vae.post_quant_conv((z * self._std + self._mean).to(self.dtype))
         frames = _in_groups(self._vae.decoder, z, state, _GROUP, alone=first)
@@ -151,8 +149,8 @@ class StreamingVae:
         """
         _expect(pixels, 3, "pixels [T, 3, H, W]")
         count, _, height, width = pixels.shape
-        if height % SPATIAL or width % SPATIAL:
-            raise ValueError(f"sides must be multiples of {SPATIAL}, got {height}x{width}")
+        if height % LATENT_STRIDE or width % LATENT_STRIDE:
+            raise ValueError(f"sides must be multiples of {LATENT_STRIDE}, got {height}x{width}")
         first = not state.started
         if count % FRAMES_PER_LATENT != int(first):
             rule = "1 + 4k frames at its start" if first else "a multiple of 4 frames from now on"
@@ -173,7 +171,7 @@ class StreamingVae:
     def decoder_state_bytes(self, height: int, width: int) -> int:
         """Bytes that one session's decoder state holds at a size in pixels, once it has filled."""
         decoder = self._vae.decoder
-        area = math.ceil(height / SPATIAL) * math.ceil(width / SPATIAL)
+        area = math.ceil(height / LATENT_STRIDE) * math.ceil(width / LATENT_STRIDE)
         values = _remembered(decoder.conv_in, area) + _remembered(decoder.mid_block, area)
         for block in decoder.up_blocks:
             values += _remembered(block, area)

@@ -15,10 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from framewire.worker.engine.checkpoint import assign, read_tensors
+from framewire.worker.engine.preset import LATENT_STRIDE
 
 LATENT_CHANNELS = 16
-SPATIAL = 8
-"""Pixels a side that one latent cell stands for."""
 _WIDTHS = (256, 128, 64, 64)
 _GROWTH = (1, 2, 2)
 """Frames out for each frame in, at each of the three levels."""
@@ -142,7 +141,7 @@ class TaehvDecoder(nn.Module):
 
     def decoder_state_bytes(self, height: int, width: int) -> int:
         """Bytes that one session's state holds at a size in pixels."""
-        area = (height // SPATIAL) * (width // SPATIAL)
+        area = (height // LATENT_STRIDE) * (width // LATENT_STRIDE)
         values = sum(3 * width * (area << 2 * level) for level, width in enumerate(_WIDTHS[:3]))
         return values * self.dtype.itemsize
 
