@@ -283,15 +283,15 @@ async def test_a_device_that_runs_out_of_memory_as_a_stream_opens_ends_that_stre
 ) -> None:
     backend = worker.inside.backend
     assert isinstance(backend, WanBackend)
-    engine = backend.engine
-    encode_prompt = engine.encode_prompt
+    text_encoder: Any = backend.engine.shared.text_encoder
+    encode = text_encoder.encode
 
     def failing(text: str) -> Tensor:
         if text == "too much":
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return encode_prompt(text)
+        return encode(text)
 
-    engine.encode_prompt = failing  # type: ignore[method-assign]
+    text_encoder.encode = failing
     async with connected(worker.url) as first:
         await first.say(prompt="a fox", num_blocks=3, **QUICK)
         async with connected(worker.url) as second:

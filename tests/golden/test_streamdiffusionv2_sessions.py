@@ -148,7 +148,7 @@ class Session:
         return engine.open("recorded", params, noise=GivenNoise(self.noise()), trace=self.trace)
 
     def expected(self) -> list[tuple[int, int, float, Tensor, Tensor]]:
-        """Every forward, lane by lane, as the trace tells it."""
+        """Every forward, row by row, as the trace tells it."""
         calls = []
         tokens = self.entry["frame_seq_length"]
         for chunk in self.chunks:
@@ -156,8 +156,8 @@ class Session:
                 told = self.entry["forwards"][index]
                 parts = [self.tensors[f"fwd{index:03d}.{part}"] for part in ("x", "x0")]
                 calls += [
-                    (chunk["idx"] - lane, start // tokens, told["timestep"][lane][0], x, x0)
-                    for lane, (start, x, x0) in enumerate(zip(told["start"], *parts, strict=True))
+                    (chunk["idx"] - row, start // tokens, told["timestep"][row][0], x, x0)
+                    for row, (start, x, x0) in enumerate(zip(told["start"], *parts, strict=True))
                 ]
         return calls
 
@@ -204,7 +204,7 @@ def test_golden_streamdiffusionv2_session(name: str, monkeypatch: pytest.MonkeyP
         frames = generation.generate_block(pictures)
         emitted = pictures.shape[0] if chunk.get("emitted", 1) else 0
         assert frames.shape[0] == emitted
-        scale = generation._progress.intake._scale._scale
+        scale = generation._progress.input_encoder._scale._scale
         assert scale == pytest.approx(chunk["noise_scale"], abs=1e-5)
     session.compare_calls()
     session.compare_noisy_latents()

@@ -139,7 +139,7 @@ class WanBackend:
         self.budget.give_back(session)
         self._open.pop(session, None)
         kept = [self._params(), *self._warmed, *self._open.values()]
-        self.engine.lane.trim(max(map(self._window, kept)))
+        self.engine.scratch.trim(max(map(self._window, kept)))
 
     def close(self) -> None:
         """Free everything."""
@@ -185,7 +185,9 @@ class WanBackend:
         """Tokens that the scratch cache must hold for a stream."""
         if self._footprint is None or not self._footprint.shares_cache:
             return 0
-        return window_frames(self.preset, params) * params.width * params.height // 256
+        return (
+            window_frames(self.preset, params) * params.width * params.height // PIXEL_MULTIPLE**2
+        )
 
     def _warm(self, width: int, height: int) -> None:
         """Run a stream of this size through every shape, and measure its peak."""

@@ -16,7 +16,7 @@ import torch
 from framewire.worker.engine.context.memory import window_frames
 from framewire.worker.engine.engine import Engine
 from framewire.worker.engine.params import StreamParams
-from framewire.worker.engine.preset import LATENT_STRIDE
+from framewire.worker.engine.preset import LATENT_STRIDE, PIXEL_MULTIPLE
 
 from .base import CapacityError, SettingsError
 
@@ -50,23 +50,23 @@ class Footprint:
         vae_width = int(engine.preset.vae.get("base_dim", 96))
         # Twelve frames at full size, in and out of a convolution and its norm.
         decoding = 12 * vae_width * 2 * 4
-        self.scratch_per_pixel = 3 * token / 256 + decoding
+        self.scratch_per_pixel = 3 * token / PIXEL_MULTIPLE**2 + decoding
 
     @property
     def shares_cache(self) -> bool:
         """Whether keys and values are scratch, which one set of serves all streams."""
         preset, options = self._engine.preset, self._engine.options
-        return preset.commit == "rebuild" and options.context_every == 1
+        return preset.context == "rebuilt" and options.context_every == 1
 
     def cache_bytes(self, params: StreamParams) -> int:
         """Keys and values of a stream; where steps are batched there are some for each."""
         engine = self._engine
-        preset, lanes = engine.preset, 1
+        preset, batch = engine.preset, 1
         if engine.options.batch_steps:
             steps = params.denoising_steps or (preset.steps or ())[: params.num_denoising_steps]
-            lanes = len(steps) or params.num_denoising_steps
-        tokens = window_frames(preset, params) * params.width * params.height // 256
-        return preset.dims.kv_bytes(tokens * lanes, engine.transformer.dtype.itemsize)
+            batch = len(steps) or params.num_denoising_steps
+        tokens = window_frames(preset, params) * params.width * params.height // PIXEL_MULTIPLE**2
+        return preset.dims.kv_bytes(tokens * batch, engine.transformer.dtype.itemsize)
 
     def of(self, params: StreamParams) -> Need:
         """The need of one stream."""

@@ -4,6 +4,8 @@ Owns which parts an engine is put together from, published or random. Doesn't kn
 come from, nor who asks.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,5 +120,5 @@ def assemble(
     if build.options.compile:
         engine.transformer.compile()
     if build.options.cuda_graph:
-        engine.lane.graphs = BlockGraphs()
+        engine.scratch.graphs = BlockGraphs()
     return engine

@@ -4,6 +4,8 @@ Owns reading `.safetensors` and `.pth` files and filling a module that was built
 device. Doesn't know any model: names are translated by the module that knows them.
 """
 
+from __future__ import annotations
+
 import pickle
 import zipfile
 from collections.abc import Mapping, Sequence

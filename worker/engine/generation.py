@@ -1,22 +1,25 @@
 """One stream: prompts, pictures and noise in, blocks of frames out, without end.
 
 Owns a stream's state and the order of a block: context, denoise passes, decode. How finished blocks
-become context is a `Context`'s; what streams share (weights, scratch memory) is the engine's.
+become context is a `Context`'s; what streams share (weights, scratch) is in `Shared`.
 Doesn't know sessions, messages or other streams.
 """
 
+from __future__ import annotations
+
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from .context.memory import Context, StreamMemory
 from .denoising.noise import NoiseSource, SeededNoise
+from .denoising.passes import Place
 from .denoising.plan import BlockPlan, Planner
 from .denoising.prompt_ramp import PromptRamp
-from .denoising.runner import BlockRunner, Place
+from .denoising.runner import BlockRunner
 from .denoising.stream_batch import StreamBatch
 from .input_encoder import InputEncoder, encode_start
 from .interfaces import PassTrace, StageTimer
@@ -24,9 +27,7 @@ from .params import StreamParams
 from .pixels import eight_bit
 from .preset import LATENT_STRIDE
 from .schedule import add_noise
-
-if TYPE_CHECKING:
-    from .engine import Engine
+from .shared import Shared
 
 _MAX_WAITING = 2
 
@@ -36,17 +37,17 @@ class _Progress:
     """What the blocks so far have left behind; a reset begins another.
 
     Attributes:
-        lanes: where denoising steps are batched.
+        batch: the blocks under way, where denoising steps are batched.
         blocks: denoised; those `waiting` are not decoded yet, the first of them but for `begun`
             latents.
         withheld: frames made while the decoder warmed up.
         decoder: the decoder's state.
     """
 
-    keeper: Context
-    lanes: StreamBatch | None
+    context: Context
+    batch: StreamBatch | None
     noise: NoiseSource
-    intake: InputEncoder
+    input_encoder: InputEncoder
     decoder: Any
     blocks: int = 0
     begun: int = 0
@@ -55,11 +56,11 @@ class _Progress:
 
 
 class Generation:
-    """A stream that is being generated. Opened by `Engine.open`; used on the lane's thread."""
+    """A stream that is being generated. Opened by `Engine.open`; used on one thread."""
 
     def __init__(
         self,
-        engine: "Engine",
+        shared: Shared,
         prompt: str | Tensor,
         params: StreamParams,
         *,
@@ -69,22 +70,22 @@ class Generation:
         timer: StageTimer,
     ) -> None:
         """Prepare the first block: encode the prompt and the start frame, draw its noise."""
-        self._engine = engine
-        self._preset = engine.preset
+        self._shared = shared
+        self._preset = shared.preset
         self._timer = timer
         self.params = params
-        self._planner = Planner(engine.preset, engine.options, engine.transformer)
+        self._planner = Planner(shared.preset, shared.options, shared.transformer)
         self._prompt = prompt
         self._ramp = PromptRamp(self._embeds(prompt))
         start: Tensor | None = None
         if start_frame is not None:
             frames = self._preset.block_frames
-            start = encode_start(start_frame, frames, params, engine.vae, self._device)
-        lanes = self._planner.lanes(params)
-        self._memory = memory = StreamMemory(engine, params, lanes, start)
+            start = encode_start(start_frame, frames, params, shared.vae, self._device)
+        batch_size = self._planner.batch_size(params)
+        self._memory = memory = StreamMemory(shared, params, batch_size, start)
         self._runner = BlockRunner(
-            engine.lane,
-            engine.transformer,
+            shared.scratch,
+            shared.transformer,
             self._planner,
             self._ramp,
             memory.rope,
@@ -102,12 +103,12 @@ class Generation:
     @property
     def pictures_needed(self) -> int:
         """How many input pictures the next block takes, if it is to be made from input."""
-        return self._progress.intake.pictures_needed(self._preset.frames_of(self.block))
+        return self._progress.input_encoder.pictures_needed(self._preset.frames_of(self.block))
 
     @property
     def delay(self) -> int:
         """How many blocks later than it was begun a block comes out (where steps are batched)."""
-        return 0 if self._progress.lanes is None else self._progress.lanes.count - 1
+        return 0 if self._progress.batch is None else self._progress.batch.size - 1
 
     def steer(
         self,
@@ -159,7 +160,7 @@ class Generation:
 
         With Krea's preset T is 6 for the first block and 12 for later ones. Nothing waits for the
         device; the caller does, when it reads the frames. Where steps are batched the frames are
-        those of an earlier block, and none while the lanes fill.
+        those of an earlier block, and none while the batch fills.
 
         Args:
             pictures: input, `pictures_needed` of them: uint8 [T, H, W, 3], or float [T, 3, H, W]
@@ -185,26 +186,26 @@ class Generation:
             raise RuntimeError(f"decode first: {_MAX_WAITING} blocks wait already")
         progress, strength = self._progress, self.params.strength
         frames = self._preset.frames_of(progress.blocks)
-        if pictures is None and progress.lanes is not None:
+        if pictures is None and progress.batch is not None:
             raise ValueError("batch_steps is for blocks made from pictures, and there are none")
-        progress.keeper.prepare()
+        progress.context.prepare()
         source = None
         if pictures is not None:
-            source, strength = progress.intake.encode(pictures, frames, self.params)
+            source, strength = progress.input_encoder.encode(pictures, frames, self.params)
         params = replace(self.params, strength=strength)
         plan = self._planner.plan(params, with_input=source is not None)
         noise = progress.noise.next_block().to(self._device, non_blocking=True)
-        if self._engine.options.context_prompt == "current":
+        if self._shared.options.context_prompt == "current":
             self._ramp.advance()
         self._runner.block = progress.blocks
-        place = progress.keeper.enter(frames)
-        if self._engine.options.context_prompt == "previous":
+        place = progress.context.enter(frames)
+        if self._shared.options.context_prompt == "previous":
             self._ramp.advance()
         x = noise[0]
         if source is not None:
             x = add_noise(source, x, plan.start_sigma)
         latents = self._denoise(place, x, noise, plan)
-        progress.keeper.leave(latents)
+        progress.context.leave(latents)
         if latents.shape[0]:
             progress.waiting.append(latents)
         progress.blocks += 1
@@ -214,7 +215,7 @@ class Generation:
     @property
     def early_latents(self) -> int:
         """How many leading latents of the newest block the next block's context needs decoded."""
-        return self._progress.keeper.early_latents
+        return self._progress.context.early_latents
 
     @torch.no_grad()
     def decode_block(self, latents: Tensor, *, only: int | None = None) -> Tensor:
@@ -225,7 +226,7 @@ class Generation:
         Args:
             only: stop after the block's first so many latents; a later call decodes the rest.
 
-        Batched steps give no latents while their lanes fill, and these no frames.
+        Batched steps give no latents while their batch fills, and these no frames.
 
         Raises:
             ValueError: these are not the latents that wait the longest, such as those of a block
@@ -238,8 +239,8 @@ class Generation:
             raise ValueError("blocks are decoded once, in their order, and not after a reset")
         with self._timer("decode"):
             part = latents[progress.begun : only]
-            pixels = self._engine.decoder.decode(part, progress.decoder)  # [T, 3, H, W]
-            progress.keeper.add_pictures(pixels, part.shape[0])
+            pixels = self._shared.decoder.decode(part, progress.decoder)  # [T, 3, H, W]
+            progress.context.add_pictures(pixels, part.shape[0])
             withheld = min(pixels.shape[0], self._preset.dropped_frames - progress.withheld)
             progress.withheld += withheld
             progress.begun += part.shape[0]
@@ -250,22 +251,22 @@ class Generation:
 
     @property
     def _device(self) -> torch.device:
-        return self._engine.transformer.device
+        return self._shared.transformer.device
 
     def _begin(self, noise: NoiseSource | None) -> _Progress:
         """Nothing made yet: only the start frame, if any, and the first block's noise."""
-        engine, params = self._engine, self.params
+        shared, params = self._shared, self.params
         if noise is None:
             first, pin = self._preset.first_block_frames, self._device.type == "cuda"
             noise = SeededNoise(params.seed, self._noise_shape(), first_frames=first, pin=pin)
         noise.prepare()
-        lanes = self._planner.lanes(params)
+        batch_size = self._planner.batch_size(params)
         return _Progress(
-            self._memory.keeper(self._runner),
-            StreamBatch(lanes) if lanes > 1 else None,
+            self._memory.context(self._runner),
+            StreamBatch(batch_size) if batch_size > 1 else None,
             noise,
-            InputEncoder(self._preset, engine.vae, self._device, self._timer),
-            engine.decoder.open_decoder(),
+            InputEncoder(self._preset, shared.vae, self._device, self._timer),
+            shared.decoder.open_decoder(),
         )
 
     def _noise_shape(self) -> tuple[int, ...]:
@@ -276,19 +277,18 @@ class Generation:
 
     def _denoise(self, place: Place, x: Tensor, noise: Tensor, plan: BlockPlan) -> Tensor:
         """Clean latents of this block, or, from batched steps, of the one that is done."""
-        lanes, runner = self._progress.lanes, self._runner
-        if lanes is None or not place.lanes:
+        batch, runner = self._progress.batch, self._runner
+        if batch is None or not place.positions:
             return runner.denoise(place, x, noise, plan)
-        at = runner.surroundings(place, x.shape[0])
-        where = (runner.block, place.lanes)
-        return lanes.advance(at, x, noise, plan, self._timer, runner.trace, where)
+        inputs = runner.inputs(place, x.shape[0])
+        return batch.advance(inputs, x, noise, plan, runner.block, self._timer, runner.trace)
 
     def _no_frames(self) -> Tensor:
         shape = (0, self.params.height, self.params.width, 3)
         return torch.empty(shape, dtype=torch.uint8, device=self._device)
 
     def _embeds(self, prompt: str | Tensor) -> Tensor:
-        return self._engine.encode_prompt(prompt) if isinstance(prompt, str) else prompt
+        return self._shared.text_encoder.encode(prompt) if isinstance(prompt, str) else prompt
 
 
 def _same(prompt: str | Tensor, other: str | Tensor) -> bool:

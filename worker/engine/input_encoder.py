@@ -3,6 +3,8 @@
 Owns the input encoder's state and the noise scale. Knows neither blocks nor prompts.
 """
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 

@@ -4,6 +4,8 @@ Owns the small interfaces that `StreamingVae`, `TaehvDecoder` and `TextEncoder` 
 another decoder, or a recording, can take their place.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, Protocol

@@ -3,6 +3,8 @@
 Owns ranges and defaults. Knows no wire format: whoever opens a stream has parsed its params.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 from .preset import PIXEL_MULTIPLE, Preset
@@ -59,7 +61,7 @@ class StreamParams:
         check_strength(self.strength)
 
     @classmethod
-    def of(cls, preset: Preset, **given: object) -> "StreamParams":
+    def of(cls, preset: Preset, **given: object) -> StreamParams:
         """The preset's defaults, with what is given (and not None) in their place.
 
         Raises:

@@ -1,5 +1,7 @@
 """Pictures on their way in and out: fitted to a stream's size, to the VAE's range, and to bytes."""
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 from torch.nn import functional

@@ -4,6 +4,8 @@ Owns the fields of a preset and the published shapes. Knows no tensor and no ses
 reads these fields, it never asks for a model's name.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -81,9 +83,10 @@ class Preset:
     Attributes:
         block_frames: latent frames denoised together; `first_block_frames` for a stream's first.
         context_frames: latent frames attended to besides the block's own (`kv_cache_num_frames`).
-        commit: how a finished block becomes context. `rebuild`: before each block the KV cache is
-            computed anew from clean latents. `append`: after each block by one more pass on the
-            clean latents. `none`: the keys of the last denoise pass stay.
+        context: what a block sees of the past, and how it gets into the KV cache. `rebuilt`: before
+            each block, computed anew from clean latents. `appended`: after each block, by one more
+            pass on the clean latents. `ring`: the keys of the last denoise pass stay, the newest
+            in the place of the oldest.
         first_context: what stands first in a rebuilt context once the stream's first latent has
             left the window: the picture before the window, `reencode`d as a still, or nothing
             special (`window`).
@@ -112,7 +115,7 @@ class Preset:
     block_frames: int = 3
     first_block_frames: int = 3
     context_frames: int = 3
-    commit: Literal["rebuild", "append", "none"] = "rebuild"
+    context: Literal["rebuilt", "appended", "ring"] = "rebuilt"
     first_context: Literal["reencode", "window"] = "reencode"
     sink_frames: int = 0
     sink_threshold: float | None = None
@@ -136,7 +139,7 @@ class Preset:
     sections: tuple[str, ...] = ()
     vae: dict[str, Any] = field(default_factory=dict)
 
-    def with_dims(self, name: str, dims: TransformerDims, **changes: Any) -> "Preset":
+    def with_dims(self, name: str, dims: TransformerDims, **changes: Any) -> Preset:
         """The same loop around another transformer, such as a tiny one for tests."""
         return replace(self, name=name, dims=dims, **changes)
 
@@ -150,7 +153,7 @@ SELF_FORCING_1_3B = Preset(
     name="self-forcing-1.3b",
     dims=WAN_1_3B,
     context_frames=18,
-    commit="append",
+    context="appended",
     last_step="above",
     dropped_frames=0,
     interp_steps=1,
@@ -164,7 +167,7 @@ STREAMDIFFUSIONV2_1_3B = Preset(
     block_frames=1,
     first_block_frames=2,
     context_frames=5,
-    commit="none",
+    context="ring",
     sink_frames=3,
     sink_threshold=0.2,
     wrap_at=50,

@@ -3,6 +3,8 @@
 Owns the seeds and the sizes of `tiny-random`. The same seed gives the same weights on a device.
 """
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Callable
 from typing import Any, cast

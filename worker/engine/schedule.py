@@ -4,6 +4,8 @@ Owns flow matching with a timestep shift as Self-Forcing and its descendants def
 (1 - sigma) x0 + sigma noise, and the network predicts flow = noise - x0. Knows no network.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise

@@ -8,7 +8,7 @@ import gc
 from dataclasses import dataclass, field
 
 import torch
-from diffusers import AutoencoderKLWan
+from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from torch import Tensor
 
 from framewire.worker.engine.engine import Engine
@@ -70,9 +70,11 @@ def tiny_engine(
     options: EngineOptions | None = None,
     dtype: torch.dtype = torch.float32,
     preset: Preset = PRESET,
+    transformer: WanTransformer3DModel | None = None,
 ) -> Engine:
-    """An engine of Krea's loop, or another's, around a tiny transformer and VAE."""
-    transformer = load_transformer(tiny_weights(), TINY, dtype=dtype)
+    """An engine of Krea's loop, or another's, around a tiny transformer, or the given, and VAE."""
+    if transformer is None:
+        transformer = load_transformer(tiny_weights(), TINY, dtype=dtype)
     vae = tiny_vae()
     return Engine(
         preset, transformer, vae, decoder=vae, text_encoder=PromptTable(), options=options

@@ -97,10 +97,10 @@ def test_a_closed_stream_gives_its_room_and_the_larger_scratch_back() -> None:
     large = backend.open(settings(128, 128))
     large.next_block([])()
     alone = backend.budget.taken
-    grown = backend.engine.lane.cache(1).tokens
+    grown = backend.engine.scratch.cache(1).tokens
     large.close()
     assert backend.budget.taken < alone
-    assert backend.engine.lane.cache(1).tokens < grown
+    assert backend.engine.scratch.cache(1).tokens < grown
     small.next_block([])()
     small.close()
     assert backend.budget.taken == 0

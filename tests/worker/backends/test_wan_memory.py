@@ -76,7 +76,7 @@ def test_a_streams_need_grows_with_its_size_and_window() -> None:
 def test_keys_of_a_streams_own_are_counted_as_many_as_there_are(
     preset: Preset, options: EngineOptions
 ) -> None:
-    """A lane a step where steps are batched."""
+    """A row a step where steps are batched."""
     cpu = torch.device("cpu")
     build = Build(cpu, torch.float32, torch.float32, options=options)
     engine, params = random_engine(preset, build), StreamParams.of(preset)

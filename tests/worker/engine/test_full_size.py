@@ -72,7 +72,7 @@ def test_blocks_of_the_published_sizes_read_nothing_back(
         assert frames.is_meta and frames.shape[1:] == (480, 832, 3)
         counts.append(frames.shape[0])
     assert counts == [6, 12, 12, 12]
-    cache = engine.lane.cache(1)
+    cache = engine.scratch.cache(1)
     assert cache.nbytes == dims.kv_bytes(6 * 1560)
 
 

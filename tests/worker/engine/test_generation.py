@@ -70,7 +70,7 @@ def test_two_hundred_blocks_hold_constant_memory_at_bounded_positions(window: in
 
 @pytest.mark.parametrize("every", [1, 2])
 def test_interleaved_streams_equal_their_solo_runs_bit_for_bit(every: int) -> None:
-    """Two streams of other prompt, seed, size and window share a lane whose scratch is poisoned."""
+    """Two streams of other prompt, seed, size and window share a scratch that is poisoned."""
     options = EngineOptions(context_every=every)
     other = StreamParams(48, 32, num_denoising_steps=3, seed=9, kv_cache_num_frames=5)
     solo = [
@@ -82,7 +82,7 @@ def test_interleaved_streams_equal_their_solo_runs_bit_for_bit(every: int) -> No
     shared: list[list[Tensor]] = [[], []]
     for _ in range(5):
         for stream, frames in zip(streams, shared, strict=True):
-            engine.lane.poison()
+            engine.scratch.poison()
             frames.append(stream.generate_block())
     assert same(shared[0], solo[0])
     assert same(shared[1], solo[1])

@@ -45,14 +45,15 @@ def test_strength_below_a_hundredth_acts_as_a_hundredth() -> None:
 
 def test_a_wrong_steer_changes_nothing() -> None:
     """All of a steer is refused together."""
-    generation = tiny_engine().open("a fox", StreamParams(16, 16, num_denoising_steps=1))
+    engine = tiny_engine()
+    generation = engine.open("a fox", StreamParams(16, 16, num_denoising_steps=1))
     before = generation.params
     with pytest.raises(ValueError, match="strength"):
         generation.steer(prompt="snow", strength=2.0)
     with pytest.raises(ValueError, match="interp_steps"):
         generation.steer(prompt="snow", interp_steps=0)
     assert generation.params == before
-    assert generation._ramp.target is generation._engine.encode_prompt("a fox")
+    assert generation._ramp.target is engine.encode_prompt("a fox")
 
 
 @pytest.mark.parametrize("wrong", [{"kv_attention_bias": 0.0}, {"context_every": 0}])
@@ -82,10 +83,10 @@ def test_an_option_that_a_loop_does_not_have_is_refused_by_name(
 @pytest.mark.parametrize(
     "loop",
     [
-        {"commit": "none"},
-        {"commit": "none", "wrap_at": 50},
-        {"commit": "append", "wrap_at": 50},
-        {"commit": "append", "first_block_frames": 2},
+        {"context": "ring"},
+        {"context": "ring", "wrap_at": 50},
+        {"context": "appended", "wrap_at": 50},
+        {"context": "appended", "first_block_frames": 2},
     ],
 )
 def test_a_preset_with_a_loop_that_the_engine_lacks_is_refused(loop: dict[str, Any]) -> None:
@@ -97,5 +98,5 @@ def test_a_preset_with_a_loop_that_the_engine_lacks_is_refused(loop: dict[str, A
             engine.transformer._model,
             engine.vae,
             decoder=engine.decoder,
-            text_encoder=engine._text_encoder,
+            text_encoder=engine.shared.text_encoder,
         )

@@ -4,10 +4,13 @@ Positions are the cache's: the same as the stream's until it is full, bounded fo
 first frames may stay as a sink.
 """
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 
-from framewire.worker.engine.denoising.runner import BlockRunner, Place
+from framewire.worker.engine.denoising.passes import Place
+from framewire.worker.engine.denoising.runner import BlockRunner
 from framewire.worker.engine.network.attention import block_group
 from framewire.worker.engine.network.kv_cache import KVCache
 from framewire.worker.engine.network.transformer import Window
@@ -23,21 +26,21 @@ class AppendedContext:
         runner: BlockRunner,
         *,
         cache: KVCache,
-        context: int,
+        frames: int,
         sink: int,
         start: Tensor | None,
     ) -> None:
         """Begin with an empty cache.
 
         Args:
-            context: frames that a block sees before itself, `sink` of them for ever the first.
+            frames: as many as a block sees before itself, `sink` of them for ever the first.
             start: latents [F, C, h, w] that come before the first block.
         """
         self._bias = options.kv_attention_bias
         self._runner = runner
         self._cache = cache
-        self._context = context
-        self._sink = min(sink, context)
+        self._frames = frames
+        self._sink = min(sink, frames)
         self._start = start
         self._held = 0
         self._place: Place | None = None
@@ -53,9 +56,9 @@ class AppendedContext:
     def enter(self, frames: int) -> Place:
         """Make room behind the context."""
         if self._start is not None:
-            start, self._start = self._start[-self._context :], None
+            start, self._start = self._start[-self._frames :], None
             self._write(self._at(start.shape[0]), start)
-        kept = min(self._held, self._context)
+        kept = min(self._held, self._frames)
         tokens = self._runner.rope.tokens_per_frame
         self._cache.keep_last(self._held, kept, min(self._sink, kept), tokens)
         self._held = kept

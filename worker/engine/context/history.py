@@ -4,6 +4,8 @@ Owns the memory of finished latents and pictures, bounded by the window, and the
 them. Knows no cache and no network.
 """
 
+from __future__ import annotations
+
 from collections import deque
 
 import torch

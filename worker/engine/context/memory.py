@@ -1,18 +1,21 @@
-"""The memory of one stream: how much room its keys take, whose it is, and who keeps it.
+"""The memory of one stream: its context by the preset's `context`, and how much room its keys take.
 
-Owns the choice of a keeper by the preset's `commit`, and the sizes that follow from it. A context
-that is rebuilt for every block needs nothing of its own: the lane's scratch serves.
+A context that is rebuilt for every block needs no cache of its own: the scratch serves.
 """
 
-from typing import TYPE_CHECKING, Protocol
+from __future__ import annotations
+
+from typing import Protocol
 
 from torch import Tensor
 
-from framewire.worker.engine.denoising.runner import BlockRunner, Place
+from framewire.worker.engine.denoising.passes import Place
+from framewire.worker.engine.denoising.runner import BlockRunner
 from framewire.worker.engine.network.kv_cache import KVCache
 from framewire.worker.engine.options import EngineOptions
 from framewire.worker.engine.params import StreamParams
-from framewire.worker.engine.preset import Preset
+from framewire.worker.engine.preset import PIXEL_MULTIPLE, Preset
+from framewire.worker.engine.shared import Shared
 
 from .appended import AppendedContext
 from .rebuilt import RebuiltContext
@@ -48,10 +51,6 @@ class Context(Protocol):
         ...
 
 
-if TYPE_CHECKING:
-    from framewire.worker.engine.engine import Engine
-
-
 class StreamMemory:
     """What one stream keeps for as long as it is open, resets included.
 
@@ -62,51 +61,51 @@ class StreamMemory:
     """
 
     def __init__(
-        self, engine: "Engine", params: StreamParams, lanes: int, start: Tensor | None
+        self, shared: Shared, params: StreamParams, batch: int, start: Tensor | None
     ) -> None:
         """Allocate what is the stream's own.
 
         Args:
-            lanes: how many blocks are denoised together.
+            batch: how many blocks are denoised together.
             start: latents [F, C, h, w] of a start frame.
         """
-        preset, options, lane = engine.preset, engine.options, engine.lane
-        rows, columns = params.height // 16, params.width // 16
+        preset, options, scratch = shared.preset, shared.options, shared.scratch
+        rows, columns = params.height // PIXEL_MULTIPLE, params.width // PIXEL_MULTIPLE
         frames = window_frames(preset, params, 0 if start is None else start.shape[0])
-        self._engine = engine
+        self._shared = shared
         self._params = params
         self._start = start
         self._tokens = frames * rows * columns
-        self.rope = lane.rope(max(frames, preset.wrap_at + 1), rows, columns)
-        self.records = lane.graphs
+        self.rope = scratch.rope(max(frames, preset.wrap_at + 1), rows, columns)
+        self.records = scratch.graphs
         self._own: KVCache | None = None
-        if preset.commit != "rebuild" or options.context_every > 1:
-            self._own = lane.own_cache(self._tokens, lanes)
-            self.records = None if lane.graphs is None else lane.graphs.fresh()
+        if preset.context != "rebuilt" or options.context_every > 1:
+            self._own = scratch.own_cache(self._tokens, batch)
+            self.records = None if scratch.graphs is None else scratch.graphs.fresh()
 
     def cache(self) -> KVCache:
-        """The stream's cache; where it is the lane's it may move between blocks."""
-        return self._own or self._engine.lane.cache(self._tokens)
+        """The stream's cache; where it is the scratch it may move between blocks."""
+        return self._own or self._shared.scratch.cache(self._tokens)
 
-    def keeper(self, runner: BlockRunner) -> Context:
-        """Who keeps the context of a stream that begins, or begins again."""
-        preset, options, params = self._engine.preset, self._engine.options, self._params
-        if preset.commit == "rebuild":
+    def context(self, runner: BlockRunner) -> Context:
+        """The context of a stream that begins, or begins again."""
+        preset, options, params = self._shared.preset, self._shared.options, self._params
+        if preset.context == "rebuilt":
             return RebuiltContext(
                 preset,
                 options,
                 params,
                 runner,
                 cache=self.cache,
-                vae=self._engine.vae,
+                vae=self._shared.vae,
                 start=self._start,
             )
-        if preset.commit == "append":
+        if preset.context == "appended":
             return AppendedContext(
                 options,
                 runner,
                 cache=self.cache(),
-                context=params.kv_cache_num_frames,
+                frames=params.kv_cache_num_frames,
                 sink=self._sink(),
                 start=self._start,
             )
@@ -120,13 +119,13 @@ class StreamMemory:
         )
 
     def _sink(self) -> int:
-        sink = self._engine.options.sink_frames or self._engine.preset.sink_frames
+        sink = self._shared.options.sink_frames or self._shared.preset.sink_frames
         return max(sink, int(self._params.keep_first_frame))
 
 
 def window_frames(preset: Preset, params: StreamParams, start_frames: int = 0) -> int:
     """Frames whose keys a pass can see: the context's and the block's own."""
-    first = start_frames + preset.first_block_frames if preset.commit == "none" else 0
+    first = start_frames + preset.first_block_frames if preset.context == "ring" else 0
     return max(params.kv_cache_num_frames + preset.block_frames, first)
 
 
@@ -136,10 +135,10 @@ def check_loop(preset: Preset, options: EngineOptions) -> None:
     Raises:
         ValueError: says what is not supported.
     """
-    ring = preset.commit == "none"
+    ring = preset.context == "ring"
     for name, chosen, fits in (
-        ("context_every", options.context_every > 1, preset.commit == "rebuild"),
-        ("sink_frames", options.sink_frames > 0, preset.commit != "rebuild"),
+        ("context_every", options.context_every > 1, preset.context == "rebuilt"),
+        ("sink_frames", options.sink_frames > 0, preset.context != "rebuilt"),
         ("kv_attention_bias", options.kv_attention_bias < 1, not ring),
         ("batch_steps", options.batch_steps, ring),
     ):

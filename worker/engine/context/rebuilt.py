@@ -4,12 +4,15 @@ Owns the choice of latents (by `History`) and the pass over them; the KV cache i
 the context is rebuilt only now and then, rolls in between.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from framewire.worker.engine.denoising.runner import BlockRunner, Place
+from framewire.worker.engine.denoising.passes import Place
+from framewire.worker.engine.denoising.runner import BlockRunner
 from framewire.worker.engine.interfaces import Encoder
 from framewire.worker.engine.network.attention import block_group, causal_groups
 from framewire.worker.engine.network.kv_cache import KVCache
@@ -38,7 +41,7 @@ class RebuiltContext:
         """Remember nothing but `start`, latents [F, C, h, w] of a start frame.
 
         Args:
-            cache: gives the cache to use now; the lane's may have moved.
+            cache: gives the cache to use now; the scratch may have moved.
         """
         self._preset = preset
         self._options = options

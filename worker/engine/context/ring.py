@@ -4,9 +4,11 @@ Owns where frames stand in the ring and in time. Once the ring is full, the last
 writes to the slot that the next block's first pass takes, so that the keys which stay are those of
 the passes before it: so it does in the reference, whose recordings this equals.
 
-Where denoising steps run as lanes of a batch, each lane has a ring of its own, a frame moves on by
-one lane a block, and every pass takes a slot.
+Where denoising steps are batched, each row has a ring of its own, a frame moves on by one row a
+block, and every pass takes a slot.
 """
+
+from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
@@ -15,7 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from framewire.worker.engine.denoising.runner import BlockRunner, Place
+from framewire.worker.engine.denoising.passes import Place
+from framewire.worker.engine.denoising.runner import BlockRunner
 from framewire.worker.engine.network.attention import Group, block_group
 from framewire.worker.engine.network.kv_cache import KVCache
 from framewire.worker.engine.network.transformer import Window
@@ -23,19 +26,19 @@ from framewire.worker.engine.preset import Preset
 
 
 class Slots:
-    """The slots of one stream's cache. Choices are int64 [layers, lanes], on the cache's device."""
+    """The slots of one stream's cache. Choices are int64 [layers, batch], on the cache's device."""
 
     def __init__(self, cache: KVCache, frame_tokens: int, sink: int) -> None:
         """Begin with empty slots, the first `sink` of which are the sink's."""
         keys = cache.layers[0][0]
         self.count = cache.tokens // frame_tokens
-        self.lanes = keys.shape[0]
+        self.batch = keys.shape[0]
         self._layers = cache.layers
         self._tokens = frame_tokens
         self._sink = sink
         # Empty slots are filled in order, so before the clock starts their place is their age.
         order = torch.arange(-self.count, 0, device=keys.device)
-        self._written = order.repeat(len(cache.layers), self.lanes, 1)
+        self._written = order.repeat(len(cache.layers), self.batch, 1)
         self._due = torch.full_like(self._written[:, :, 0], -1)
         self._clock = 0
 
@@ -43,7 +46,7 @@ class Slots:
         """The slot of the next frame: the next empty one, or the one due, or the oldest.
 
         Args:
-            filled: how many slots are in use, lane by lane.
+            filled: how many slots are in use, row by row.
         """
         chosen = self.head()
         if min(filled) < self.count:
@@ -51,7 +54,7 @@ class Slots:
             chosen = torch.where(empty < self.count, empty, chosen)
         self._clock += 1
         self._written.scatter_(-1, chosen[..., None], self._clock)
-        full = torch.tensor([lane == self.count for lane in filled], device=chosen.device)
+        full = torch.tensor([used == self.count for used in filled], device=chosen.device)
         self._due = torch.where(full, -1, self._due)
         return chosen
 
@@ -60,21 +63,21 @@ class Slots:
         oldest = self._written[:, :, self._sink :].argmin(-1) + self._sink
         return torch.where(self._due >= 0, self._due, oldest)
 
-    def compare(self, slots: Tensor, lanes: Sequence[bool], threshold: float) -> None:
-        """In `lanes`, mark the sink frame least like the one in `slots`, if below `threshold`."""
+    def compare(self, slots: Tensor, rows: Sequence[bool], threshold: float) -> None:
+        """In `rows`, mark the sink frame least like the one in `slots`, if below `threshold`."""
         likeness = [self._likeness(layer, slots[index]) for index, layer in enumerate(self._layers)]
         least, sink_slot = torch.stack(likeness).min(-1)
         marked = (least < threshold) & (slots >= self._sink)
-        marked &= torch.tensor(list(lanes), device=slots.device)
+        marked &= torch.tensor(list(rows), device=slots.device)
         self._due = torch.where(marked, sink_slot, self._due)
 
     def _likeness(self, layer: tuple[Tensor, Tensor], slots: Tensor) -> Tensor:
-        """Mean cosine of keys' and values' means to those of each sink frame, [lanes, sink]."""
-        lanes = torch.arange(self.lanes, device=slots.device)
+        """Mean cosine of keys' and values' means to those of each sink frame, [batch, sink]."""
+        rows = torch.arange(self.batch, device=slots.device)
         parts = []
         for whole in layer:
-            frames = whole.view(self.lanes, self.count, self._tokens, *whole.shape[2:])
-            new = frames[lanes, slots].float().mean(1).flatten(1)  # [lanes, heads * head_dim]
+            frames = whole.view(self.batch, self.count, self._tokens, *whole.shape[2:])
+            new = frames[rows, slots].float().mean(1).flatten(1)  # [batch, heads * head_dim]
             sink = frames[:, : self._sink].float().mean(2).flatten(2)
             parts.append(functional.cosine_similarity(sink, new[:, None], dim=-1))
         return (parts[0] + parts[1]) / 2
@@ -95,7 +98,7 @@ class RingContext:
         """Begin with an empty ring.
 
         Args:
-            cache: with a lane for each that a step has.
+            cache: with a row for each step, where steps are batched.
             start: latents [F, C, h, w] that come before the first block.
         """
         self._preset = preset
@@ -105,9 +108,9 @@ class RingContext:
         self._sink = sink
         self._start = start
         self._slots = Slots(cache, self._tokens, sink)
-        self._filled = [0] * self._slots.lanes
+        self._filled = [0] * self._slots.batch
         self._position = 0
-        self._positions: deque[int] = deque(maxlen=self._slots.lanes)
+        self._positions: deque[int] = deque(maxlen=self._slots.batch)
         self._later = 0  # blocks after the first
         self._chosen: Tensor | None = None
         self._begun = False
@@ -121,25 +124,25 @@ class RingContext:
         """Nothing to prepare."""
 
     def enter(self, frames: int) -> Place:
-        """Where the next block stands; the stream's first takes all its steps in one lane."""
+        """Where the next block stands; the stream's first takes all its steps in one row."""
         if self._start is not None:
             start, self._start = self._start, None
             with self._runner.timer("context"):
                 self._runner.write_context(self._behind(start.shape[0]), start)
-            self._advance([start.shape[0]] * self._slots.lanes)
+            self._advance([start.shape[0]] * self._slots.batch)
         if not self._begun:
             return self._behind(frames)
         if self._preset.wrap_at and self._position >= self._preset.wrap_at:
             self._position = self._slots.count - 1
-        # Before a lane has got its first frame it stands where that frame will.
-        missing = 1 if self._positions else self._slots.lanes
+        # Before a row has got its first frame it stands where that frame will.
+        missing = 1 if self._positions else self._slots.batch
         self._positions.extendleft([self._position] * missing)
         fills = self._filled[0] >= self._slots.count - 1
         self._chosen = self._slots.choose(self._filled)
         slots, window = self._chosen * self._tokens, self._window()
-        if self._slots.lanes > 1:
+        if self._slots.batch > 1:
             positions = tuple(self._positions)
-            return Place(self._cache, window, self._position, slots, lanes=positions)
+            return Place(self._cache, window, self._position, slots, positions=positions)
         last_slots = self._slots.head() * self._tokens if fills else None
         return Place(self._cache, window, self._position, slots, last_slots)
 
@@ -148,10 +151,10 @@ class RingContext:
         if self._chosen is None:
             self._begun = True
             self._cache.replicate()
-            self._advance([self._preset.first_block_frames] * self._slots.lanes)
+            self._advance([self._preset.first_block_frames] * self._slots.batch)
             return
         self._later += 1
-        moved = [lane < self._later for lane in range(self._slots.lanes)]
+        moved = [row < self._later for row in range(self._slots.batch)]
         threshold = self._preset.sink_threshold
         if threshold is not None and self._sink:
             ready = [
@@ -165,23 +168,23 @@ class RingContext:
         """Pictures are not needed."""
 
     def _behind(self, frames: int) -> Place:
-        """Behind what the first lane holds, in that lane."""
+        """Behind what the first row holds, in that row."""
         held = self._filled[0]
         window = Window(held * self._tokens, block_group(held, frames, self._tokens))
-        return Place(self._cache.first_lane(), window, self._position)
+        return Place(self._cache.first_row(), window, self._position)
 
     def _window(self) -> Window:
-        """Every lane sees its slots in use and the one it writes."""
-        lanes = [self._seen(min(filled + 1, self._slots.count)) for filled in self._filled]
-        if len(set(lanes)) == 1:
-            return Window(0, lanes[0])
-        return Window(0, lanes[0], tuple(lanes))
+        """Every row sees its slots in use and the one it writes."""
+        per_row = tuple(self._seen(min(used + 1, self._slots.count)) for used in self._filled)
+        if len(set(per_row)) == 1:
+            return Window(0, per_row[0])
+        return Window(0, per_row[0], per_row)
 
     def _seen(self, frames: int) -> tuple[Group, ...]:
         return block_group(frames - 1, 1, self._tokens)
 
     def _advance(self, frames: list[int]) -> None:
-        """Each lane has so many frames more; the next block stands behind the first lane's."""
+        """Each row has so many frames more; the next block stands behind the first row's."""
         self._filled = [
             min(filled + more, self._slots.count)
             for filled, more in zip(self._filled, frames, strict=True)

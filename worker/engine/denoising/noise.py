@@ -4,6 +4,8 @@ Owns the order of draws. Every number is drawn in float32 on the CPU, so that a 
 same picture on every device, and no draw depends on how long the stream will be.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 

@@ -4,6 +4,8 @@ Owns the sampling loop. What a pass uses besides its input is a `PassInputs`, wh
 of a stream, so that the loop can be recorded once and replayed for every stream of a size.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,41 +21,57 @@ PassObserver = Callable[[float, Tensor, Tensor], None]
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a pass stands.
+
+    Attributes:
+        window: where in `cache` its keys go, and what it sees.
+        position: of its first frame in time.
+        slots: where each layer and row writes instead, int64 [layers, batch]; the last of
+            several passes at `last_slots`, if given.
+        positions: of a batch of steps the position of each row, the newest block's first.
+    """
+
+    cache: KVCache
+    window: Window
+    position: int
+    slots: Tensor | None = None
+    last_slots: Tensor | None = None
+    positions: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class PassInputs:
-    """The network and the memory that a pass works in.
+    """What a pass uses besides its latents: the network, the prompt, and where it stands.
 
     Attributes:
         rope: cosines and sines of the pass's tokens.
-        slots: where each layer and lane writes its keys, if not where `window` says; the last
-            of several passes at `last_slots`, if given.
     """
 
     transformer: CausalTransformer
     rope: tuple[Tensor, Tensor]
-    cache: KVCache
     text: TextCache
-    window: Window
-    slots: Tensor | None = None
-    last_slots: Tensor | None = None
+    place: Place
 
     def addresses(self) -> tuple[int, ...]:
         """Where the memory lies: work on other addresses is other work."""
-        keys, text = self.cache.layers[0][0], self.text.layers[0][0]
+        keys, text = self.place.cache.layers[0][0], self.text.layers[0][0]
         return (keys.data_ptr(), text.data_ptr())
 
     def flow(self, x: Tensor, modulation: Modulation) -> Tensor:
         """The predicted flow of x [F, C, h, w]."""
-        return self.flow_of_lanes(x[None], modulation)[0]
+        return self.flow_of_batch(x[None], modulation)[0]
 
-    def flow_of_lanes(self, x: Tensor, modulation: Modulation) -> Tensor:
-        """The predicted flow of x [lanes, F, C, h, w]."""
+    def flow_of_batch(self, x: Tensor, modulation: Modulation) -> Tensor:
+        """The predicted flow of x [B, F, C, h, w], a row a block."""
+        place = self.place
         return self.transformer.forward(
-            x, modulation, self.rope, self.cache, self.text, self.window, self.slots
+            x, modulation, self.rope, place.cache, self.text, place.window, place.slots
         )
 
 
 def write_context(
-    at: PassInputs,
+    inputs: PassInputs,
     latents: Tensor,
     modulation: Modulation,
     sigma: float,
@@ -66,16 +84,17 @@ def write_context(
         observer: if given, the pass runs whole, for what it would make clean.
     """
     if observer is not None:
-        observer(0.0, latents, clean_latents(latents, at.flow(latents, modulation), sigma))
+        observer(0.0, latents, clean_latents(latents, inputs.flow(latents, modulation), sigma))
     else:
-        at.transformer.write_context(
-            latents[None], modulation, at.rope, at.cache, at.text, at.window
+        place = inputs.place
+        inputs.transformer.write_context(
+            latents[None], modulation, inputs.rope, place.cache, inputs.text, place.window
         )
     return latents
 
 
 def denoise(
-    at: PassInputs,
+    inputs: PassInputs,
     schedule: Schedule,
     x: Tensor,
     noise: Tensor,
@@ -92,10 +111,11 @@ def denoise(
     """
     clean, last = x, len(schedule.steps) - 1
     for index, (step, modulation) in enumerate(zip(schedule.steps, modulations, strict=True)):
-        if 0 < index == last and at.last_slots is not None:
-            at = replace(at, slots=at.last_slots)
+        place = inputs.place
+        if 0 < index == last and place.last_slots is not None:
+            inputs = replace(inputs, place=replace(place, slots=place.last_slots))
         with timer("denoise"):
-            clean = clean_latents(x, at.flow(x, modulation), step.sigma)
+            clean = clean_latents(x, inputs.flow(x, modulation), step.sigma)
             if observer is not None:
                 observer(step.timestep, x, clean)
             if step.next_sigma is not None:

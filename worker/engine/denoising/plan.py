@@ -4,6 +4,8 @@ Owns the step from a stream's params to a schedule, and remembers the last ones,
 embeds no timestep. Knows no latents.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 
@@ -73,12 +75,12 @@ class Planner:
             return steps
         if preset.first_step_offset is not None:
             first = max(0.0, int(TRAIN_STEPS * strength) - preset.first_step_offset)
-            if self._options.batch_steps:  # as many steps as lanes, always
+            if self._options.batch_steps:  # as many steps as rows, always
                 return (first, *(min(t, first) for t in steps[1:]))
             return (first, *(t for t in steps[1:] if t < first))
         return enter_at(steps, table.spread(1, strength)[0])
 
-    def lanes(self, params: StreamParams) -> int:
+    def batch_size(self, params: StreamParams) -> int:
         """How many blocks are denoised together: one a step where steps are batched."""
         if not self._options.batch_steps:
             return 1

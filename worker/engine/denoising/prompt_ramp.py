@@ -3,6 +3,8 @@
 Owns the ramp between two prompts. Knows no text encoder and no block loop.
 """
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 

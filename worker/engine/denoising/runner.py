@@ -4,47 +4,25 @@ Owns what every pass of a stream shares: its text, its rotary table, who watches
 Knows neither which latents are context nor where a block is to stand; a `Place` says.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from framewire.worker.engine.interfaces import PassTrace, StageTimer
 from framewire.worker.engine.network.graphs import BlockGraphs
-from framewire.worker.engine.network.kv_cache import KVCache
 from framewire.worker.engine.network.rope import Rope
-from framewire.worker.engine.network.transformer import Modulation, Window
+from framewire.worker.engine.network.scratch import Scratch
+from framewire.worker.engine.network.transformer import CausalTransformer, Modulation
 from framewire.worker.engine.schedule import DenoisingStep, Schedule
 
-from .passes import PassInputs, PassObserver, denoise, write_context
+from .passes import PassInputs, PassObserver, Place, denoise, write_context
 from .plan import BlockPlan, Planner
 from .prompt_ramp import PromptRamp
-
-if TYPE_CHECKING:
-    from framewire.worker.engine.engine import Lane
-    from framewire.worker.engine.network.transformer import CausalTransformer
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a pass stands.
-
-    Attributes:
-        window: where in `cache` its keys go, and what it sees.
-        position: of its first frame in time.
-        slots: where each layer and lane writes instead, int64 [layers, lanes]; the last of
-            several passes at `last_slots`, if given.
-        lanes: of a batch of steps the position of each, the first one's first.
-    """
-
-    cache: KVCache
-    window: Window
-    position: int
-    slots: Tensor | None = None
-    last_slots: Tensor | None = None
-    lanes: tuple[int, ...] = ()
 
 
 @dataclass
@@ -57,8 +35,8 @@ class BlockRunner:
         block: the index of the block that is being made.
     """
 
-    lane: "Lane"
-    transformer: "CausalTransformer"
+    scratch: Scratch
+    transformer: CausalTransformer
     planner: Planner
     ramp: PromptRamp
     rope: Rope
@@ -69,26 +47,33 @@ class BlockRunner:
 
     def write_context(self, place: Place, latents: Tensor) -> None:
         """Bring clean latents [F, C, h, w] into the cache, by a pass at timestep 0."""
-        at = self.surroundings(place, latents.shape[0])
+        inputs = self.inputs(place, latents.shape[0])
         modulation, sigma = self.planner.context_modulation, self.planner.loader.sigma(0.0)
         if self._records is None:
-            write_context(at, latents, modulation, sigma, self.observer("context", place.position))
+            observer = self.observer("context", place.position)
+            write_context(inputs, latents, modulation, sigma, observer)
             return
 
         def work(latents: Tensor, cos: Tensor, sin: Tensor, *parts: Tensor) -> Tensor:
-            here = replace(at, rope=(cos, sin))
+            here = replace(inputs, rope=(cos, sin))
             return write_context(here, latents, Modulation(*parts), sigma)
 
-        key = ("context", at.window, at.addresses())
-        self._records.run(key, work, (latents, *at.rope, *modulation))
+        key = ("context", place.window, inputs.addresses())
+        self._records.run(key, work, (latents, *inputs.rope, *modulation))
 
     def denoise(self, place: Place, x: Tensor, noise: Tensor, plan: BlockPlan) -> Tensor:
         """All denoise passes on x [F, C, h, w]: its clean latents."""
-        at = self.surroundings(place, x.shape[0])
+        inputs = self.inputs(place, x.shape[0])
         if self._records is None:
             observer = self.observer("denoise", place.position)
             return denoise(
-                at, plan.schedule, x, noise, plan.modulations, timer=self.timer, observer=observer
+                inputs,
+                plan.schedule,
+                x,
+                noise,
+                plan.modulations,
+                timer=self.timer,
+                observer=observer,
             )
         given = {
             name: slots
@@ -107,7 +92,7 @@ class BlockRunner:
         ) -> Tensor:
             slots, parts = parts[: len(given)], parts[len(given) :]
             named: dict[str, Any] = dict(zip(given, slots, strict=True))
-            here = replace(at, rope=(cos, sin), **named)
+            here = replace(inputs, rope=(cos, sin), place=replace(place, **named))
             steps = [
                 DenoisingStep(0.0, level[0], level[1] if more else None)
                 for level, more in zip(levels, again, strict=True)
@@ -118,39 +103,29 @@ class BlockRunner:
 
         levels = torch.tensor([[s.sigma, s.next_sigma or 0.0] for s in plan.schedule.steps])
         levels = levels.to(x.device, non_blocking=True)
-        key = ("denoise", again, at.window, tuple(given), at.addresses())
+        key = ("denoise", again, place.window, tuple(given), inputs.addresses())
         parts = [*given.values(), *(part for pair in plan.modulations for part in pair)]
         keep = None
         if place.last_slots is not None:  # which the first pass sees, and the last one overwrites
-            keep = partial(place.cache.keeping, place.last_slots, at.rope[0].shape[0])
+            keep = partial(place.cache.keeping, place.last_slots, inputs.rope[0].shape[0])
         with self.timer("denoise"):
-            return self._records.run(key, work, (x, noise, levels, *at.rope, *parts), keep)
+            return self._records.run(key, work, (x, noise, levels, *inputs.rope, *parts), keep)
 
-    def surroundings(self, place: Place, frames: int) -> PassInputs:
-        """The network and the memory around a pass of `frames` frames, in each lane if several."""
-        if place.lanes:
-            ropes = [self.rope.at(position, frames) for position in place.lanes]
+    def inputs(self, place: Place, frames: int) -> PassInputs:
+        """What a pass of `frames` frames uses, in each row if it is a batch."""
+        if place.positions:
+            ropes = [self.rope.at(position, frames) for position in place.positions]
             rope = (torch.stack([cos for cos, _ in ropes]), torch.stack([sin for _, sin in ropes]))
         else:
             rope = self.rope.at(place.position, frames)
-        text = self.lane.text(self.ramp.current)
-        return PassInputs(
-            self.transformer,
-            rope,
-            place.cache,
-            text,
-            place.window,
-            place.slots,
-            place.last_slots,
-        )
+        text = self.scratch.text(self.ramp.current)
+        return PassInputs(self.transformer, rope, text, place)
 
-    def observer(
-        self, kind: str, position: int, *, block: int | None = None
-    ) -> PassObserver | None:
+    def observer(self, kind: str, position: int) -> PassObserver | None:
         """Who is told of a pass, if anyone."""
         if self.trace is None:
             return None
-        return partial(self.trace, kind, self.block if block is None else block, position)
+        return partial(self.trace, kind, self.block, position)
 
     @property
     def _records(self) -> BlockGraphs | None:

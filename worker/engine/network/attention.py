@@ -4,6 +4,8 @@ Owns which keys a query sees, the choice of kernel, and the merge by which some 
 less. Knows no layer and no cache.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -61,17 +63,17 @@ def attend(
     return out.transpose(1, 2)
 
 
-def attend_lanes(
+def attend_rows(
     q: Tensor,
     k: Tensor,
     v: Tensor,
-    lanes: tuple[tuple[Group, ...], ...],
+    per_row: tuple[tuple[Group, ...], ...],
     kernel: Kernel = sdpa,
 ) -> Tensor:
-    """Like `attend`, with groups of its own for every lane of the batch."""
+    """Like `attend`, with groups of its own for every row of the batch."""
     parts = [
-        attend(q[lane : lane + 1], k[lane : lane + 1], v[lane : lane + 1], groups, kernel)
-        for lane, groups in enumerate(lanes)
+        attend(q[row : row + 1], k[row : row + 1], v[row : row + 1], groups, kernel)
+        for row, groups in enumerate(per_row)
     ]
     return torch.cat(parts)
 

@@ -5,6 +5,8 @@ where they are, everything else (weights, caches, tables) must not move and is k
 Knows neither layers nor streams.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -47,7 +49,7 @@ class BlockGraphs:
         self._seen: OrderedDict[Hashable, None] = OrderedDict()
         self._recorded: OrderedDict[Hashable, _Recorded] = OrderedDict()
 
-    def fresh(self) -> "BlockGraphs":
+    def fresh(self) -> BlockGraphs:
         """Records for one stream alone: they keep alive the memory they use, so none are shared.
 
         Its first blocks, each of which sees more than the one before, are not worth recording.

@@ -5,6 +5,8 @@ Wheels of attention kernels have been known to import on a card and return noise
 one is used only after it has been seen to agree.
 """
 
+from __future__ import annotations
+
 import importlib.util
 import logging
 import math

@@ -1,9 +1,11 @@
 """Keys and values kept between passes: static buffers, one pair a layer.
 
 Owns their memory, and the moves by which a window rolls. A preset that rebuilds its context
-before every block needs them only within a block: one set, the lane's scratch, then serves every
+before every block needs them only within a block: one set, the scratch, then serves every
 session, and no token is read that the same block hasn't written.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
@@ -28,13 +30,13 @@ class KVCache:
         tokens: int,
         device: torch.device | str,
         dtype: torch.dtype,
-        lanes: int = 1,
+        batch: int = 1,
     ) -> None:
-        """Allocate room for `tokens` tokens in each of `lanes` lanes."""
+        """Allocate room for `tokens` tokens in each of `batch` rows."""
         self.tokens = tokens
         self._head_dim = dims.head_dim
         self._shifts: dict[int, tuple[Tensor, Tensor]] = {}
-        shape = (lanes, tokens, dims.heads, dims.head_dim)
+        shape = (batch, tokens, dims.heads, dims.head_dim)
         self.layers: list[tuple[Tensor, Tensor]] = [
             (
                 torch.empty(shape, device=device, dtype=dtype),
@@ -48,28 +50,26 @@ class KVCache:
         """Bytes allocated."""
         return sum(k.nbytes + v.nbytes for k, v in self.layers)
 
-    def first_lane(self) -> "KVCache":
-        """The first lane by itself, in the same memory."""
-        lane = copy(self)
-        lane.layers = [(k[:1], v[:1]) for k, v in self.layers]
-        return lane
+    def first_row(self) -> KVCache:
+        """The first row by itself, in the same memory."""
+        row = copy(self)
+        row.layers = [(k[:1], v[:1]) for k, v in self.layers]
+        return row
 
     def replicate(self) -> None:
-        """Make every lane what the first one is."""
+        """Make every row what the first one is."""
         for k, v in self.layers:
             k[1:], v[1:] = k[:1], v[:1]
 
     def keeping(self, places: Tensor, count: int) -> Callable[[], None]:
-        """Copy `count` tokens from `places` on, int64 [layers, lanes]; the call puts them back."""
-        lanes = torch.arange(places.shape[1], device=places.device)[:, None]
+        """Copy `count` tokens from `places` on, int64 [layers, batch]; the call puts them back."""
+        rows = torch.arange(places.shape[1], device=places.device)[:, None]
         tokens = places[:, :, None] + torch.arange(count, device=places.device)
-        kept = [
-            (k[lanes, at], v[lanes, at]) for (k, v), at in zip(self.layers, tokens, strict=True)
-        ]
+        kept = [(k[rows, at], v[rows, at]) for (k, v), at in zip(self.layers, tokens, strict=True)]
 
         def restore() -> None:
             for (k, v), at, (keys, values) in zip(self.layers, tokens, kept, strict=True):
-                k[lanes, at], v[lanes, at] = keys, values
+                k[rows, at], v[rows, at] = keys, values
 
         return restore
 

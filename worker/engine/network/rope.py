@@ -4,6 +4,8 @@ Owns the tables and their application. The split of a head's channels is Wan's: 
 get a third of the pairs each, rounded down, time the rest; pairs are interleaved channels.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import torch

@@ -4,6 +4,8 @@ Owns what is done to the layers: fused projections and fp8 products. What each c
 is measured by the bench. Knows no stream.
 """
 
+from __future__ import annotations
+
 import importlib
 from typing import Any, cast
 

@@ -6,6 +6,8 @@ diffusers' `WanTransformer3DModel`, so its loaders, LoRA and quantisation apply.
 a session, a schedule or a context is.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
@@ -14,7 +16,7 @@ import torch.nn.functional as F
 from diffusers import WanTransformer3DModel
 from torch import Tensor
 
-from .attention import Group, Kernel, attend, attend_lanes, sdpa
+from .attention import Group, Kernel, attend, attend_rows, sdpa
 from .kv_cache import KVCache, TextCache
 from .rope import rotate
 
@@ -40,12 +42,12 @@ class Window(NamedTuple):
 
     Attributes:
         write_at: their first place; of no account where layers are told places of their own.
-        lanes: instead of `groups` where the lanes of a batch see different keys: one entry a lane.
+        per_row: instead of `groups` where the rows of a batch see different keys: an entry a row.
     """
 
     write_at: int
     groups: tuple[Group, ...]
-    lanes: tuple[tuple[Group, ...], ...] = ()
+    per_row: tuple[tuple[Group, ...], ...] = ()
 
 
 class CausalTransformer:
@@ -59,7 +61,7 @@ class CausalTransformer:
         self._model = cast(Any, model)
         self._compiled: Callable[..., Tensor] | None = None
         self._shapes: set[tuple[object, ...]] = set()
-        self._settled = False
+        self._may_compile = True
         self.kernel: Kernel = sdpa
         first: Tensor = self._model.patch_embedding.weight
         self.device, self.dtype = first.device, first.dtype
@@ -78,7 +80,7 @@ class CausalTransformer:
 
     def stop_compiling(self) -> None:
         """Compile no further shape, so that no stream of another size stalls the others."""
-        self._settled = True
+        self._may_compile = False
 
     def modulation(self, timesteps: Tensor) -> Modulation:
         """Embed timesteps, float [B, F], on the CPU or the model's device."""
@@ -118,7 +120,7 @@ class CausalTransformer:
             x: noisy or clean latents [B, F, C, h, w].
             rope: cosines and sines of x's tokens, each [L, head_dim] or [B, L, head_dim].
             window: where in `cache` to write, and which of it the tokens see.
-            slots: instead of `window.write_at` the first place in each layer and lane, int64
+            slots: instead of `window.write_at` the first place in each layer and row, int64
                 [layers, B] on the model's device.
 
         Returns:
@@ -175,7 +177,7 @@ class CausalTransformer:
         if self._compiled is None:
             return block_forward
         shape = (hidden.shape, window)
-        if not self._settled and len(self._shapes) < _COMPILED_SHAPES:
+        if self._may_compile and len(self._shapes) < _COMPILED_SHAPES:
             self._shapes.add(shape)
         return self._compiled if shape in self._shapes else block_forward
 
@@ -225,8 +227,8 @@ def block_forward(
     q, k, v = _project(attn, h)
     q = rotate(attn.norm_q(q).unflatten(-1, (attn.heads, -1)), cos, sin)
     _write_keys(attn, k, v, cos, sin, keys, values, window, slot)
-    if window.lanes:
-        h = attend_lanes(q, keys, values, window.lanes, kernel)
+    if window.per_row:
+        h = attend_rows(q, keys, values, window.per_row, kernel)
     else:
         h = attend(q, keys, values, window.groups, kernel)
     h = attn.to_out[0](h.flatten(2))
@@ -235,10 +237,10 @@ def block_forward(
     attn = block.attn2
     h = block.norm2(x.float()).type_as(x)
     q = attn.norm_q(attn.to_q(h)).unflatten(-1, (attn.heads, -1))
-    lanes = x.shape[0]
+    batch = x.shape[0]
     text_keys, text_values = (
-        text_keys.expand(lanes, -1, -1, -1),
-        text_values.expand(lanes, -1, -1, -1),
+        text_keys.expand(batch, -1, -1, -1),
+        text_values.expand(batch, -1, -1, -1),
     )
     x = x + attn.to_out[0](attend(q, text_keys, text_values, None, kernel).flatten(2))
 
@@ -275,8 +277,8 @@ def _write_keys(
     v = v.view(*v.shape[:2], attn.heads, -1)
     if slot is not None:
         places = slot[:, None] + torch.arange(k.shape[1], device=k.device)  # [B, L]
-        lanes = torch.arange(k.shape[0], device=k.device)[:, None]
-        keys[lanes, places], values[lanes, places] = k, v
+        rows = torch.arange(k.shape[0], device=k.device)[:, None]
+        keys[rows, places], values[rows, places] = k, v
         return
     first, last = window.write_at, window.write_at + k.shape[1]
     keys[:, first:last], values[:, first:last] = k, v

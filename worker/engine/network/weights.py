@@ -4,6 +4,8 @@ Owns the map from original Wan names (`model.blocks.0.self_attn.q.weight`, with 
 `model.`) to diffusers'. Reading files and filling the module is `checkpoint`'s.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path

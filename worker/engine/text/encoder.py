@@ -5,6 +5,8 @@ Owns the form that Wan's transformer was trained on: 512 rows, zeros after the p
 Doesn't know sessions, prompt ramps or where weights come from.
 """
 
+from __future__ import annotations
+
 import html
 import re
 import threading

@@ -4,6 +4,8 @@ Owns the map from Wan's names (`blocks.0.attn.q.weight`) to `UMT5EncoderModel`'s
 the token embedding, which has two names, is loaded and held once. Doesn't know prompts.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast

@@ -4,6 +4,8 @@ Owns its dims and its loop, and building the ready engine from the files that sh
 module (`weights/`). Knows no session and no size but its native one.
 """
 
+from __future__ import annotations
+
 import json
 from importlib import resources
 from pathlib import Path

@@ -4,6 +4,8 @@ Owns the reading of words and the network. Words that it doesn't know are left o
 not been written. Trained together with the tiny transformer by `examples/train_tiny`.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Sequence
 

@@ -5,6 +5,8 @@ frame and the one before it, see taehv.py); the weights are trained by `examples
 Doesn't know blocks, prompts or sessions.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 

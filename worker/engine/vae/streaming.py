@@ -6,6 +6,8 @@ caches between calls, so its encoder and decoder are called here with lists of o
 Doesn't know blocks, prompts or sessions.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field

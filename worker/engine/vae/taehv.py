@@ -6,6 +6,8 @@ memory block sees the frame before, carried from block to block in the session's
 Doesn't know sessions; the decoder alone is here, since its encoder aligns frames otherwise.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

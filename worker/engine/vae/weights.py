@@ -4,6 +4,8 @@ Owns the map from the original names (`encoder.downsamples.3.residual.2.weight`)
 Doesn't know streams or sessions.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast

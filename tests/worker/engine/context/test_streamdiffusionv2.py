@@ -1,4 +1,4 @@
-"""StreamDiffusionV2: its ring of keys, its sink, its noise scale, and steps in lanes."""
+"""StreamDiffusionV2: its ring of keys, its sink, its noise scale, and steps in batches."""
 
 from typing import Any
 
@@ -122,7 +122,7 @@ def test_frames_in_the_sink_replace_no_other_so_that_the_window_always_goes_on()
     assert [slot < 3 for slot in taken[3:]] == [True, False, True, False]
 
 
-def test_lanes_that_hold_no_frame_yet_judge_no_sink() -> None:
+def test_rows_that_hold_no_frame_yet_judge_no_sink() -> None:
     ring, cache = slots()
     unlike(cache, layer=0, slot=0)
     ring.compare(ring.choose([6]), [False], threshold=0.2)
@@ -133,8 +133,8 @@ def test_a_still_sink_is_not_replaced_before_it_is_filled() -> None:
     """The reference's mistake: the block that fills the sink is compared with an empty slot."""
     generation = tiny_engine(preset=STREAMDIFFUSIONV2).open("a fox", params())
     live(generation, 2)
-    keeper: Any = generation._progress.keeper
-    assert (keeper._slots._due < 0).all()
+    context: Any = generation._progress.context
+    assert (context._slots._due < 0).all()
 
 
 def test_positions_are_set_back_and_never_overflow() -> None:
@@ -240,7 +240,7 @@ def test_interleaved_live_streams_equal_their_solo_runs_and_a_reset_repeats_them
 
 
 def test_batched_steps_bring_each_block_out_a_step_later() -> None:
-    """The first block is whole; then nothing comes while the lanes fill."""
+    """The first block is whole; then nothing comes while the batch fills."""
     engine = tiny_engine(preset=STREAMDIFFUSIONV2, options=EngineOptions(batch_steps=True))
     generation = engine.open("a fox", params(num_denoising_steps=3))
     assert [len(frames) for frames in live(generation, 60, noise=9)[:6]] == [5, 0, 0, 4, 4, 4]

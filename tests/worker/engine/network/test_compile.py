@@ -76,8 +76,8 @@ def test_streams_with_keys_of_their_own_compile_without_breaks_and_equal_eager(
         assert (ours.int() - plain.int()).abs().max() <= 1
 
 
-def test_a_settled_transformer_compiles_no_further_shape() -> None:
-    """After warming up, a stream of another size runs uncompiled instead of stalling the lane."""
+def test_a_transformer_told_to_stop_compiles_no_further_shape() -> None:
+    """After warming up, a stream of another size runs uncompiled instead of stalling the others."""
     engine = tiny_engine()
     engine.transformer.compile(backend="aot_eager")
     engine.open("a fox", PARAMS).generate_block()

@@ -17,7 +17,6 @@ from torch import Tensor
 from framewire.worker.engine.engine import Engine
 from framewire.worker.engine.network.graphs import BlockGraphs, Work
 from framewire.worker.engine.network.speed import SpeedError, fuse_qkv, to_fp8
-from framewire.worker.engine.network.transformer import CausalTransformer
 from framewire.worker.engine.network.weights import load_transformer
 from framewire.worker.engine.params import StreamParams
 from framewire.worker.engine.preset import Preset
@@ -40,10 +39,13 @@ def test_fused_projections_make_the_same_latents_and_keep_no_unfused_copy() -> N
     before = sum(p.numel() for p in model.parameters())
     fuse_qkv(model)
     assert sum(p.numel() for p in model.parameters()) == before
-    engine = tiny_engine()
-    engine.transformer = CausalTransformer(model)
+    engine = tiny_engine(transformer=model)
+    products = []
+    for block in model.blocks:
+        block.attn1.to_qkv.register_forward_hook(lambda *call: products.append(call))
     for fused, unfused in zip(latents(engine), plain, strict=True):
         assert (fused - unfused).abs().max() < 1e-5
+    assert len(products) > 4 * len(model.blocks), "the stream ran through the fused layers"
 
 
 def test_fp8_says_what_it_needs() -> None:
@@ -83,7 +85,7 @@ def test_replayed_blocks_are_bit_identical_and_recorded_once_for_all_streams() -
     """What varies goes through buffers that stay; streams of a size share the records."""
     plain = latents(tiny_engine())
     engine, tape = tiny_engine(), Tape()
-    engine.lane.graphs = BlockGraphs(tape)
+    engine.scratch.graphs = BlockGraphs(tape)
     assert all(map(torch.equal, latents(engine), plain))
     recorded = tape.recorded
     assert recorded == 3  # block 0, the context of later blocks, and those blocks
@@ -95,7 +97,7 @@ def test_replayed_blocks_are_bit_identical_and_recorded_once_for_all_streams() -
 def test_a_cache_that_moves_takes_its_records_with_it() -> None:
     """A larger stream gets a larger scratch; the smaller one's work is recorded anew."""
     engine, tape = tiny_engine(), Tape()
-    engine.lane.graphs = BlockGraphs(tape)
+    engine.scratch.graphs = BlockGraphs(tape)
     plain = latents(tiny_engine())
     small = engine.open("a fox", SMALL)
     first = small.denoise_block()
@@ -128,7 +130,7 @@ def test_streams_with_keys_of_their_own_record_what_repeats_and_stay_bit_identic
 
     plain = stream(tiny_engine(preset=preset))
     engine, tape = tiny_engine(preset=preset), Tape()
-    engine.lane.graphs = BlockGraphs(tape)
+    engine.scratch.graphs = BlockGraphs(tape)
     assert all(map(torch.equal, stream(engine), plain))
     assert tape.recorded == recorded
     assert tape.replayed > 3 * recorded
@@ -136,6 +138,6 @@ def test_streams_with_keys_of_their_own_record_what_repeats_and_stay_bit_identic
 
 def test_cuda_graphs_without_cuda_say_so() -> None:
     engine = tiny_engine()
-    engine.lane.graphs = BlockGraphs()
+    engine.scratch.graphs = BlockGraphs()
     with pytest.raises(SpeedError, match="CUDA graphs need a CUDA device, not cpu"):
         engine.open("a fox", SMALL).denoise_block()

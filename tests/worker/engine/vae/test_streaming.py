@@ -87,13 +87,13 @@ def test_two_interleaved_streams_equal_their_solo_runs_bit_for_bit(vae: Streamin
     frames: list[list[Tensor]] = [[], []]
     encoded: list[list[Tensor]] = [[], []]
     for block in range(2):
-        for lane, (out, back) in enumerate(states):
-            pixels = video(21, seed=lane + 1).split([9, 12])[block]
-            frames[lane].append(vae.decode(latents(6, seed=lane + 1).split(3)[block], out))
-            encoded[lane].append(vae.encode(pixels, back))
-    for lane in range(2):
-        assert torch.equal(torch.cat(frames[lane]), expected[lane][0])
-        assert torch.equal(torch.cat(encoded[lane]), expected[lane][1])
+        for stream, (out, back) in enumerate(states):
+            pixels = video(21, seed=stream + 1).split([9, 12])[block]
+            frames[stream].append(vae.decode(latents(6, seed=stream + 1).split(3)[block], out))
+            encoded[stream].append(vae.encode(pixels, back))
+    for stream in range(2):
+        assert torch.equal(torch.cat(frames[stream]), expected[stream][0])
+        assert torch.equal(torch.cat(encoded[stream]), expected[stream][1])
 
 
 def test_a_still_is_encoded_as_the_first_frame_of_a_stream_and_disturbs_none(

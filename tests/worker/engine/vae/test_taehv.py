@@ -117,8 +117,8 @@ def test_two_interleaved_streams_equal_their_solo_runs_bit_for_bit(taehv: TaehvD
     states = [taehv.open_decoder(), taehv.open_decoder()]
     frames: list[list[Tensor]] = [[], []]
     for block in range(2):
-        for lane, state in enumerate(states):
-            frames[lane].append(taehv.decode(latents(6, seed=lane + 1).split(3)[block], state))
+        for stream, state in enumerate(states):
+            frames[stream].append(taehv.decode(latents(6, seed=stream + 1).split(3)[block], state))
     assert torch.equal(torch.cat(frames[0]), expected[0])
     assert torch.equal(torch.cat(frames[1]), expected[1])
 
