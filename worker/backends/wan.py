@@ -1,7 +1,7 @@
 """Streams of a model behind the engine: one backend a preset, one `WanSession` a viewer.
 
-Owns loading, warming up and room. The lane denoises; decoding and the copy to the host are the
-call that `next_block` returns, but for the part that the next context needs (see `wan_session`).
+The lane denoises; decoding and the copy to the host are the call that `next_block` returns, but for
+the part that the next context needs (see `wan_session`).
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class WanBackend:
         except ValueError as error:
             raise SettingsError(str(error).split()[0], str(error)) from error
         self._check_input(settings)
-        session = WanSession(self, params, settings)
+        session = WanSession(self.engine, self.overlap, params, settings, self._closed)
         self.budget.take(session, self._footprint.of(params))
         try:
             session.begin()
@@ -134,16 +134,16 @@ class WanBackend:
         self._say_if_cold(params)
         return session
 
-    def closed(self, session: WanSession) -> None:
-        """Told by a session that has freed what it held."""
+    def close(self) -> None:
+        """Free everything."""
+        self._engine = self._footprint = None
+
+    def _closed(self, session: WanSession) -> None:
+        """Take back the room of a session that has freed what it held."""
         self.budget.give_back(session)
         self._open.pop(session, None)
         kept = [self._params(), *self._warmed, *self._open.values()]
         self.engine.scratch.trim(max(map(self._window, kept)))
-
-    def close(self) -> None:
-        """Free everything."""
-        self._engine = self._footprint = None
 
     def _params(self, settings: Settings | None = None) -> StreamParams:
         """The engine's params of a stream."""

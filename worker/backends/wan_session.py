@@ -1,6 +1,6 @@
-"""One viewer's stream of a `WanBackend`: settings in, blocks in two phases out.
+"""One viewer's stream of an engine: settings in, blocks in two phases out.
 
-Owns the order of decoding. A block is denoised on the lane; of the pictures only the few that the
+A block is denoised on the lane; of the pictures only the few that the
 next block's context is made from are decoded there as well, the rest by whoever finishes the
 block, while the lane goes on. Whoever decodes first decodes what came before, so that the order is
 the stream's, and the result the same, however the threads run.
@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,9 +27,7 @@ from framewire.worker.engine.pixels import fit
 
 from .base import Block, CapacityError, Change, Picture, Settings
 from .wan_clock import Spent, StageClock
-
-if TYPE_CHECKING:
-    from .wan import WanBackend
+from .wan_overlap import Overlap
 
 _WARM_PROMPT = "warming up"
 
@@ -47,15 +45,29 @@ class _Made:
 
 
 class WanSession:
-    """One stream. Made by `WanBackend.open`."""
+    """One stream. Made by `WanBackend.open`.
 
-    def __init__(self, backend: WanBackend, params: StreamParams, settings: Settings) -> None:
-        self._backend = backend
+    Args:
+        overlap: of the engine's device.
+        on_close: told of a session that has freed what it held.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        overlap: Overlap,
+        params: StreamParams,
+        settings: Settings,
+        on_close: Callable[[WanSession], None],
+    ) -> None:
+        self._engine = engine
+        self._overlap = overlap
         self._params = params
         self._settings = settings
+        self._on_close = on_close
         self._live = settings.live
         self._generation: Generation | None = None
-        self._clock = StageClock(backend.engine.transformer.device)
+        self._clock = StageClock(engine.transformer.device)
         self._decoding = threading.Lock()
         self._waiting: deque[_Made] = deque()
         self._early: Any = None
@@ -69,7 +81,7 @@ class WanSession:
     def begin(self) -> None:
         """Encode the prompt and the start frame, and draw the first noise."""
         start = self._settings.start_frame
-        self._generation = self._backend.engine.open(
+        self._generation = self._engine.open(
             self._settings.prompt,
             self._params,
             start_frame=None if start is None else self._pictures([start])[0],
@@ -101,7 +113,7 @@ class WanSession:
         wanted = self.pictures_wanted()
         if len(pictures) != wanted:
             raise ValueError(f"expected {wanted} pictures, got {len(pictures)}")
-        overlap = self._backend.overlap
+        overlap = self._overlap
         try:
             self._catch_up()
             overlap.after(self._early)
@@ -121,7 +133,7 @@ class WanSession:
         """Free what the session holds."""
         self._generation = None
         self._waiting.clear()
-        self._backend.closed(self)
+        self._on_close(self)
 
     def _delay(self) -> int:
         """Blocks since the pictures came that this one shows; a stream's first shows its own."""
@@ -137,7 +149,7 @@ class WanSession:
             return
         with self._decoding:
             self._decode(made, early)
-            self._early = self._backend.overlap.mark_decoding()
+            self._early = self._overlap.mark_decoding()
 
     def _finish(self, made: _Made) -> Block:
         with self._decoding:
@@ -168,7 +180,7 @@ class WanSession:
     def _decode(self, made: _Made, only: int | None) -> None:
         if made.decoded == made.latents.shape[0]:
             return
-        overlap = self._backend.overlap
+        overlap = self._overlap
         with self._clock.collecting() as spent, overlap.decoding(made.ready, made.latents):
             frames = self.generation.decode_block(made.latents, only=only)
             if frames.shape[0]:
