@@ -14,6 +14,7 @@ from .errors import (
     RemoteProtocolError,
 )
 from .limits import MAX_MESSAGE_BYTES, MAX_SEED
+from .loopback import is_loopback
 from .messages import (
     BlockDone,
     Completed,
@@ -64,6 +65,7 @@ __all__ = [
     "Warned",
     "claims",
     "dump_text",
+    "is_loopback",
     "pack_map",
     "parse_text",
     "token_in",

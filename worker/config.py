@@ -5,10 +5,11 @@ The only reader of the environment in the worker. Knows no server and no backend
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
+
+from framewire.protocol import is_loopback
 
 from .allowed_hosts import AllowedHosts
 from .engine.setting import check_settings, setting
@@ -119,12 +120,7 @@ class Config:
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the bound address."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     @classmethod
     def load(cls, environ: Mapping[str, str], **given: Any) -> Config:

@@ -30,6 +30,11 @@ def add_commands(commands: Any) -> None:
     pull.add_argument(
         "--decoder", choices=get_args(DecoderName), default="wan", help="and for this one"
     )
+    pull.add_argument(
+        "--allow-plaintext",
+        action="store_true",
+        help="send HF_TOKEN to a hub (HF_ENDPOINT) without TLS, where others can read it",
+    )
     pull.set_defaults(run=_pull)
     models = commands.add_parser(
         "models",
@@ -49,8 +54,9 @@ def _pull(options: argparse.Namespace) -> int:
         return 2
     entry = catalogue()[options.preset]
     files = entry.wanted("--decoder taehv" if options.decoder == "taehv" else "")
+    hub = Hub(allow_plaintext=options.allow_plaintext)
     try:
-        pull(entry, files, Hub(), lambda line: print(line, file=sys.stderr, flush=True))
+        pull(entry, files, hub, lambda line: print(line, file=sys.stderr, flush=True))
     except PullError as error:
         print(f"framewire-worker pull: {error}", file=sys.stderr)
         return 1

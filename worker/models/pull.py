@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import importlib
-import importlib.util
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -17,9 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from .catalogue import Entry, PublishedFile, gigabytes
+from .hub_access import Token, http_library, is_private, origin, reach
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 8 * 2**20
@@ -38,23 +37,32 @@ class Hub:
         endpoint: the hub's address; None leaves it to `HF_ENDPOINT`.
         cache_dir: None leaves it to `HF_HOME`.
         token: None leaves it to `HF_TOKEN` or the stored login.
+        allow_plaintext: send the token to a hub without TLS, too.
         free_bytes: says how much room a folder's disk has.
         progress: a tqdm class for the bars; None takes huggingface_hub's.
     """
 
     endpoint: str | None = None
     cache_dir: Path | None = None
-    token: str | None = None
+    token: Token = None
+    allow_plaintext: bool = False
     free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free
     progress: type[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Remote:
-    """A file as the hub tells of it."""
+    """A file as the hub tells of it.
+
+    Attributes:
+        url: where its bytes are: at the hub, or in the storage that it redirects to.
+        token: for the hub.
+    """
 
     file: PublishedFile
+    hub_url: str
     url: str
+    token: Token
     etag: str
     size: int
     blob: Path
@@ -87,7 +95,8 @@ def pull(
     here = len(files) - len(wanted)
     if here:
         say(f"{entry.preset}: {here} of {len(files)} files are here already")
-    remotes = [_ask(file, hub) for file in wanted]
+    token = _token(hub, say) if wanted else False
+    remotes = [_ask(file, hub, token) for file in wanted]
     _check_room(remotes, hub)
     for remote in remotes:
         resumed = f", resumed at {gigabytes(remote.held)}" if remote.held else ""
@@ -96,19 +105,36 @@ def pull(
     say(f"{entry.preset}: complete")
 
 
-def _ask(file: PublishedFile, hub: Hub) -> _Remote:
+def _token(hub: Hub, say: Callable[[str], None]) -> Token:
+    """The token that the hub may see; none where others could read it on the way."""
+    from huggingface_hub import constants, get_token
+
+    endpoint = hub.endpoint or constants.ENDPOINT
+    reach(endpoint)
+    if hub.allow_plaintext or is_private(endpoint):
+        return hub.token
+    if hub.token or (hub.token is None and get_token()):
+        say(
+            f"{endpoint} has no TLS, so the token is not sent there: use https://, or "
+            "--allow-plaintext"
+        )
+    return False
+
+
+def _ask(file: PublishedFile, hub: Hub, token: Token) -> _Remote:
     """The file's address, size and hash, from the hub."""
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
     from huggingface_hub.file_download import repo_folder_name
 
     url = hf_hub_url(file.repo, file.path, endpoint=hub.endpoint)
     with _plain_words(file):
-        meta = get_hf_file_metadata(url, token=hub.token, endpoint=hub.endpoint)
+        meta = get_hf_file_metadata(url, token=token, endpoint=hub.endpoint)
     if meta.etag is None or meta.size is None:
         raise PullError(f"{_name(file)}: the hub tells neither its size nor its hash")
     cache = hub.cache_dir or Path(constants.HF_HUB_CACHE)
     folder = cache / repo_folder_name(repo_id=file.repo, repo_type="model")
-    return _Remote(file, meta.location, meta.etag, meta.size, folder / "blobs" / meta.etag)
+    blob = folder / "blobs" / meta.etag
+    return _Remote(file, url, meta.location, token, meta.etag, meta.size, blob)
 
 
 def _check_room(remotes: Sequence[_Remote], hub: Hub) -> None:
@@ -143,7 +169,7 @@ def _fetch(remote: _Remote, hub: Hub) -> None:
             file.path,
             endpoint=hub.endpoint,
             cache_dir=hub.cache_dir,
-            token=hub.token,
+            token=remote.token,
         )
 
 
@@ -153,10 +179,8 @@ def _stream(remote: _Remote, hub: Hub) -> None:
 
     utils: Any = importlib.import_module("huggingface_hub.utils")
 
-    asked = urlsplit(hub.endpoint or remote.url).netloc
-    # A token is for the hub, not for the storage that it sends us to.
-    same_host = urlsplit(remote.url).netloc == asked
-    headers = utils.build_hf_headers(token=hub.token if same_host else False)
+    at_hub = origin(remote.url) == origin(remote.hub_url)
+    headers = utils.build_hf_headers(token=remote.token if at_hub else False)
     before = -1
     for _ in range(_ATTEMPTS):
         with remote.part.open("ab") as part:
@@ -173,7 +197,7 @@ def _stream(remote: _Remote, hub: Hub) -> None:
                     tqdm_class=hub.progress,
                 )
                 return
-            except _transport_error():
+            except http_library().TransportError:
                 part.flush()
                 if remote.held == before:
                     raise
@@ -230,21 +254,23 @@ def _plain_words(file: PublishedFile) -> Iterator[None]:
         ) from error
     except errors.HfHubHTTPError as error:
         raise PullError(f"{name}: the hub answers {error.response.status_code}") from error
-    except _transport_error() as error:
+    except http_library().TransportError as error:
         raise PullError(
             f"{name}: the connection failed ({error}); pull again to go on from there"
         ) from error
+    except ImportError as error:
+        raise PullError(
+            f"{name}: the proxy in the environment needs a package that is not installed: "
+            f"{' '.join(str(error).split())}"
+        ) from error
+    except UnicodeEncodeError:
+        raise PullError(
+            f"{name}: the token has a character that no header can carry: copy it anew"
+        ) from None
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise PullError(f"{name}: the disk is full; make room and pull again") from error
         raise PullError(f"{name}: {' '.join(str(error).split())}") from error
-
-
-def _transport_error() -> type[Exception]:
-    """What huggingface_hub's HTTP client raises when a connection fails."""
-    client = "httpx2" if importlib.util.find_spec("httpx2") else "httpx"
-    error: type[Exception] = importlib.import_module(client).TransportError
-    return error
 
 
 def _name(file: PublishedFile) -> str:

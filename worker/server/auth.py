@@ -6,14 +6,13 @@ apps they open (claims in `framewire.protocol.tokens`).
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 import time
 from urllib.parse import urlsplit
 
 import jwt
 
-from framewire.protocol import ALGORITHM, TokenRequest, claims
+from framewire.protocol import ALGORITHM, TokenRequest, claims, is_loopback
 from framewire.worker.config import Config
 
 CLOCK_SKEW_SECONDS = 60.0
@@ -104,7 +103,6 @@ class Gate:
 
 def _is_loopback(url: str) -> bool:
     try:
-        hostname = urlsplit(url).hostname or ""
-        return hostname == "localhost" or ipaddress.ip_address(hostname).is_loopback
+        return is_loopback(urlsplit(url).hostname)
     except ValueError:
         return False

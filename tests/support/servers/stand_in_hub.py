@@ -24,6 +24,7 @@ class StandInHub:
         etags: names other than the true SHA-256.
         ranges: the first byte of every download that was asked for, in order.
         tokens: the authorisation of every request.
+        storage: the address of another server to which large files (`.safetensors`) redirect.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -32,6 +33,7 @@ class StandInHub:
     etags: dict[str, str] = field(default_factory=dict)
     ranges: list[tuple[str, int]] = field(default_factory=list)
     tokens: list[str | None] = field(default_factory=list)
+    storage: str = ""
     url: str = ""
 
     def etag(self, name: str) -> str:
@@ -58,6 +60,8 @@ def hub_serving(hub: StandInHub) -> Iterator[StandInHub]:
             if name in hub.gated and token is None:
                 return self._refuse(401, "GatedRepo")
             data = hub.files[name]
+            if hub.storage and name.endswith(".safetensors"):
+                return self._redirect(name, data)
             first = int(self.headers.get("Range", "bytes=0-")[6:].split("-")[0])
             self.send_response(206 if first else 200)
             self.send_header("X-Repo-Commit", COMMIT)
@@ -74,6 +78,15 @@ def hub_serving(hub: StandInHub) -> Iterator[StandInHub]:
                 self.wfile.write(data[first : first + end])
                 self.close_connection = True
             return None
+
+        def _redirect(self, name: str, data: bytes) -> None:
+            self.send_response(302)
+            self.send_header("Location", f"{hub.storage}/{name}?X-Amz-Signature=abc")
+            self.send_header("X-Linked-Size", str(len(data)))
+            self.send_header("X-Linked-ETag", f'"{hub.etag(name)}"')
+            self.send_header("X-Repo-Commit", COMMIT)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
 
         def _refuse(self, status: int, code: str) -> None:
             self.send_response(status)
