@@ -58,7 +58,7 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What one stream is made from: every param settled, pictures decoded."""
+    """What one stream is made from: every param resolved, pictures decoded."""
 
     prompt: str
     width: int

@@ -68,7 +68,7 @@ def servable_presets() -> dict[str, ServablePreset]:
 
 
 def build_of(setup: ModelSetup) -> Build:
-    """The engine's build of a setup, its devices and dtypes settled."""
+    """The engine's build of a setup, its devices and dtypes resolved."""
     import torch
 
     from framewire.worker.engine.build import Build

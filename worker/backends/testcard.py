@@ -77,7 +77,7 @@ class TestcardSession:
             self._live = change.live
 
     def next_block(self, pictures: Sequence[Picture]) -> Callable[[], Block]:
-        """Settle what the next block shows; painting it is left to the returned call.
+        """Fix what the next block shows; painting it is left to the returned call.
 
         Raises:
             ValueError: not exactly `pictures_wanted()` pictures.

@@ -1,6 +1,6 @@
 """Decoding beside denoising: on a GPU a stream of its own, ordered with the lane's by events.
 
-Elsewhere work is done when it is called, and there is nothing to order. Knows tensors only.
+Elsewhere work is done when it is called, and there is nothing to order.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """One viewer's stream of an engine: settings in, blocks in two phases out.
 
-A block is denoised on the lane; of the pictures only the few that the
-next block's context is made from are decoded there as well, the rest by whoever finishes the
-block, while the lane goes on. Whoever decodes first decodes what came before, so that the order is
-the stream's, and the result the same, however the threads run.
+A block is denoised on the lane; of the pictures only the few that the next block's context is made
+from are decoded there as well, the rest by whoever finishes the block, while the lane goes on.
+Whoever decodes first decodes what came before, so that the order is the stream's, and the result
+the same, however the threads run.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""From a preset and weights to a ready engine, with what makes it faster applied in its order.
-
-Owns which parts an engine is put together from, published or random. Doesn't know where files
-come from, nor who asks.
-"""
+"""From a preset and weights to a ready engine, with what makes it faster applied in its order."""
 
 from __future__ import annotations
 

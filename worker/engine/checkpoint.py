@@ -1,7 +1,6 @@
 """Weight files in, tensors on a module out, with errors that name the file and the key.
 
-Owns reading `.safetensors` and `.pth` files and filling a module that was built on the meta
-device. Doesn't know any model: names are translated by the module that knows them.
+Names are translated by the module that knows them: `weights` of the network, the VAE, the text.
 """
 
 from __future__ import annotations

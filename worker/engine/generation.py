@@ -1,8 +1,7 @@
 """One stream: prompts, pictures and noise in, blocks of frames out, without end.
 
-Owns a stream's state and the order of a block: context, denoise passes, decode. How finished blocks
+A stream's state and the order of a block: context, denoise passes, decode. How finished blocks
 become context is a `Context`'s; what streams share (weights, scratch) is in `Shared`.
-Doesn't know sessions, messages or other streams.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The input side of one stream: pictures checked, encoded, and judged by how much they move.
-
-Owns the input encoder's state and the noise scale. Knows neither blocks nor prompts.
-"""
+"""The input side of one stream: pictures checked, encoded, and judged by how much they move."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What a stream needs around the transformer, as the engine sees it.
 
-Owns the small interfaces that `StreamingVae`, `TaehvDecoder` and `TextEncoder` fulfil, so that
-another decoder, or a recording, can take their place.
+Small interfaces, so that another decoder, or a recording, can take the place of `StreamingVae`,
+`TaehvDecoder` or `TextEncoder`.
 """
 
 from __future__ import annotations

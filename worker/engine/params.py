@@ -1,7 +1,4 @@
-"""What one stream is asked for, as checked values.
-
-Owns ranges and defaults. Knows no wire format: whoever opens a stream has parsed its params.
-"""
+"""What one stream is asked for, as checked values with the preset's defaults."""
 
 from __future__ import annotations
 

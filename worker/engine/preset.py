@@ -1,7 +1,6 @@
 """What distinguishes one Wan2.1 descendant from another, as data.
 
-Owns the fields of a preset and the published shapes. Knows no tensor and no session: the engine
-reads these fields, it never asks for a model's name.
+The engine reads these fields; it never asks for a model's name.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Networks with random weights: the published shapes without a download, or tiny ones for tests.
 
-Owns the seeds and the sizes of `tiny-random`. The same seed gives the same weights on a device.
+The same seed gives the same weights on a device.
 """
 
 from __future__ import annotations

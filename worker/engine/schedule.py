@@ -1,7 +1,7 @@
 """Noise levels: the sigma table, the timesteps of a block, and the two formulas that use them.
 
-Owns flow matching with a timestep shift as Self-Forcing and its descendants define it: x_t =
-(1 - sigma) x0 + sigma noise, and the network predicts flow = noise - x0. Knows no network.
+Flow matching with a timestep shift as Self-Forcing and its descendants define it: x_t =
+(1 - sigma) x0 + sigma noise, and the network predicts flow = noise - x0.
 """
 
 from __future__ import annotations

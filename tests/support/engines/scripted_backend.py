@@ -20,7 +20,7 @@ class ScriptedBackend:
     Attributes:
         events: what was called, in order, by every session: ("open",), ("lane", 0), ...
         live: pictures that a block of a live session takes.
-        wrong_shape: the block whose frames have another size than was settled.
+        wrong_shape: the block whose frames have another size than was resolved.
     """
 
     name = "scripted"

@@ -1,8 +1,4 @@
-"""Which clean latents the next block sees before itself.
-
-Owns the memory of finished latents and pictures, bounded by the window, and the choice among
-them. Knows no cache and no network.
-"""
+"""Which clean latents the next block sees before itself, from a memory bounded by the window."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Context that is computed anew from clean latents before every block, as Krea's server does.
 
-Owns the choice of latents (by `History`) and the pass over them; the KV cache is scratch, or, where
-the context is rebuilt only now and then, rolls in between.
+The KV cache is scratch, or, where the context is rebuilt only now and then, rolls in between.
 """
 
 from __future__ import annotations

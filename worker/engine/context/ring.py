@@ -1,8 +1,8 @@
 """Context of keys as the last denoise pass left them, in a ring beside a sink (StreamDiffusionV2).
 
-Owns where frames stand in the ring and in time. Once the ring is full, the last pass of a block
-writes to the slot that the next block's first pass takes, so that the keys which stay are those of
-the passes before it: so it does in the reference, whose recordings this equals.
+Once the ring is full, the last pass of a block writes to the slot that the next block's first pass
+takes, so that the keys which stay are those of the passes before it: so it does in the reference,
+whose recordings this equals.
 
 Where denoising steps are batched, each row has a ring of its own, a frame moves on by one row a
 block, and every pass takes a slot.

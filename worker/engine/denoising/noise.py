@@ -1,7 +1,7 @@
 """Where a stream's random numbers come from: a seed, block by block, or a recording.
 
-Owns the order of draws. Every number is drawn in float32 on the CPU, so that a seed means the
-same picture on every device, and no draw depends on how long the stream will be.
+Every number is drawn in float32 on the CPU, in a fixed order, so that a seed means the same picture
+on every device, and no draw depends on how long the stream will be.
 """
 
 from __future__ import annotations

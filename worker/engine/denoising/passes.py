@@ -1,7 +1,7 @@
 """The passes of a block over the transformer: one that writes its context, then those that denoise.
 
-Owns the sampling loop. What a pass uses besides its input is a `PassInputs`, which holds nothing
-of a stream, so that the loop can be recorded once and replayed for every stream of a size.
+What a pass uses besides its latents is a `PassInputs`, which holds nothing of a stream, so that the
+sampling loop can be recorded once and replayed for every stream of a size.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Which passes a block takes: timesteps, noise levels and the modulation of each.
 
-Owns the step from a stream's params to a schedule, and remembers the last ones, so that a block
-embeds no timestep. Knows no latents.
+The last plans are remembered, so that a block embeds no timestep.
 """
 
 from __future__ import annotations

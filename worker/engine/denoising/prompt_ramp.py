@@ -1,7 +1,4 @@
-"""Which prompt embeds a block uses, also while one prompt turns into another.
-
-Owns the ramp between two prompts. Knows no text encoder and no block loop.
-"""
+"""Which prompt embeds a block uses, also while one prompt turns into another."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Running the passes of one stream: at a place in its cache, recorded where that helps.
 
-Owns what every pass of a stream shares: its text, its rotary table, who watches and times it.
-Knows neither which latents are context nor where a block is to stand; a `Place` says.
+What every pass of a stream shares (its text, its rotary table, who watches and times it) is here;
+where a block stands is the context's to say.
 """
 
 from __future__ import annotations

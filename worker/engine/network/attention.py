@@ -1,7 +1,6 @@
 """Attention of tokens to keys, behind one function.
 
-Owns which keys a query sees, the choice of kernel, and the merge by which some keys can weigh
-less. Knows no layer and no cache.
+Which keys a query sees is said by groups; some keys can weigh less, by a merge of attentions.
 """
 
 from __future__ import annotations

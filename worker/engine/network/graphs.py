@@ -1,8 +1,7 @@
-"""A block's device work, recorded once and replayed from static addresses.
+"""A block's device work, recorded once and replayed from static addresses (CUDA graphs).
 
-Owns the CUDA graphs of one engine: what varies between blocks is copied into buffers that stay
-where they are, everything else (weights, caches, tables) must not move and is kept alive here.
-Knows neither layers nor streams.
+What varies between blocks is copied into buffers that stay where they are; everything else
+(weights, caches, tables) must not move and is kept alive here.
 """
 
 from __future__ import annotations

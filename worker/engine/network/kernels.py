@@ -1,8 +1,7 @@
 """Which attention kernel a device gets: by what it can do and by a health probe, never by name.
 
-Owns the candidates, their order by compute capability, and the comparison with PyTorch's own.
 Wheels of attention kernels have been known to import on a card and return noise there, so that
-one is used only after it has been seen to agree.
+one is used only after it has been seen to agree with PyTorch's own.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Keys and values kept between passes: static buffers, one pair a layer.
 
-Owns their memory, and the moves by which a window rolls. A preset that rebuilds its context
-before every block needs them only within a block: one set, the scratch, then serves every
-session, and no token is read that the same block hasn't written.
+A preset that rebuilds its context before every block needs them only within a block: one set, the
+scratch, then serves every stream, and no token is read that the same block hasn't written.
 """
 
 from __future__ import annotations

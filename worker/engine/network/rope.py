@@ -1,7 +1,7 @@
 """Rotary positions of latent tokens on three axes (time, row, column), as real numbers.
 
-Owns the tables and their application. The split of a head's channels is Wan's: rows and columns
-get a third of the pairs each, rounded down, time the rest; pairs are interleaved channels.
+The split of a head's channels is Wan's: rows and columns get a third of the pairs each, rounded
+down, time the rest; pairs are interleaved channels.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Named ways to make a transformer faster after it was loaded, each off unless asked for.
 
-Owns what is done to the layers: fused projections and fp8 products. What each costs in exactness
-is measured by the bench. Knows no stream.
+What fused projections and fp8 products cost in exactness is measured by the bench.
 """
 
 from __future__ import annotations

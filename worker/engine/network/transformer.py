@@ -1,9 +1,8 @@
 """The causal video transformer: diffusers' Wan layers under a streaming forward.
 
-Owns the forward pass: per-frame modulation, positions that start anywhere, keys and values in a
-static cache, text keys and values computed once a prompt. The container and its layers are
-diffusers' `WanTransformer3DModel`, so its loaders, LoRA and quantisation apply. Doesn't know what
-a session, a schedule or a context is.
+The forward has per-frame modulation, positions that start anywhere, keys and values in a static
+cache, and text keys and values that are computed once a prompt. The container and its layers are
+diffusers' `WanTransformer3DModel`, so its loaders, LoRA and quantisation apply.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Building the transformer from published weights, under any of their naming schemes.
 
-Owns the map from original Wan names (`model.blocks.0.self_attn.q.weight`, with or without
-`model.`) to diffusers'. Reading files and filling the module is `checkpoint`'s.
+Original Wan names (`model.blocks.0.self_attn.q.weight`, with or without `model.`) become
+diffusers'. Reading files and filling the module is `checkpoint`'s.
 """
 
 from __future__ import annotations

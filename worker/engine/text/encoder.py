@@ -1,8 +1,7 @@
 """Prompts to embeddings: cleaning, the tokenizer, the UMT5 encoder, and a cache.
 
-Owns the form that Wan's transformer was trained on: 512 rows, zeros after the prompt's last token
-(the transformer attends to all of them, so the zeros carry weight).
-Doesn't know sessions, prompt ramps or where weights come from.
+The form is the one that Wan's transformer was trained on: 512 rows, zeros after the prompt's last
+token (the transformer attends to all of them, so the zeros carry weight).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Building the UMT5 encoder from published weights: a folder of transformers', or Wan's own file.
 
-Owns the map from Wan's names (`blocks.0.attn.q.weight`) to `UMT5EncoderModel`'s, and the rule that
-the token embedding, which has two names, is loaded and held once. Doesn't know prompts.
+Wan's names (`blocks.0.attn.q.weight`) become `UMT5EncoderModel`'s; the token embedding, which has
+two names there, is loaded and held once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The `tiny` preset: a small model that was trained on a synthetic world and runs on a CPU.
 
-Owns its dims and its loop, and building the ready engine from the files that ship beside this
-module (`weights/`). Knows no session and no size but its native one.
+It is built from the files that ship beside this module (`weights/`), at its one native size.
 """
 
 from __future__ import annotations

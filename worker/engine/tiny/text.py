@@ -1,7 +1,7 @@
 """A small text encoder with the interface of `TextEncoder`: known words in, prompt embeds out.
 
-Owns the reading of words and the network. Words that it doesn't know are left out, as if they had
-not been written. Trained together with the tiny transformer by `examples/train_tiny`.
+Words that it doesn't know are left out, as if they had not been written. Trained together with the
+tiny transformer by `examples/train_tiny`.
 """
 
 from __future__ import annotations

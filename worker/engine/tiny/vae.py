@@ -1,8 +1,7 @@
 """A small autoencoder with the calls of `StreamingVae`: 4x in time, 8x in space, in milliseconds.
 
-Owns its layers and what each remembers of a stream. The shape is TAEHV's (2-D convolutions over a
-frame and the one before it, see taehv.py); the weights are trained by `examples/train_tiny`.
-Doesn't know blocks, prompts or sessions.
+The shape is TAEHV's (2-D convolutions over a frame and the one before it, see taehv.py); the
+weights are trained by `examples/train_tiny`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """The Wan2.1 VAE as a stream: latents in, frames out, block by block, and the way back.
 
-Owns the feature caches (one object per session and direction) and the normalisation of latents.
 Layers and weights are diffusers' `AutoencoderKLWan`; its own `encode` and `decode` forget their
-caches between calls, so its encoder and decoder are called here with lists of ours.
-Doesn't know blocks, prompts or sessions.
+feature caches between calls, so its encoder and decoder are called here with lists of ours, one
+object a stream and direction.
 """
 
 from __future__ import annotations

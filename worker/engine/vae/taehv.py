@@ -1,9 +1,9 @@
 """A tiny decoder for Wan2.1 latents: about 25 times less work than the VAE's, slightly softer.
 
-Owns our implementation of TAEHV's decoder (github.com/madebyollin/taehv, MIT) with its published
+Our implementation of TAEHV's decoder (github.com/madebyollin/taehv, MIT) with its published
 parameter names, run a block of latents at a time: all frames of a block are one batch, and each
-memory block sees the frame before, carried from block to block in the session's state.
-Doesn't know sessions; the decoder alone is here, since its encoder aligns frames otherwise.
+memory block sees the frame before, carried from block to block in the stream's state. The decoder
+alone is here, since TAEHV's encoder aligns frames otherwise.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Building the Wan2.1 VAE from published weights, under either of their two naming schemes.
 
-Owns the map from the original names (`encoder.downsamples.3.residual.2.weight`) to diffusers'.
-Doesn't know streams or sessions.
+The original names (`encoder.downsamples.3.residual.2.weight`) become diffusers'.
 """
 
 from __future__ import annotations
