@@ -22,7 +22,7 @@ from framewire.client.credentials import Credentials
 from framewire.protocol import MAX_MESSAGE_BYTES
 
 from .raw_socket import RawSocket
-from .rule import Skipped
+from .verdict import Skipped
 
 T = TypeVar("T")
 

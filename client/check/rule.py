@@ -1,26 +1,14 @@
-"""What a rule of the wire is, and the two ways in which checking one ends other than well.
-
-Knows no rule and no socket.
-"""
+"""What a rule of the wire is, and what came of checking one. Knows no rule."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import Literal
 
-if TYPE_CHECKING:
-    from .probe import Probe
+from .probe import Probe
 
 Outcome = Literal["ok", "FAIL", "skipped"]
-
-
-class Broken(Exception):
-    """The endpoint does not keep the rule; the message says what it did instead."""
-
-
-class Skipped(Exception):
-    """The rule could not be checked, or is an extension that the endpoint does not offer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +47,3 @@ def rule(
         return Rule(number, title, blocks, check)
 
     return made
-
-
-def must(kept: object, otherwise: str) -> None:
-    """Raises `Broken` unless the rule is `kept`."""
-    if not kept:
-        raise Broken(otherwise)
-
-
-def not_offered(what: str) -> NoReturn:
-    """Raises `Skipped`: an extension, and nothing shows that the endpoint has it."""
-    raise Skipped(f"an extension that is not offered: {what}")
-
-
-def needs(met: object, what: str) -> None:
-    """Raises `Skipped` unless what the check stands on is there."""
-    if not met:
-        raise Skipped(what)

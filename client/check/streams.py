@@ -12,7 +12,7 @@ from framewire.protocol import pack_map
 
 from .probe import Probe
 from .raw_socket import RawSocket, Seen, is_answer, is_end
-from .rule import needs
+from .verdict import needs
 
 OTHER_PROMPT = "a storm at night"
 REQUEST_ID = "picture-1"

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
 
-from . import (
-    error_rules,
-    event_rules,
-    frame_rules,
-    opening_rules,
-    params_rules,
-    refusal_rules,
-    steering_rules,
-)
 from .probe import Probe
-from .rule import Broken, Finding, Rule, Skipped
+from .rule import Finding, Rule
+from .rules import errors, events, frames, opening, params, refusals, steering
+from .verdict import Broken, Skipped
 
 RULES: tuple[Rule, ...] = (
-    *opening_rules.RULES,
-    *params_rules.RULES,
-    *refusal_rules.RULES,
-    *frame_rules.FRAME_RULES,
-    *steering_rules.RULES,
-    *frame_rules.COMPLETED_RULES,
-    *error_rules.RULES,
-    *event_rules.RULES,
+    *opening.RULES,
+    *params.RULES,
+    *refusals.RULES,
+    *frames.FRAME_RULES,
+    *steering.RULES,
+    *frames.COMPLETED_RULES,
+    *errors.RULES,
+    *events.RULES,
 )
 
 

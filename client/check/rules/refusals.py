@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from framewire.client.check.probe import Probe
+from framewire.client.check.raw_socket import Seen, is_answer
+from framewire.client.check.rule import rule
+from framewire.client.check.streams import streamed
+from framewire.client.check.verdict import must, needs, not_offered
 from framewire.protocol import pack_map
-
-from .probe import Probe
-from .raw_socket import Seen, is_answer
-from .rule import must, needs, not_offered, rule
-from .streams import streamed
 
 SECRET = "do-not-repeat-me"
 NO_PARAMS: tuple[tuple[str, bytes | str], ...] = (

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .probe import Probe
-from .rule import must, needs, not_offered, rule
-from .streams import (
+from framewire.client.check.probe import Probe
+from framewire.client.check.rule import rule
+from framewire.client.check.streams import (
     HELD_UNTIL,
     REQUEST_ID,
     baseline_frames,
@@ -16,6 +16,7 @@ from .streams import (
     rich,
     steered,
 )
+from framewire.client.check.verdict import must, needs, not_offered
 
 
 @rule("6.1", "a new prompt shows in later blocks", blocks=6)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from .probe import Probe
-from .raw_socket import Seen
-from .rule import must, needs, not_offered, rule
-from .streams import HELD_UNTIL, baseline, by_params, rich
+from framewire.client.check.probe import Probe
+from framewire.client.check.raw_socket import Seen
+from framewire.client.check.rule import rule
+from framewire.client.check.streams import HELD_UNTIL, baseline, by_params, rich
+from framewire.client.check.verdict import must, needs, not_offered
 
 KINDS = ("queued", "started", "block", "steered", "warning")
 STARTED = {"session_id", "seed", "width", "height", "num_blocks", "backend"}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .jpeg_header import read_jpeg_header
-from .probe import Probe
-from .raw_socket import Seen
-from .rule import Broken, must, needs, not_offered, rule
-from .streams import (
+from framewire.client.check.jpeg_header import read_jpeg_header
+from framewire.client.check.probe import Probe
+from framewire.client.check.raw_socket import Seen
+from framewire.client.check.rule import rule
+from framewire.client.check.streams import (
     Afterwards,
     afterwards,
     baseline,
@@ -16,6 +16,7 @@ from .streams import (
     long_blocks,
     rich,
 )
+from framewire.client.check.verdict import Broken, must, needs, not_offered
 
 FIRST_BLOCK, LATER_BLOCK = 6, 12
 

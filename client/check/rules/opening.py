@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from framewire.client.check.probe import Probe, Unreachable
+from framewire.client.check.raw_socket import RawSocket, is_ready
+from framewire.client.check.rule import rule
+from framewire.client.check.streams import contact, early
+from framewire.client.check.verdict import Broken, must, needs
 from framewire.client.errors import FramewireError
 from framewire.client.tokens import mint_there
 from framewire.protocol import TokenRequest
-
-from .probe import Probe, Unreachable
-from .raw_socket import RawSocket, is_ready
-from .rule import Broken, must, needs, rule
-from .streams import contact, early
 
 
 async def _must_be_ready(probe: Probe, socket: RawSocket) -> None:

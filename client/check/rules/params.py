@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from .jpeg_header import read_jpeg_header
-from .probe import Probe
-from .raw_socket import Seen, is_answer
-from .rule import must, needs, rule
-from .streams import baseline, baseline_frames, early, nil_values, short
+from framewire.client.check.jpeg_header import read_jpeg_header
+from framewire.client.check.probe import Probe
+from framewire.client.check.raw_socket import Seen, is_answer
+from framewire.client.check.rule import rule
+from framewire.client.check.streams import baseline, baseline_frames, early, nil_values, short
+from framewire.client.check.verdict import must, needs
 
 BAD_PROMPTS: tuple[dict[str, Any], ...] = (
     {"seed": 7},

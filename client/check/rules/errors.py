@@ -6,14 +6,14 @@ import time
 
 import jwt
 
+from framewire.client.check.probe import Probe, Unreachable
+from framewire.client.check.raw_socket import is_ready
+from framewire.client.check.rule import rule
+from framewire.client.check.streams import baseline
+from framewire.client.check.verdict import Skipped, must, needs
 from framewire.client.errors import FramewireError
 from framewire.client.tokens import mint_here, mint_there
 from framewire.protocol import ALGORITHM, MAX_MESSAGE_BYTES, TokenRequest, claims
-
-from .probe import Probe, Unreachable
-from .raw_socket import is_ready
-from .rule import Skipped, must, needs, rule
-from .streams import baseline
 
 SOME_SECRET = "not the secret that the endpoint signs its tokens with"
 
