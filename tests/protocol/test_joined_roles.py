@@ -5,6 +5,7 @@ rubbish gets a typed answer; and however they have crossed, the two find back to
 """
 
 from collections import deque
+from collections.abc import Callable
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -116,8 +117,8 @@ class Joined(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Let everything arrive; then one stream more ends with both in the same state."""
-        self._settle(self.pair.to_worker, self.worker_hears)
-        self._settle(self.pair.to_client, self.client_hears)
+        self._empty(self.pair.to_worker, self.worker_hears)
+        self._empty(self.pair.to_client, self.client_hears)
         if self.over:
             assert self.pair.client.state is State.FAILED
             return
@@ -138,9 +139,9 @@ class Joined(RuleBasedStateMachine):
         assert self.pair.tell_client(message) == message
 
     @staticmethod
-    def _settle(waiting: deque[bytes | str], take: object) -> None:
+    def _empty(waiting: deque[bytes | str], take: Callable[[], None]) -> None:
         while waiting:
-            take()  # type: ignore[operator]
+            take()
 
 
 Joined.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

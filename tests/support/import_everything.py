@@ -1,6 +1,6 @@
 """Run as a script with module names: imports them all, and prints as JSON what that changed.
 
-Knows what an import must leave alone; the test that judges the answer is in `test_layout`.
+Knows what an import must leave alone; the test that judges the answer is in `layout/test_imports`.
 """
 
 import importlib

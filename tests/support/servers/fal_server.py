@@ -28,7 +28,7 @@ class LocalKreaWan(KreaWan):  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)
-class Served:
+class RunningApp:
     """The app, and where it is; `prefix` is what a gateway puts in front of its paths."""
 
     app: KreaWan
@@ -44,7 +44,7 @@ class Served:
 
 
 @asynccontextmanager
-async def fal_app() -> AsyncIterator[Served]:
+async def fal_app() -> AsyncIterator[RunningApp]:
     """The app's own ASGI app on uvicorn, as fal's unit tests build it."""
     app = LocalKreaWan(_allow_init=True)
     asgi = app._build_app()
@@ -65,7 +65,7 @@ async def fal_app() -> AsyncIterator[Served]:
     try:
         await asyncio.wait_for(listening.wait(), PATIENCE)
         port = server.servers[0].sockets[0].getsockname()[1]
-        yield Served(app, f"127.0.0.1:{port}")
+        yield RunningApp(app, f"127.0.0.1:{port}")
     finally:
         server.should_exit = True
         await asyncio.wait_for(task, PATIENCE)

@@ -17,7 +17,7 @@ from fal.api._sdist import has_local_path
 from fal.api.client import SyncServerlessClient
 from fal.app import wrap_app
 from fal.cli.deploy_check import _build_deployment_check_summary
-from support.servers.fal_server import PREFIX, ROOT, Served, fal_app, fal_run
+from support.servers.fal_server import PREFIX, ROOT, RunningApp, fal_app, fal_run
 from support.video_files_made import data_url, seen, video
 from support.viewers.raw_viewer import SMALL, Closed, connected, opened
 
@@ -28,16 +28,16 @@ NAME = "krea-wan-14b"
 
 
 @pytest.fixture
-async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
+async def running(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RunningApp]:
     monkeypatch.setenv("FRAMEWIRE_BACKEND", "testcard")
     monkeypatch.setenv("FAL_RUNNER_STATE", "")
     async with fal_app() as running:
         yield running
 
 
-async def test_a_raw_client_streams_from_it(served: Served) -> None:
+async def test_a_raw_client_streams_from_it(running: RunningApp) -> None:
     """Ready, bare JPEGs, completed, and again on the same socket."""
-    async with connected(served.url) as viewer:
+    async with connected(running.url) as viewer:
         for blocks in (1, 3):
             await viewer.say(prompt="a red circle", num_blocks=blocks, **SMALL)
             received = await viewer.stream()
@@ -45,16 +45,18 @@ async def test_a_raw_client_streams_from_it(served: Served) -> None:
             assert all(frame.startswith(b"\xff\xd8") for frame in received.frames)
 
 
-async def test_our_client_streams_from_it(served: Served) -> None:
-    async with connect(served.url, token="any.to.ken") as session:
+async def test_our_client_streams_from_it(running: RunningApp) -> None:
+    async with connect(running.url, token="any.to.ken") as session:
         await session.start("a red circle", num_blocks=2, seed=5, **SMALL)
         indexes = [frame.index async for frame in session]
     assert indexes == list(range(18))
 
 
-async def test_fal_client_streams_from_it(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_fal_client_streams_from_it(
+    running: RunningApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With nothing changed but the host."""
-    monkeypatch.setattr(fal_client.client, "REALTIME_URL_FORMAT", f"ws://{served.netloc}/")
+    monkeypatch.setattr(fal_client.client, "REALTIME_URL_FORMAT", f"ws://{running.netloc}/")
     client = fal_client.AsyncClient(key="id:secret")
     async with client.ws_connect(f"fal-ai/{NAME}", path="/ws", use_jwt=False) as socket:
         assert await socket.recv() == '{"status":"ready"}'
@@ -66,19 +68,19 @@ async def test_fal_client_streams_from_it(served: Served, monkeypatch: pytest.Mo
         assert json.loads(message)["status"] == "completed"
 
 
-async def test_clips_are_uploaded_by_fals_toolkit(served: Served) -> None:
+async def test_clips_are_uploaded_by_fals_toolkit(running: RunningApp) -> None:
     async with httpx.AsyncClient(verify=False, timeout=30) as client:
         body: dict[str, Any] = {"prompt": "a red circle", **SMALL}
         answers = [
-            await client.post(f"{served.http}/text-to-video", json=body | {"num_frames": 30}),
+            await client.post(f"{running.http}/text-to-video", json=body | {"num_frames": 30}),
             await client.post(
-                f"{served.http}/video-to-video",
+                f"{running.http}/video-to-video",
                 json=body | {"video_url": data_url(video([(0, 99, 0)] * 30))},
             ),
         ]
-        wrong = await client.post(f"{served.http}/text-to-video", json=body | {"num_frames": 31})
+        wrong = await client.post(f"{running.http}/text-to-video", json=body | {"num_frames": 31})
         private = await client.post(
-            f"{served.http}/video-to-video", json=body | {"video_url": "http://10.0.0.1/x.mp4"}
+            f"{running.http}/video-to-video", json=body | {"video_url": "http://10.0.0.1/x.mp4"}
         )
     for answer in answers:
         said = answer.json()
@@ -93,7 +95,7 @@ async def test_clips_are_uploaded_by_fals_toolkit(served: Served) -> None:
 
 
 async def test_clips_ask_for_a_key_where_the_operator_wants_one(
-    monkeypatch: pytest.MonkeyPatch, served: Served
+    monkeypatch: pytest.MonkeyPatch, running: RunningApp
 ) -> None:
     """FRAMEWIRE_AUTH=jwt guards an app that fal is told to serve to everybody."""
     monkeypatch.setenv("FRAMEWIRE_AUTH", "jwt")
@@ -106,22 +108,22 @@ async def test_clips_ask_for_a_key_where_the_operator_wants_one(
         assert answer.status_code == 200
 
 
-async def test_health_tells_a_drain_from_a_backend_that_hangs(served: Served) -> None:
+async def test_health_tells_a_drain_from_a_backend_that_hangs(running: RunningApp) -> None:
     """fal replaces a runner whose health check answers 503: one that drains must not be."""
-    worker = served.app._worker
+    worker = running.app._worker
     assert worker is not None
     async with httpx.AsyncClient(verify=False) as client:
-        fine = await client.get(f"{served.http}/health")
+        fine = await client.get(f"{running.http}/health")
         assert fine.status_code == 200 and fine.json()["backend"] == "testcard"
-        assert (await client.post(f"{served.http}/alive")).status_code == 200
-        served.app.handle_exit()
-        async with opened(served.url) as viewer:
+        assert (await client.post(f"{running.http}/alive")).status_code == 200
+        running.app.handle_exit()
+        async with opened(running.url) as viewer:
             (said, closed) = (await viewer.end()).messages
             assert said["type"] == "x-fal-error" and closed.code == 1012
-        assert (await client.get(f"{served.http}/health")).status_code == 503
-        assert (await client.post(f"{served.http}/alive")).status_code == 200
+        assert (await client.get(f"{running.http}/health")).status_code == 503
+        assert (await client.post(f"{running.http}/alive")).status_code == 200
         worker.lane.stuck = True
-        assert (await client.post(f"{served.http}/alive")).status_code == 503
+        assert (await client.post(f"{running.http}/alive")).status_code == 503
         worker.lane.stuck = False
 
 
