@@ -5,20 +5,16 @@ Used by both sides and knowing neither. The document is README.md in this folder
 
 from .codec import dump_text, pack_map, parse_text, unpack_map
 from .connection import Connection
-from .errors import (
-    CLOSE_CODES,
-    CloseCode,
-    ErrorCode,
-    LocalProtocolError,
-    ProtocolError,
-    RemoteProtocolError,
-)
+from .errors import LocalProtocolError, ProtocolError, RemoteProtocolError
 from .limits import MAX_MESSAGE_BYTES, MAX_SEED
 from .loopback import is_loopback
 from .messages import (
+    CLOSE_CODES,
     BlockDone,
+    CloseCode,
     Completed,
     Error,
+    ErrorCode,
     Event,
     Frame,
     FromWorker,

@@ -11,12 +11,14 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from .codec import dump_text, pack_map, parse_text, unpack_map
-from .errors import CloseCode, ErrorCode, LocalProtocolError, RemoteProtocolError
+from .errors import LocalProtocolError, RemoteProtocolError
 from .limits import MAX_REJECTIONS_IN_A_ROW
 from .messages import (
     BlockDone,
+    CloseCode,
     Completed,
     Error,
+    ErrorCode,
     Frame,
     FromClient,
     FromWorker,

@@ -7,44 +7,7 @@ ProtocolError
 
 from __future__ import annotations
 
-from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .messages import Error
-
-
-class CloseCode(IntEnum):
-    """WebSocket close codes that the protocol uses (RFC 6455, 7.4)."""
-
-    NORMAL = 1000
-    POLICY = 1008
-    TOO_BIG = 1009
-    INTERNAL = 1011
-    RESTART = 1012
-    TRY_LATER = 1013
-
-
-class ErrorCode(StrEnum):
-    """The `error` of an error message. `BAD_PARAMS` stands for a list of validation errors."""
-
-    BAD_PARAMS = "BAD_PARAMS"
-    BAD_MESSAGE = "BAD_MESSAGE"
-    UNAUTHORIZED = "UNAUTHORIZED"
-    AT_CAPACITY = "AT_CAPACITY"
-    TIMEOUT = "TIMEOUT"
-    INTERNAL_ERROR = "INTERNAL_ERROR"
-
-
-CLOSE_CODES = {
-    ErrorCode.BAD_PARAMS: CloseCode.POLICY,
-    ErrorCode.BAD_MESSAGE: CloseCode.POLICY,
-    ErrorCode.UNAUTHORIZED: CloseCode.POLICY,
-    ErrorCode.AT_CAPACITY: CloseCode.TRY_LATER,
-    ErrorCode.TIMEOUT: CloseCode.POLICY,
-    ErrorCode.INTERNAL_ERROR: CloseCode.INTERNAL,
-}
-"""The close code that follows an error which ends the session (a drain closes with 1012)."""
+from .messages import CloseCode, Error
 
 
 class ProtocolError(Exception):

@@ -1,4 +1,4 @@
-"""What the worker says: ready, frames, completed, errors, and the events one may opt in to.
+"""What the worker says: ready, frames, completed, errors and their codes, and the opt-in events.
 
 Each class is one message; `Connection` turns them into what goes over the socket and back.
 What the client says is in `params`.
@@ -7,12 +7,45 @@ What the client says is in `params`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum, StrEnum
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .errors import ErrorCode
 from .params import Params, Steer
+
+
+class CloseCode(IntEnum):
+    """WebSocket close codes that the protocol uses (RFC 6455, 7.4)."""
+
+    NORMAL = 1000
+    POLICY = 1008
+    TOO_BIG = 1009
+    INTERNAL = 1011
+    RESTART = 1012
+    TRY_LATER = 1013
+
+
+class ErrorCode(StrEnum):
+    """The `error` of an error message. `BAD_PARAMS` stands for a list of validation errors."""
+
+    BAD_PARAMS = "BAD_PARAMS"
+    BAD_MESSAGE = "BAD_MESSAGE"
+    UNAUTHORIZED = "UNAUTHORIZED"
+    AT_CAPACITY = "AT_CAPACITY"
+    TIMEOUT = "TIMEOUT"
+    INTERNAL_ERROR = "INTERNAL_ERROR"
+
+
+CLOSE_CODES = {
+    ErrorCode.BAD_PARAMS: CloseCode.POLICY,
+    ErrorCode.BAD_MESSAGE: CloseCode.POLICY,
+    ErrorCode.UNAUTHORIZED: CloseCode.POLICY,
+    ErrorCode.AT_CAPACITY: CloseCode.TRY_LATER,
+    ErrorCode.TIMEOUT: CloseCode.POLICY,
+    ErrorCode.INTERNAL_ERROR: CloseCode.INTERNAL,
+}
+"""The close code that follows an error which ends the session (a drain closes with 1012)."""
 
 
 class _Said(BaseModel):
