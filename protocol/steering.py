@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import Params, Steer
+from .limits import MAX_HELD
+from .params import Params, Steer
 
-HELD = 64
 _KEYS = ("num_blocks", "strength", "noise_controller", "seed")
 
 
@@ -59,10 +59,10 @@ class Steering:
         """
         if steer.at_block is None or steer.at_block <= block:
             self._fold(steer)
-        elif len(self._held) < HELD:
+        elif len(self._held) < MAX_HELD:
             self._held.append(steer)
         else:
-            raise OverflowError(f"at most {HELD} maps can be held for later blocks")
+            raise OverflowError(f"at most {MAX_HELD} maps can be held for later blocks")
 
     def due(self, block: int) -> Due:
         """What takes effect before `block`; `params` has the new values from here on."""

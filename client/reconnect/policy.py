@@ -41,8 +41,8 @@ class Redirect:
     headers: Mapping[str, str] | None = field(default=None, repr=False)
 
 
-Verdict = Redirect | bool | None
-Hook = Callable[[Reconnecting], Verdict | Awaitable[Verdict]]
+Answer = Redirect | bool | None
+Hook = Callable[[Reconnecting], Answer | Awaitable[Answer]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The course of one stream across connections: what was asked for, and how far it has come.
+"""One stream across connections: what was asked for, and how far it has come.
 
 Turns both into what a new connection must be asked for, and the messages of that connection into
 those of the one stream that the caller sees. Knows no socket.
@@ -162,7 +162,7 @@ class Replay:
                 steer = steer.model_copy(update={"num_blocks": self._params.num_blocks})
         return self._translated(steer)
 
-    def replay(self) -> tuple[Params, list[Steer]]:
+    def requests(self) -> tuple[Params, list[Steer]]:
         """The stream goes on over a new connection: what to send on it, in this order."""
         update: dict[str, object] = {"seed": self._seed, "num_blocks": self._blocks_left()}
         if self._picture is not None:

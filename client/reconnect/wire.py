@@ -1,6 +1,6 @@
 """A `Wire` that outlives its connections: when one is lost in mid stream, it opens the next.
 
-Owns when; whether is the policy's (`reconnect`), what to ask of the new worker is the course's.
+Owns when; whether is the policy's (`policy`), what to ask of the new worker is the replay's.
 All mending happens in `receive`: what is sent meanwhile is noted, and sent with the replay.
 """
 
@@ -64,7 +64,7 @@ class ReconnectingWire:
         self._policy = policy
         self._on_event = on_event
         self._state = wire.state
-        self._course = Replay()
+        self._replay = Replay()
         self._watchdog = Watchdog(frame_timeout, first_frame_timeout, self._break)
         self._watchdog.hold()
         self._sending = asyncio.Lock()  # a replay comes before what is sent during it
@@ -86,8 +86,8 @@ class ReconnectingWire:
             kind = kind_of(message)
             if kind not in TRANSITIONS[self._state]:
                 raise LocalProtocolError(f"{kind.value} while {self._state.value}")
-            course, watchdog = self._course, self._watchdog
-            sent = course.start(message) if isinstance(message, Params) else course.change(message)
+            replay, watchdog = self._replay, self._watchdog
+            sent = replay.start(message) if isinstance(message, Params) else replay.change(message)
             self._state = TRANSITIONS[self._state][kind]
             wire = self._wire
             if wire is None:
@@ -152,7 +152,7 @@ class ReconnectingWire:
             self._had_frames, self._attempt, self._lost_at = True, 0, None
         elif isinstance(message, Completed | Error):
             self._watchdog.stop()
-        return self._course.take(message)
+        return self._replay.take(message)
 
     def _break(self, error: FramewireError) -> None:
         """Give the connection up, once what it has already delivered was read."""
@@ -166,7 +166,7 @@ class ReconnectingWire:
         self._watchdog.stop()
         self._cause, self._broken = cause, None
         streaming = self._state is State.STREAMING
-        if streaming and self._course.is_clip and not self._course.is_over:
+        if streaming and self._replay.is_clip and not self._replay.is_over:
             raise cause
         if not is_worth_retrying(cause, had_frames=self._had_frames):
             raise cause
@@ -185,12 +185,12 @@ class ReconnectingWire:
         """One attempt to have a connection again, once one is needed."""
         if self._state is not State.STREAMING:
             await self._wanted.wait()
-        if self._course.is_over:
+        if self._replay.is_over:
             # Only the worker's word for it was lost.
             self._state = State.COMPLETED
             self._wanted.clear()
             self._attempt, self._lost_at = 0, None
-            return self._course.take(Completed())
+            return self._replay.take(Completed())
         now = asyncio.get_running_loop().time()
         self._lost_at = now if self._lost_at is None else self._lost_at
         if self._attempt >= self._policy.attempts:
@@ -216,31 +216,31 @@ class ReconnectingWire:
             FramewireError: it failed, or the hook gave up.
         """
         delay = self._policy.delay(self._attempt)
-        event = Reconnecting(self._attempt, delay, self._cause, self._course.frames)
+        event = Reconnecting(self._attempt, delay, self._cause, self._replay.frames)
         logger.info("%s; attempt %d in %.1f s", self._cause, self._attempt, delay)
         tell(self._on_event, event)
-        verdict = self._policy.on_reconnecting and self._policy.on_reconnecting(event)
-        if inspect.isawaitable(verdict):
-            verdict = await verdict
-        if verdict is False:
+        answer = self._policy.on_reconnecting and self._policy.on_reconnecting(event)
+        if inspect.isawaitable(answer):
+            answer = await answer
+        if answer is False:
             self._attempt = self._policy.attempts
             raise self._cause
         await asyncio.sleep(delay)
-        wire = await self._reopen(verdict if isinstance(verdict, Redirect) else None)
+        wire = await self._reopen(answer if isinstance(answer, Redirect) else None)
         try:
-            await self._replay(wire)
+            await self._resume(wire)
         except BaseException:
             self._watchdog.stop()
             await wire.close()
             raise
         seconds = asyncio.get_running_loop().time() - lost_at
-        tell(self._on_event, Reconnected(self._attempt, seconds, self._course.frames))
+        tell(self._on_event, Reconnected(self._attempt, seconds, self._replay.frames))
 
-    async def _replay(self, wire: Wire) -> None:
+    async def _resume(self, wire: Wire) -> None:
         async with self._sending:
-            params, steers = self._course.replay()
+            params, steers = self._replay.requests()
             self._watchdog.start(params)
-            if self._course.has_picture:
+            if self._replay.has_picture:
                 self._watchdog.sent_picture()
             await wire.send(params)
             for steer in steers:

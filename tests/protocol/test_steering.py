@@ -3,7 +3,8 @@
 import pytest
 
 from framewire.protocol import Params, Steer
-from framewire.protocol.steering import HELD, Due, Steering
+from framewire.protocol.limits import MAX_HELD
+from framewire.protocol.steering import Due, Steering
 
 IMAGE = b"picture"
 
@@ -74,9 +75,9 @@ def test_at_block_in_the_past_is_due_at_once() -> None:
 
 def test_a_bounded_number_of_maps_is_held() -> None:
     change = steering()
-    for number in range(HELD):
+    for number in range(MAX_HELD):
         change.add(Steer(prompt=f"{number}", at_block=100 + number), 0)
-    with pytest.raises(OverflowError, match=str(HELD)):
+    with pytest.raises(OverflowError, match=str(MAX_HELD)):
         change.add(Steer(prompt="one too many", at_block=999), 0)
     assert change.due(100).prompt == "0"
     change.add(Steer(prompt="there is room again", at_block=999), 100)

@@ -63,14 +63,14 @@ from framewire.protocol import (
         ('{"type":"x-fal-error","error":"TIMEOUT","reason":"no inputs"}', 1000),
     ],
 )
-async def test_what_passes_is_healed(say: str | None, code: int) -> None:
+async def test_what_passes_is_worth_another_connection(say: str | None, code: int) -> None:
     """Drains, full workers, the session limit, crashes, and closes without a word."""
     async with session_on(after_params(frames=8, say=say, code=code), streams) as session:
         await session.start("a fox", num_blocks=2)
         assert len(await rest(session)) == 18
 
 
-async def test_silence_is_healed() -> None:
+async def test_silence_is_worth_another_connection() -> None:
     """A stall is a lost connection: the watchdog's error is the event's cause."""
 
     async def stalls(peer: Peer) -> None:
@@ -332,13 +332,13 @@ def test_delays_double_with_jitter_up_to_the_limit() -> None:
 
 
 def test_every_error_is_judged() -> None:
-    """A new kind of error is not retried until somebody says that it is_worth_retrying."""
-    healing = {
+    """A new kind of error is not retried until somebody says that it is worth it."""
+    retried = {
         error.__name__
         for error in _all_errors(FramewireError)
         if is_worth_retrying(error("x"), had_frames=True)
     }
-    assert healing == {
+    assert retried == {
         "CapacityError", "ConnectError", "ConnectionLost", "SessionTimeoutError", "StallError",
         "WorkerFailedError",
     }  # fmt: skip

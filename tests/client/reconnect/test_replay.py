@@ -1,4 +1,4 @@
-"""The course of a stream: whatever connections it takes, the frames come to what was asked for."""
+"""One stream: whatever connections it takes, the frames come to what was asked for."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,20 +28,20 @@ class _Worker:
 
 def _watch(worker: _Worker, blocks: int, losses: list[int]) -> list[Frame]:
     """What the caller gets when the n-th connection is lost after so many frames."""
-    course = Replay()
-    params = course.start(Params(prompt="a fox", num_blocks=blocks))
+    replay = Replay()
+    params = replay.start(Params(prompt="a fox", num_blocks=blocks))
     seen: list[Frame] = []
     for lost_after in [*losses, None]:
         sent = worker.frames(params)
         for frame in sent[:lost_after]:
-            taken = course.take(frame)
+            taken = replay.take(frame)
             if isinstance(taken, Frame):
                 seen.append(taken)
         if lost_after is None:
-            course.take(Completed())
-        if course.is_over:
+            replay.take(Completed())
+        if replay.is_over:
             break
-        params, _ = course.replay()
+        params, _ = replay.requests()
         assert params.seed is not None
     return seen
 
@@ -85,35 +85,35 @@ def test_so_many_blocks_are_enough_and_not_too_many(first: int, later: int, fram
 
 def test_prompts_are_counted_on() -> None:
     """The second worker's first prompt is the caller's third; with pictures, repeats are none."""
-    course = Replay()
-    course.start(Params(prompt="a fox", num_blocks=4, fmt="msgpack"))
+    replay = Replay()
+    replay.start(Params(prompt="a fox", num_blocks=4, fmt="msgpack"))
     for steer in (
         Steer(prompt="a cat"),
         Steer(prompt="a cat"),
         Steer(prompt="a fox", image=JPEG),  # as in the params: repeated with each picture
         Steer(prompt="a dog", image=JPEG),
     ):
-        course.change(steer)
-    course.take(Frame(JPEG, index=0, block=0, prompt_version=3))
-    params, (picture,) = course.replay()
+        replay.change(steer)
+    replay.take(Frame(JPEG, index=0, block=0, prompt_version=3))
+    params, (picture,) = replay.requests()
     assert (params.prompt, params.webcam_mode, picture.prompt) == ("a dog", True, None)
-    taken = course.take(Frame(JPEG, index=0, block=0, prompt_version=1))
+    taken = replay.take(Frame(JPEG, index=0, block=0, prompt_version=1))
     assert isinstance(taken, Frame)
     assert (taken.index, taken.block, taken.prompt_version) == (1, 1, 3)
 
 
 def test_frames_from_before_a_reset_keep_their_numbers() -> None:
     """Of a replayed stream too: they still arrive for a while, then it begins at 0."""
-    course = Replay()
-    course.start(Params(prompt="a fox", num_blocks=4))
+    replay = Replay()
+    replay.start(Params(prompt="a fox", num_blocks=4))
     for index in range(8):
-        course.take(Frame(JPEG, index=index, block=index // 6))
-    course.replay()
-    course.take(Frame(JPEG, index=0, block=0))
-    sent = course.change(Steer(action="reset", seed=5))
+        replay.take(Frame(JPEG, index=index, block=index // 6))
+    replay.requests()
+    replay.take(Frame(JPEG, index=0, block=0))
+    sent = replay.change(Steer(action="reset", seed=5))
     assert (sent.action, sent.seed, sent.num_blocks) == ("reset", 5, 4)
-    found = [course.take(Frame(JPEG, index=index, block=0)) for index in (1, 2, 0, 1)]
+    found = [replay.take(Frame(JPEG, index=index, block=0)) for index in (1, 2, 0, 1)]
     assert [frame.index for frame in found if isinstance(frame, Frame)] == [9, 10, 0, 1]
-    assert course.frames == 2
-    params, _ = course.replay()
+    assert replay.frames == 2
+    params, _ = replay.requests()
     assert (params.seed, params.num_blocks) == (5, 4)
