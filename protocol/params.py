@@ -109,8 +109,9 @@ class Params(_FromWire):
     fmt: Literal["jpeg", "msgpack"] | None = None
 
     def over(self, earlier: Params) -> Params:
-        """These params with the keys that they leave out taken from `earlier`."""
-        return earlier.model_copy(update={key: getattr(self, key) for key in self.model_fields_set})
+        """These params with the keys that they leave out (None, too) taken from `earlier`."""
+        said = {key: getattr(self, key) for key in self.model_fields_set}
+        return earlier.model_copy(update={k: v for k, v in said.items() if v is not None})
 
 
 class Steer(_FromWire):

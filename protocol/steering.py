@@ -1,5 +1,7 @@
 """What a viewer wants changed, folded into what takes effect before the next block.
 
+The rule by which the params in force follow from the maps that were sent, for both sides: the
+worker goes by it, and the client, which has to say the same to another worker after a loss.
 Maps may come faster than blocks are made: per key the newest wins. Maps with `at_block` are
 held until that block. Knows neither socket nor backend.
 """
@@ -28,14 +30,20 @@ class Due:
 class Steering:
     """The params in force in one session, and the changes that wait to be folded into them.
 
+    Args:
+        params: those that the stream starts with, whole.
+        before: the session's last stream, if this one is not its first.
+
     Attributes:
         params: the values in force.
+        prompt_version: 1 for the first prompt of the stream, one more with each change.
         reset: the stream is to start over.
         ended: the stream is to stop after the block under way (live: when its input is used up).
     """
 
     def __init__(self, params: Params, before: Steering | None = None) -> None:
         self.params = params
+        self.prompt_version = 1
         self.reset = False
         self.ended = False
         self._next: dict[str, object] = {}
@@ -51,13 +59,18 @@ class Steering:
         asked = self._next.get("num_blocks")
         return asked if isinstance(asked, int) else self.params.num_blocks
 
+    @property
+    def held(self) -> tuple[Steer, ...]:
+        """The maps that wait for a later block, in the order in which they came."""
+        return tuple(self._held)
+
     def add(self, steer: Steer, block: int) -> None:
         """Take a map in; `block` is the index of the next block.
 
         Raises:
             OverflowError: too many maps are held for later blocks.
         """
-        if steer.at_block is None or steer.at_block <= block:
+        if steer.at_block is None or steer.at_block <= self._counted(block):
             self._fold(steer)
         elif len(self._held) < MAX_HELD:
             self._held.append(steer)
@@ -66,14 +79,20 @@ class Steering:
 
     def due(self, block: int) -> Due:
         """What takes effect before `block`; `params` has the new values from here on."""
-        for steer in [held for held in self._held if (held.at_block or 0) <= block]:
-            self._held.remove(steer)
-            self._fold(steer)
+        block = self._counted(block)
+        waiting, self._held = self._held, []
+        for steer in waiting:
+            if (steer.at_block or 0) > block:
+                self._held.append(steer)
+        for steer in waiting:
+            if (steer.at_block or 0) <= block:
+                self._fold(steer)
         values, self._next = self._next, {}
         interp_steps = values.pop("interp_steps", None)
         if values.get("prompt") == self.params.prompt:
             del values["prompt"]
         self.params = self.params.model_copy(update=values)
+        self.prompt_version += "prompt" in values
         return Due(
             applied=tuple(sorted(values)),
             prompt=self.params.prompt if "prompt" in values else None,
@@ -83,30 +102,40 @@ class Steering:
         )
 
     def start_over(self) -> Params:
-        """The params of the stream that a reset starts: the latest values, nothing held."""
-        self._held.clear()
+        """The params of the stream that a reset starts: the latest values."""
         self.due(0)
-        self.reset = self.ended = False
+        self.prompt_version = 1
+        self.reset = False
         return self.params
+
+    def repeats(self, steer: Steer) -> bool:
+        """Whether the prompt of a map with a picture was said with the last such map already.
+
+        The demo app repeats the start prompt with every picture: only a change counts.
+        """
+        said = (self._with_image, self._start_prompt)
+        return steer.image is not None and steer.prompt is not None and steer.prompt in said
 
     def set_live(self) -> None:
         """Blocks are made from pictures from now on, after a reset too."""
         self.params = self.params.model_copy(update={"webcam_mode": True})
 
     def _fold(self, steer: Steer) -> None:
-        prompt = steer.prompt
-        if steer.image is not None and prompt is not None:
-            # The demo app repeats the start prompt with every picture: only a change counts.
-            if prompt in (self._with_image, self._start_prompt):
-                prompt = None
-            else:
-                self._with_image, self._start_prompt = prompt, None
-        if prompt is not None:
-            self._next["prompt"] = prompt
+        if steer.prompt is not None and not self.repeats(steer):
+            if steer.image is not None:
+                self._with_image, self._start_prompt = steer.prompt, None
+            self._next["prompt"] = steer.prompt
             self._next["interp_steps"] = steer.interp_steps
         for key in _KEYS:
             value = getattr(steer, key)
             if value is not None:
                 self._next[key] = value
-        self.reset |= steer.action == "reset"
-        self.ended |= steer.action == "end"
+        if steer.action == "reset":  # what was held or ended was so for the stream so far
+            self._held.clear()
+            self.reset, self.ended = True, False
+        elif steer.action == "end":
+            self.ended = True
+
+    def _counted(self, block: int) -> int:
+        """Behind a reset, blocks are counted from the start of the stream to come."""
+        return 0 if self.reset else block

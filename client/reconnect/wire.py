@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from framewire.client.errors import ConnectionLost, FramewireError, error_from
 from framewire.client.events import OnEvent, Reconnected, Reconnecting, tell
@@ -86,24 +86,32 @@ class ReconnectingWire:
             kind = kind_of(message)
             if kind not in TRANSITIONS[self._state]:
                 raise LocalProtocolError(f"{kind.value} while {self._state.value}")
-            replay, watchdog = self._replay, self._watchdog
-            sent = replay.start(message) if isinstance(message, Params) else replay.change(message)
+            sent: Sequence[Params | Steer]
+            if isinstance(message, Params):
+                sent = [self._replay.start(message)]
+            else:
+                sent = self._replay.change(message)
             self._state = TRANSITIONS[self._state][kind]
             wire = self._wire
             if wire is None:
                 self._wanted.set()
                 return
-            if isinstance(sent, Params):
-                watchdog.start(sent)
-            elif sent.action == "reset":
-                watchdog.resume()
-            elif sent.image is not None:
-                watchdog.sent_picture()
+            self._watch(message)
             try:
-                await wire.send(sent)
+                for one in sent:
+                    await wire.send(one)
             except ConnectionLost as error:
                 if wire is self._wire:
                     self._break(error)  # receive() replays it
+
+    def _watch(self, message: Params | Steer) -> None:
+        """Something is sent: from here on silence may be a stall."""
+        if isinstance(message, Params):
+            self._watchdog.start(message)
+        elif message.action == "reset":
+            self._watchdog.resume()
+        elif message.image is not None:
+            self._watchdog.sent_picture()
 
     async def receive(self) -> FromWorker:
         self._watchdog.release()
@@ -166,6 +174,8 @@ class ReconnectingWire:
         self._watchdog.stop()
         self._cause, self._broken = cause, None
         streaming = self._state is State.STREAMING
+        if streaming:
+            self._replay.lost()
         if streaming and self._replay.is_clip and not self._replay.is_over:
             raise cause
         if not is_worth_retrying(cause, had_frames=self._had_frames):

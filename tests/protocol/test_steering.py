@@ -160,3 +160,41 @@ def test_a_prompt_repeated_with_pictures_does_not_undo_what_a_new_stream_was_sta
     assert later.due(0).prompt is None
     later.add(Steer(image=IMAGE, prompt="another"), 0)
     assert later.due(0).prompt == "another"
+
+
+def test_what_follows_a_reset_is_for_the_stream_to_come_however_soon_that_starts() -> None:
+    """Maps are held by its blocks, and an end ends it; what was held before is dropped."""
+    change = steering()
+    change.add(Steer(prompt="dropped", at_block=70), 50)
+    change.add(Steer(action="reset"), 50)
+    change.add(Steer(prompt="at five", at_block=5), 50)
+    change.add(Steer(action="end"), 50)
+    change.due(50)
+    assert [steer.prompt for steer in change.held] == ["at five"]
+    change.start_over()
+    assert change.ended and not change.reset
+    assert [change.due(block).prompt for block in (4, 5, 70)] == [None, "at five", None]
+
+
+def test_a_reset_that_was_held_drops_the_maps_for_later_blocks() -> None:
+    change = steering()
+    change.add(Steer(prompt="later", at_block=6), 0)
+    change.add(Steer(action="reset", at_block=5), 0)
+    change.add(Steer(prompt="with it", at_block=5), 0)
+    change.due(5)
+    assert change.reset and change.held == ()
+    assert change.start_over().prompt == "with it"
+
+
+def test_prompts_are_counted_by_the_blocks_that_they_take_over_from() -> None:
+    change = steering()
+    change.add(Steer(prompt="one"), 0)
+    change.add(Steer(prompt="two"), 0)
+    change.due(0)
+    assert change.prompt_version == 2
+    change.add(Steer(prompt="two"), 1)
+    change.due(1)
+    assert change.prompt_version == 2
+    change.add(Steer(action="reset", prompt="three"), 1)
+    change.start_over()
+    assert change.prompt_version == 1

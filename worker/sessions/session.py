@@ -352,6 +352,8 @@ class Session:
                 self._outbox.drop_frames()
                 self._inlet.end()
                 self._inlet = self._new_inlet(self._steering.start_over())
+                if self._steering.ended:  # said after the reset
+                    self._end_input()
                 settings = await self._resolve_settings()
 
     async def _resolve_settings(self) -> Settings:

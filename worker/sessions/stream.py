@@ -67,7 +67,6 @@ class Stream:
         self._live = settings.live
         self._input_used_up = False
         self._change: Change | None = None
-        self._prompt_version = 1
         self._interrupt = asyncio.Event()
         self._finisher: Finisher | None = None
         self._last_picture: Picture | None = None
@@ -177,17 +176,15 @@ class Stream:
             return finish, 1000 * (time.perf_counter() - began)
 
         finish, lane_ms = await self._worker.lane.run(call)
-        finisher.add(Made(finish, self.block, self._prompt_version, taken, lane_ms))
+        finisher.add(Made(finish, self.block, self._steering.prompt_version, taken, lane_ms))
         self.block += 1
 
     def _apply(self, due: Due) -> None:
         """Report what takes effect, and keep it for the backend until a block is made."""
         if not due.applied:
             return
-        self._prompt_version += due.prompt is not None
-        self._voice.say(
-            Steered(block=self.block, prompt_version=self._prompt_version, applied=due.applied)
-        )
+        version = self._steering.prompt_version
+        self._voice.say(Steered(block=self.block, prompt_version=version, applied=due.applied))
         waiting = self._change or Change()
         steps = due.interp_steps or self._steering.params.interp_steps
         self._change = Change(

@@ -3,8 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framewire.client.reconnect.replay import Replay, Shape
-from framewire.protocol import Completed, Frame, Params, Steer
+from framewire.client.reconnect.counts import Shape
+from framewire.client.reconnect.replay import Replay
+from framewire.protocol import Completed, Error, Frame, Params, Started, Steer
+from framewire.protocol.limits import MAX_HELD
 
 JPEG = b"\xff\xd8"
 
@@ -110,10 +112,189 @@ def test_frames_from_before_a_reset_keep_their_numbers() -> None:
         replay.take(Frame(JPEG, index=index, block=index // 6))
     replay.requests()
     replay.take(Frame(JPEG, index=0, block=0))
-    sent = replay.change(Steer(action="reset", seed=5))
+    (sent,) = replay.change(Steer(action="reset", seed=5))
     assert (sent.action, sent.seed, sent.num_blocks) == ("reset", 5, 4)
     found = [replay.take(Frame(JPEG, index=index, block=0)) for index in (1, 2, 0, 1)]
     assert [frame.index for frame in found if isinstance(frame, Frame)] == [9, 10, 0, 1]
     assert replay.frames == 2
     params, _ = replay.requests()
     assert (params.seed, params.num_blocks) == (5, 4)
+
+
+def _streaming(*, blocks: int = 0, **params: object) -> Replay:
+    """A stream of which so many blocks of the hosted shape have come."""
+    replay = Replay()
+    replay.start(Params.model_validate({"prompt": "A", "seed": 1, "num_blocks": 99, **params}))
+    _make(replay, *range(blocks))
+    return replay
+
+
+def _make(replay: Replay, *blocks: int, version: int | None = None) -> list[Frame]:
+    """These blocks come, counted by the connection."""
+    frames = [
+        replay.take(Frame(JPEG, index=index, block=block, prompt_version=version))
+        for block in blocks
+        for index in (range(6) if block == 0 else range(12 * block - 6, 12 * block + 6))
+    ]
+    return [frame for frame in frames if isinstance(frame, Frame)]
+
+
+def test_a_steered_noise_controller_is_asked_for_again() -> None:
+    replay = _streaming(blocks=1)
+    replay.change(Steer(noise_controller=False))
+    params, _ = replay.requests()
+    assert params.noise_controller is False
+
+
+def test_a_prompt_repeated_with_pictures_does_not_undo_what_a_second_stream_began_with() -> None:
+    replay = Replay()
+    for prompt in ("A", "B"):
+        replay.start(Params(prompt=prompt, seed=1, webcam_mode=True, num_blocks=1))
+        replay.change(Steer(image=JPEG, prompt="X"))
+        if prompt == "A":
+            _make(replay, 0)
+            replay.take(Completed())
+    params, _ = replay.requests()
+    assert params.prompt == "B"
+
+
+def test_of_too_many_held_maps_the_first_are_kept_as_the_worker_does() -> None:
+    replay = _streaming()
+    for number in range(MAX_HELD + 6):
+        replay.change(Steer(prompt=f"p{number}", at_block=10 + number))
+    _, held = replay.requests()
+    assert [steer.prompt for steer in held] == [f"p{number}" for number in range(MAX_HELD)]
+
+
+def test_two_prompts_before_one_block_are_one_change() -> None:
+    replay = _streaming()
+    replay.change(Steer(prompt="B"))
+    replay.change(Steer(prompt="C"))
+    replay.requests()
+    assert {frame.prompt_version for frame in _make(replay, 0, version=1)} == {2}
+
+
+def test_a_prompt_there_and_back_before_one_block_is_none() -> None:
+    replay = _streaming()
+    replay.change(Steer(prompt="B"))
+    replay.change(Steer(prompt="A"))
+    replay.requests()
+    assert {frame.prompt_version for frame in _make(replay, 0, version=1)} == {1}
+
+
+def test_versions_never_go_back_where_the_worker_made_a_block_between_two_prompts() -> None:
+    replay = _streaming(blocks=1)
+    replay.change(Steer(prompt="B"))
+    replay.change(Steer(prompt="C"))
+    _make(replay, 1, version=3)
+    replay.requests()
+    assert {frame.prompt_version for frame in _make(replay, 0, version=1)} == {3}
+
+
+def test_a_reset_drops_the_maps_held_before_it_and_uses_the_steered_seed() -> None:
+    replay = _streaming(blocks=1)
+    replay.change(Steer(seed=7))
+    replay.change(Steer(prompt="Z", at_block=5))
+    replay.change(Steer(action="reset"))
+    replay.change(Steer(prompt="Y", at_block=3))
+    params, held = replay.requests()
+    assert (params.prompt, params.seed) == ("A", 7)
+    assert [(steer.prompt, steer.at_block) for steer in held] == [("Y", 3)]
+
+
+def test_a_steered_seed_waits_for_the_reset_on_the_next_connection_too() -> None:
+    replay = _streaming(blocks=1)
+    replay.change(Steer(seed=7))
+    params, later = replay.requests()
+    assert params.seed == 1
+    assert later == [Steer(seed=7)]
+
+
+def test_a_reset_that_is_held_starts_over_when_its_block_has_come() -> None:
+    """Not before; the rest of the last block before it keeps its numbers."""
+    replay = _streaming(blocks=1)
+    replay.change(Steer(action="reset", at_block=3, prompt="B"))
+    assert [frame.index for frame in _make(replay, 1, 2)] == list(range(6, 30))
+    replay.take(Frame(JPEG, index=0, block=0))
+    assert replay.frames == 1
+    params, held = replay.requests()
+    assert (params.prompt, params.num_blocks, held) == ("B", 99, [])
+
+
+def test_a_held_reset_is_noticed_where_the_frames_before_it_were_dropped() -> None:
+    replay = _streaming(blocks=1)
+    replay.change(Steer(action="reset", at_block=3, prompt="B"))
+    replay.take(Frame(JPEG, index=0, block=0))
+    replay.take(Frame(JPEG, index=1, block=0))
+    assert replay.frames == 2
+    assert replay.requests()[0].prompt == "B"
+
+
+def test_a_held_end_ends_a_stream_that_is_lost_at_its_block() -> None:
+    replay = _streaming(blocks=1)
+    replay.change(Steer(action="end", at_block=2))
+    replay.lost()
+    assert not replay.is_over
+    _make(replay, 1)
+    replay.lost()
+    assert replay.is_over
+
+
+def test_a_picture_that_repeats_its_prompt_undoes_nothing_on_the_next_connection() -> None:
+    """Its worker has not seen the pictures before, so that the prompt would count there."""
+    replay = _streaming(blocks=1)
+    replay.change(Steer(image=JPEG, prompt="X"))
+    replay.change(Steer(prompt="typed"))
+    params, _ = replay.requests()
+    assert params.prompt == "typed"
+    assert replay.change(Steer(image=JPEG, prompt="X", request_id="7")) == [
+        Steer(image=JPEG, prompt=None, request_id="7")
+    ]
+    picture, prompt = replay.change(Steer(image=JPEG, prompt="Y", request_id="8"))
+    assert picture.wire() == {"image": JPEG, "request_id": "8"}
+    assert prompt.wire() == {"prompt": "Y"}
+
+
+def test_what_was_refused_is_not_asked_for_again() -> None:
+    """The worker forgets params that it refuses; the next ones do not go over them."""
+    replay = Replay()
+    replay.start(Params(prompt="A", start_frame=b"junk"))
+    replay.take(Error(code="BAD_PARAMS", reason="start_frame: not a picture"))
+    replay.start(Params(prompt="B"))
+    params, _ = replay.requests()
+    assert (params.prompt, params.start_frame) == ("B", None)
+
+
+def test_a_second_stream_stays_live() -> None:
+    replay = _streaming(num_blocks=1)
+    replay.change(Steer(image=JPEG))
+    _make(replay, 0)
+    replay.take(Completed())
+    replay.start(Params(prompt="B"))
+    assert replay.requests()[0].webcam_mode is True
+
+
+def test_a_stream_behind_a_replay_is_asked_for_whole() -> None:
+    """The worker there knows the length and the seed of the rest of the last one only."""
+    replay = _streaming(blocks=2, num_blocks=3)
+    replay.change(Steer(seed=7, strength=0.5))
+    replay.requests()
+    _make(replay, 0)
+    replay.take(Completed())
+    sent = replay.start(Params(prompt="B"))
+    assert (sent.num_blocks, sent.seed, sent.strength) == (3, 7, 0.5)
+
+
+def test_a_completed_that_crossed_a_reset_ends_nothing() -> None:
+    replay = _streaming(blocks=1, num_blocks=1)
+    replay.change(Steer(action="reset"))
+    replay.take(Completed())
+    replay.take(Started(session_id="s", seed=1, width=64, height=64, num_blocks=1, backend="b"))
+    replay.take(Frame(JPEG, index=0, block=0))
+    assert not replay.is_over
+
+
+def test_what_comes_before_anything_was_asked_for_is_passed_on() -> None:
+    frame = Frame(JPEG)
+    assert Replay().take(frame) is frame
+    assert Replay().take(Completed()) == Completed()

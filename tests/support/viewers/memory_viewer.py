@@ -27,6 +27,7 @@ class MemoryViewer:
         reads: while cleared, nothing that the session sends gets through.
         on_send: called with each message before it counts as sent.
         closed: close code and reason, once the session has closed.
+        session: the one that is served.
     """
 
     def __init__(self, worker: Worker, **options: Any) -> None:
@@ -38,7 +39,8 @@ class MemoryViewer:
         self._taken = False
         self.closed: tuple[int, str] | None = None
         self.aborted = False
-        self.task = asyncio.create_task(Session(worker, self, **options).run())
+        self.session = Session(worker, self, **options)
+        self.task = asyncio.create_task(self.session.run())
 
     async def receive(self) -> bytes | str:
         if self._taken:
@@ -80,9 +82,13 @@ class MemoryViewer:
 
     async def next(self) -> Any:
         """The next message: bytes of a frame, what a text says, or None after the end."""
-        async with asyncio.timeout(PATIENCE):
-            data = await self._from_worker.get()
+        data = await self.next_raw()
         return json.loads(data) if isinstance(data, str) else data
+
+    async def next_raw(self) -> bytes | str | None:
+        """The next message as it was sent; None after the end."""
+        async with asyncio.timeout(PATIENCE):
+            return await self._from_worker.get()
 
     async def until(self, wanted: Callable[[Any], bool]) -> list[Any]:
         """All messages up to the first that is wanted, which comes last."""

@@ -122,6 +122,45 @@ async def test_a_reset_while_a_block_is_made_flushes_at_once_what_waits_unread()
         assert blocks_of(fresh) == [block for block in range(9) for _ in range(2)]
 
 
+async def test_maps_right_behind_a_reset_are_for_the_stream_that_it_starts() -> None:
+    """Although the old one has not stopped yet: nothing is lost to the worker's pace."""
+    backend, gate = ScriptedBackend(), Gate()
+    backend.lane[3] = gate
+    async with running_worker(backend) as worker:
+        viewer = await ready(worker, events=True)
+        viewer.say(prompt="a", num_blocks=9)
+        await entered(gate)
+        viewer.say(action="reset")
+        viewer.say(prompt="b", at_block=2)
+        viewer.say(action="end", at_block=4)
+        await viewer.taken_in()
+        gate.open()
+        await viewer.stream()
+    _, new = backend.sessions
+    assert [(block, change.prompt) for block, change in new.changes] == [(2, "b")]
+    assert new.block == 4
+
+
+async def test_an_end_right_behind_a_reset_ends_live_input_that_has_not_begun() -> None:
+    backend, gate = ScriptedBackend(), Gate()
+    backend.lane[1] = gate
+    async with running_worker(backend) as worker:
+        viewer = await ready(worker, events=True)
+        viewer.say(prompt="a", num_blocks=9, webcam_mode=True)
+        for red in range(4):
+            viewer.say(image=picture(red))
+            await viewer.taken_in()
+            if red == 1:
+                await viewer.until(is_event("block"))
+        await entered(gate)
+        viewer.say(action="reset")
+        viewer.say(action="end")
+        await viewer.taken_in()
+        gate.open()
+        await viewer.stream()
+    assert [session.block for session in backend.sessions] == [2, 0]
+
+
 @pytest.mark.parametrize("turns", range(8))
 async def test_a_reset_in_the_moment_of_the_last_frame_is_never_lost(turns: int) -> None:
     """Whether it is read just before or just after `completed`, the stream starts over."""
