@@ -194,7 +194,7 @@ def test_only_what_was_set_is_sent() -> None:
 
 def test_later_params_take_what_they_leave_out_from_earlier_ones() -> None:
     earlier = Params(prompt="a", seed=7, width=640)
-    merged = Params(prompt="b", width=832).over(earlier)
+    merged = Params(prompt="b", width=832, seed=None).over(earlier)
     assert (merged.prompt, merged.seed, merged.width) == ("b", 7, 832)
     assert (earlier.prompt, earlier.width) == ("a", 640)
 
