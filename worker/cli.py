@@ -90,7 +90,8 @@ def _serve(config: Config, as_json: bool) -> int:
     try:
         from .backends import choose
         from .server.app import create_app
-        from .server.uvicorn_server import RedactTokens, Server, bind
+        from .server.redact import RedactTokens
+        from .server.uvicorn_server import Server, bind
     except ModuleNotFoundError as error:
         print(
             f"framewire-worker needs {error.name}: pip install 'framewire[worker]'", file=sys.stderr

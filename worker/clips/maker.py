@@ -1,7 +1,7 @@
 """Clips: a whole stream through backend, lane and admission, into an MP4 instead of a socket.
 
-Owns the order of things and what each failure is called over HTTP. Both servers' endpoints end
-here; where the finished file goes is theirs.
+Owns the order of things. Both servers' endpoints end here; where the finished file goes, and what a
+failure is called over HTTP, is theirs.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
-
-from fastapi import HTTPException
 
 from framewire.protocol import Params
 from framewire.worker.allowed_hosts import AllowedHosts
@@ -28,9 +26,18 @@ from framewire.worker.runtime.admission import Full
 from framewire.worker.runtime.lane import LaneStuck
 from framewire.worker.runtime.pixels import eight_bit
 from framewire.worker.runtime.settings import resolve_settings
-from framewire.worker.runtime.worker import Worker
-from framewire.worker.sessions.stream import Draining
+from framewire.worker.runtime.worker import Draining, Worker
 
+from .errors import (
+    BackendHangs,
+    CallerLeft,
+    ClipBusy,
+    ClipRefused,
+    ClipTooLong,
+    HelperFailed,
+    NotInstalled,
+    WorkerStopping,
+)
 from .fetching import Fetcher, FetchError
 from .prompt_expansion import ExpansionFailed, ExpansionOff, expand_prompt
 from .requests import FRAME_COUNTS, TextToVideo, VideoToVideo
@@ -62,27 +69,31 @@ class ClipMaker:
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """Count one request in; in its block, every failure of it is an `HTTPException`."""
+        """Count one request in; in its block, every failure of it is a `ClipError`."""
         if self._under_way >= self._worker.admission.limit:
-            raise _busy(f"{self._under_way} clips are being made already")
+            raise ClipBusy(f"{self._under_way} clips are being made already")
         self._under_way += 1
         try:
             require_av()
             yield
-        except (SettingsError, FetchError, VideoError, ExpansionOff) as error:
-            raise _refused(error) from error
+        except SettingsError as error:
+            raise ClipRefused(error.key, str(error)) from error
+        except ExpansionOff as error:
+            raise ClipRefused("enable_prompt_expansion", str(error)) from error
+        except (FetchError, VideoError) as error:
+            raise ClipRefused("video_url", str(error)) from error
         except (Full, CapacityError) as error:
-            raise _busy(str(error)) from error
+            raise ClipBusy(str(error)) from error
         except Draining as error:
-            raise HTTPException(503, "the worker is shutting down: ask again") from error
+            raise WorkerStopping("the worker is shutting down: ask again") from error
         except ExtraMissing as error:
-            raise HTTPException(501, str(error)) from error
+            raise NotInstalled(str(error)) from error
         except ExpansionFailed as error:
-            raise HTTPException(502, str(error)) from error
+            raise HelperFailed(str(error)) from error
         except LaneStuck as error:
-            raise HTTPException(500, "the backend hangs") from error
+            raise BackendHangs("the backend hangs") from error
         except TimeoutError as error:
-            raise HTTPException(504, "the clip took too long") from error
+            raise ClipTooLong("the clip took too long") from error
         finally:
             self._under_way -= 1
 
@@ -154,7 +165,7 @@ class _Run:
         if self._worker.draining.is_set():
             raise Draining
         if await self._gone():
-            raise HTTPException(499, "the caller has left")
+            raise CallerLeft("the caller has left")
         pictures: list[Picture] = []
         count = self._session.pictures_wanted()
         if count and reader is not None:
@@ -186,21 +197,3 @@ class _Run:
 
 def _ignore(position: int) -> None:
     """Nobody listens for a place in the line."""
-
-
-def _busy(reason: str) -> HTTPException:
-    return HTTPException(429, reason, headers={"Retry-After": "5"})
-
-
-def _refused(error: Exception) -> HTTPException:
-    """In the shape of pydantic's errors, as fal answers."""
-    match error:
-        case SettingsError():
-            key = error.key
-        case ExpansionOff():
-            key = "enable_prompt_expansion"
-        case _:
-            key = "video_url"
-    return HTTPException(
-        422, [{"type": "value_error", "loc": ["body", key], "msg": f"{key}: {error}"}]
-    )

@@ -27,7 +27,8 @@ from framewire.worker.clips.requests import ClipAnswer, ClipFile, TextToVideo, V
 from framewire.worker.config import Config
 from framewire.worker.runtime.worker import Worker
 from framewire.worker.server.auth import Gate, Unauthorized
-from framewire.worker.server.uvicorn_server import RedactTokens
+from framewire.worker.server.clip_errors import clip_errors_as_http
+from framewire.worker.server.redact import RedactTokens
 from framewire.worker.server.websocket import serve_websocket
 
 from .drain_on_signal import DrainOnSignal
@@ -131,7 +132,11 @@ class KreaWan(  # type: ignore[no-untyped-call]
             self._gate.check_viewer(request.headers.get("authorization", ""), "")
         except Unauthorized as error:
             raise HTTPException(401, str(error)) from error
-        with self._clips.request(), tempfile.TemporaryDirectory() as folder:
+        with (
+            clip_errors_as_http(),
+            self._clips.request(),
+            tempfile.TemporaryDirectory() as folder,
+        ):
             path = Path(folder) / "output.mp4"
             made = await make(wanted, path, request.is_disconnected)
             return ClipAnswer(video=await self._uploaded(path), seed=made.seed)

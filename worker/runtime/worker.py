@@ -26,6 +26,10 @@ DEFAULT_PLACES = 4
 """Sessions at once where no memory limits them."""
 
 
+class Draining(Exception):
+    """The worker shuts down; the blocks under way were finished and sent."""
+
+
 class Worker:
     """Made inside the event loop that serves the sessions."""
 

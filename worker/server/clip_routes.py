@@ -18,6 +18,7 @@ from framewire.worker.config import Config
 from framewire.worker.runtime.worker import Worker
 
 from .auth import Gate, Unauthorized
+from .clip_errors import clip_errors_as_http
 
 BODY_SECONDS = 60.0
 _ROOM_FOR_JSON = 100_000
@@ -64,7 +65,7 @@ async def _serve(
     state = request.app.state
     maker: ClipMaker = state.clip_maker
     clips: ClipStore = state.clips
-    with maker.request():
+    with clip_errors_as_http(), maker.request():
         wanted = await _parsed(state.worker, model, await _body(request, limit))
         path = clips.new_path()
         try:

@@ -1,14 +1,13 @@
 """The life of a worker process: listen, serve, drain on a signal, exit.
 
-uvicorn does the work; here is what it lacks: a drain before the shutdown, and tokens kept out of its
-log. What it lacks on a connection is in `uvicorn_protocols`.
+uvicorn does the work; here is what it lacks: a drain before the shutdown. What it lacks on a
+connection is in `uvicorn_protocols`, what its log must not show in `redact`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -26,21 +25,6 @@ from .uvicorn_protocols import HttpProtocol, WebSocketProtocol
 logger = logging.getLogger(__name__)
 
 SHUTDOWN_SECONDS = 1
-_SECRET = re.compile(
-    r"((?:fal_jwt_token|token|key)=)[^&\s\"']+|(authorization: *).*|\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?",
-    re.IGNORECASE,
-)
-
-
-class RedactTokens(logging.Filter):
-    """Takes tokens and keys out of URLs and headers before a line is written."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage()
-        redacted = _SECRET.sub(r"\1\2…", message)
-        if redacted != message:
-            record.msg, record.args = redacted, ()
-        return True
 
 
 def bind(config: Config) -> list[socket.socket]:

@@ -38,11 +38,11 @@ from framewire.worker.runtime.admission import Full
 from framewire.worker.runtime.lane import LaneStuck
 from framewire.worker.runtime.pictures import PictureError, picture_size
 from framewire.worker.runtime.settings import resolve_settings, size_follows_input
-from framewire.worker.runtime.worker import Worker
+from framewire.worker.runtime.worker import Draining, Worker
 
 from .input_queue import Arrived, InputGap, InputQueue
 from .outbox import Outbox
-from .stream import Draining, Outcome, Stream
+from .stream import Outcome, Stream
 from .viewer_socket import Disconnected, ViewerSocket
 
 logger = logging.getLogger(__name__)

@@ -17,17 +17,13 @@ from framewire.protocol import Completed, Started, Steered
 from framewire.protocol.steering import Due, Steering
 from framewire.worker.backends.base import BackendSession, Block, Change, Picture, Settings
 from framewire.worker.runtime.pictures import PictureError, decode_picture
-from framewire.worker.runtime.worker import Worker
+from framewire.worker.runtime.worker import Draining, Worker
 
 from .finisher import Finisher, Made, Voice
 from .input_queue import Arrived, InputQueue
 from .outbox import Outbox
 
 T = TypeVar("T")
-
-
-class Draining(Exception):
-    """The worker shuts down; the blocks under way were finished and sent."""
 
 
 class Outcome(Enum):

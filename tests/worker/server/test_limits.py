@@ -16,9 +16,9 @@ ENDLESS = {"prompt": "a", "num_blocks": 10**9} | SMALL
 async def places_free(worker: Running) -> None:
     """Wait until every place can be taken; a place is freed soon after a close."""
     async with asyncio.timeout(5), AsyncExitStack() as places:
-        for _ in range(worker.worker.config.max_sessions):
-            await places.enter_async_context(worker.worker.admission.place(5, lambda _: None))
-    assert worker.worker.admission.taken == 0
+        for _ in range(worker.inside.config.max_sessions):
+            await places.enter_async_context(worker.inside.admission.place(5, lambda _: None))
+    assert worker.inside.admission.taken == 0
 
 
 async def test_a_full_worker_turns_away_after_its_waiting_time_and_not_before() -> None:
@@ -106,7 +106,7 @@ async def test_a_viewer_that_stops_reading_is_dropped_and_its_place_is_freed() -
         await other.say(prompt="b", num_blocks=1, **SMALL)
         assert (await other.next())["type"] == "queued"
         assert len((await other.stream()).frames) == 6
-        assert worker.worker.metrics.errors.labels("TIMEOUT")._value.get() == 1
+        assert worker.inside.metrics.errors.labels("TIMEOUT")._value.get() == 1
         viewer.socket.transport.abort()
 
 
@@ -139,7 +139,7 @@ async def test_memory_stays_flat_over_a_long_stream() -> None:
         grown = tracemalloc.get_traced_memory()[0] - before
         tracemalloc.stop()
         assert grown < 1_500_000, "what the viewer itself keeps are 1000 small frames"
-        assert worker.worker.metrics.frames._value.get() >= 1400
+        assert worker.inside.metrics.frames._value.get() >= 1400
 
 
 async def test_viewers_that_vanish_at_any_point_leave_every_place_free() -> None:
@@ -178,7 +178,7 @@ async def test_a_clip_is_read_on_only_as_it_is_used() -> None:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.shield(sending), 0.3)
         stuck_at = sent
-        assert worker.worker.metrics.pictures._value.get() < 30
+        assert worker.inside.metrics.pictures._value.get() < 30
         gate.open()
         await viewer.frame(40)
         assert sent > stuck_at
@@ -215,7 +215,7 @@ async def test_a_backend_that_hangs_makes_the_worker_not_ready_and_says_so_to_al
         received = await viewer.end()
         assert received.texts[-1]["error"] == "INTERNAL_ERROR"
         assert isinstance(received.last, Closed) and received.last.code == 1011
-        assert not worker.worker.ready
+        assert not worker.inside.ready
         async with connected(worker.url) as late:
             await late.say(prompt="b")
             assert (await late.end()).texts[-1]["error"] == "INTERNAL_ERROR"

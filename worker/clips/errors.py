@@ -1,0 +1,47 @@
+"""Why there is no clip: one class for each thing that a caller can do about it."""
+
+from __future__ import annotations
+
+
+class ClipError(Exception):
+    """There is no clip; the message is one line for the caller."""
+
+
+class ClipRefused(ClipError):
+    """The request cannot be fulfilled as it is.
+
+    Attributes:
+        key: of the request's value that is to be changed.
+    """
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(reason)
+        self.key = key
+
+
+class ClipBusy(ClipError):
+    """No place is free: ask again later."""
+
+
+class WorkerStopping(ClipError):
+    """The worker shuts down: ask again, or another one."""
+
+
+class NotInstalled(ClipError):
+    """This worker lacks what it takes."""
+
+
+class HelperFailed(ClipError):
+    """Another service that the operator has configured gave no answer."""
+
+
+class BackendHangs(ClipError):
+    """The backend does not come back."""
+
+
+class ClipTooLong(ClipError):
+    """The clip took longer than a session may."""
+
+
+class CallerLeft(ClipError):
+    """Nobody waits for the clip any more."""
