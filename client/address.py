@@ -18,7 +18,6 @@ TOKEN_QUERY = "fal_jwt_token"
 
 _APP_ID = re.compile(r"[\w.-]+/[\w.-]+(/[\w./-]*)?")
 _SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SECRETS = (
     (re.compile(rf"({TOKEN_QUERY}=)[^&\s\"']+"), r"\1…"),
     (re.compile(r"\b((?:Bearer|Key)\s+)[^\s\"',]+"), r"\1…"),
@@ -50,10 +49,6 @@ class Address:
         return f"<Address {self}>"
 
     @property
-    def is_loopback(self) -> bool:
-        return urlsplit(self.url).hostname in _LOOPBACK
-
-    @property
     def has_token(self) -> bool:
         return any(name == TOKEN_QUERY for name, _ in parse_qsl(urlsplit(self.url).query))
 
@@ -79,6 +74,10 @@ def parse_address(
         AddressError: it is neither.
     """
     text = url_or_app.strip()
+    if token_url is not None and not _is_http(token_url):
+        raise AddressError(
+            f"{redact(token_url)!r} is no URL to mint tokens at", hint="like https://host/tokens/"
+        )
     if "://" in text:
         return _from_url(text, run_host, token_url)
     if not _APP_ID.fullmatch(text):
@@ -109,6 +108,14 @@ def _from_url(text: str, run_host: str, token_url: str | None) -> Address:
     url = urlunsplit((_SCHEMES[parts.scheme], parts.netloc, path, parts.query, ""))
     own = FAL_TOKEN_URL if is_fal else _tokens_beside(parts)
     return Address(url, alias, token_url or own, is_fal)
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _tokens_beside(parts: SplitResult) -> str:

@@ -85,7 +85,13 @@ async def _run_token(options: argparse.Namespace) -> int:
             raise AuthError(
                 "nothing to mint with", hint="give --key or --secret, or set FRAMEWIRE_KEY"
             )
-        token = await token_source(address, credentials, expiration=options.expires).get()
+        tokens = token_source(
+            address,
+            credentials,
+            expiration=options.expires,
+            allow_plaintext=options.allow_plaintext,
+        )
+        token = await tokens.get()
     except FramewireError as error:
         print(f"framewire token: {error}", file=sys.stderr)
         return 1
@@ -147,6 +153,11 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
     if not parser.prog.endswith("token"):
         keys.add_argument("--token", help="a ready-made token")
     parser.add_argument("--token-url", metavar="URL", help="where keys become tokens")
+    parser.add_argument(
+        "--allow-plaintext",
+        action="store_true",
+        help="send a key or token to another machine without TLS, where others can read it",
+    )
 
 
 def _add_stream_options(parser: argparse.ArgumentParser) -> None:

@@ -38,6 +38,8 @@ class connect:
         token_url: mint there instead.
         token_expiration: seconds that minted tokens live.
         headers: sent with the WebSocket request.
+        allow_plaintext: send a key or token to another machine without TLS (`ws://`, `http://`),
+            where others can read it. To this machine's loopback it may always go so.
 
         buffer: what happens to frames that arrive faster than they are read: `"wait"` slows
             the worker down, `"newest"` drops the oldest (counted in `session.dropped`).
@@ -71,6 +73,7 @@ class connect:
         token_url: str | None = None,
         token_expiration: int = DEFAULT_EXPIRATION,
         headers: Mapping[str, str] | None = None,
+        allow_plaintext: bool = False,
         buffer: Policy = "wait",
         buffer_frames: int = BUFFER_FRAMES,
         on_event: OnEvent | None = None,
@@ -84,12 +87,14 @@ class connect:
         self._url, self._headers = url_or_app, dict(headers or {})
         self._token_url = token_url
         self._expiration = token_expiration
+        self._allow_plaintext = allow_plaintext
         self._credentials = {"key": key, "token": token, "secret": secret}
         self._new_opener = partial(
             Opener,
             open_timeout=open_timeout,
             ready_timeout=ready_timeout,
             close_timeout=close_timeout,
+            allow_plaintext=allow_plaintext,
             on_event=on_event,
         )
         self._opener = self._aimed()
@@ -121,7 +126,12 @@ class connect:
     def _aimed(self) -> Opener:
         address = parse_address(self._url, run_host=fal_run_host(), token_url=self._token_url)
         credentials = resolve_credentials(address, **self._credentials)
-        tokens = token_source(address, credentials, expiration=self._expiration)
+        tokens = token_source(
+            address,
+            credentials,
+            expiration=self._expiration,
+            allow_plaintext=self._allow_plaintext,
+        )
         return self._new_opener(address, tokens, self._headers)
 
     async def _reopen(self, redirect: Redirect | None) -> Wire:

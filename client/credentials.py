@@ -36,6 +36,12 @@ class Credentials:
                     f"the {name} is empty or has spaces or line breaks in it",
                     hint="pass it bare, without 'Key ' or 'Bearer ' before it",
                 )
+            bad = next((letter for letter in value or "" if not letter.isascii()), None)
+            if bad is not None:
+                raise AuthError(
+                    f"the {name} has {bad!r} in it, which no header can carry",
+                    hint="copy it anew: quotes around it may have been taken along",
+                )
         given = [name for name in ("key", "token", "secret") if getattr(self, name) is not None]
         if len(given) > 1:
             raise AuthError(f"{' and '.join(given)} were given", hint="give one of them")

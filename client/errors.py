@@ -5,6 +5,7 @@ FramewireError
 ├── ConnectError           no usable connection was made
 │   ├── AddressError       neither a WebSocket URL nor an app id
 │   ├── AuthError          a key or token is missing, or was refused
+│   │   └── PlaintextError     it would go over the network in clear
 │   └── WorkerStartError   the worker that was to run beside this program did not
 ├── ServerError            the server said in words that it cannot go on
 │   ├── ParamsError        these params are no params; other ones may be tried
@@ -67,6 +68,16 @@ class AuthError(ConnectError):
     """A key or token is missing, or was refused."""
 
     default_code = "UNAUTHORIZED"
+
+
+class PlaintextError(AuthError):
+    """A key or token would go to another machine without TLS; nothing was sent."""
+
+    default_code = "PLAINTEXT"
+    default_hint = (
+        "use wss:// or https://, or a tunnel to this machine's loopback; where others may read "
+        "it: --allow-plaintext, allow_plaintext=True"
+    )
 
 
 class WorkerStartError(ConnectError):

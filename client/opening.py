@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from websockets.asyncio.client import ClientConnection
-from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 from framewire.protocol import MAX_MESSAGE_BYTES, Error, Event, Ready, State, Unknown
@@ -27,6 +26,7 @@ from .errors import (
     error_from,
 )
 from .events import OnEvent, tell
+from .routes import hint_for, open_socket, refuse_plaintext, way
 from .tokens import TokenSource
 from .wire import SocketWire, Wire
 
@@ -34,6 +34,9 @@ PING_INTERVAL = 20.0
 PING_TIMEOUT = 60.0
 """Pongs wait behind frames that the caller is slow to read, so this exceeds the 30 s after which
 a worker closes a stalled reader."""
+
+
+_SECRET_HEADERS = {"authorization", "cookie", "proxy-authorization"}
 
 
 class _Redacting(logging.Filter):
@@ -54,6 +57,7 @@ class Opener:
     Attributes:
         open_timeout: seconds for the WebSocket handshake.
         ready_timeout: seconds from there to the worker's ready; a cold start may take long.
+        allow_plaintext: a token may go to another machine without TLS.
         on_event: told of events (a place in the queue) that come before ready.
     """
 
@@ -63,6 +67,7 @@ class Opener:
     open_timeout: float = 30.0
     ready_timeout: float = 60.0
     close_timeout: float = 5.0
+    allow_plaintext: bool = False
     on_event: OnEvent | None = None
 
     async def __call__(self) -> Wire:
@@ -86,6 +91,8 @@ class Opener:
             url = self.address.with_token(token)
         elif token is not None:
             headers["Authorization"] = f"Bearer {token}"
+        if token is not None or self.address.has_token or _SECRET_HEADERS & _lower(headers):
+            refuse_plaintext(url, "the token", allowed=self.allow_plaintext)
         try:
             return await open_socket(
                 url,
@@ -96,7 +103,6 @@ class Opener:
                 close_timeout=self.close_timeout,
                 ping_interval=PING_INTERVAL,
                 ping_timeout=PING_TIMEOUT,
-                proxy=None if self.address.is_loopback else True,
                 logger=_socket_logger(),
             )
         except InvalidStatus as error:
@@ -109,8 +115,9 @@ class Opener:
         except (OSError, EOFError, InvalidHandshake) as error:
             # From None: the chained exception could print the URL with its token.
             raise ConnectError(
-                f"{self.address} cannot be reached: {redact(str(error)) or type(error).__name__}",
-                hint="is the worker running there?" if self.address.is_loopback else "",
+                f"{self.address} cannot be reached{way(url)}: "
+                f"{redact(str(error)) or type(error).__name__}",
+                hint=hint_for(url, error),
             ) from None
 
     def _refused(self, status: int, body: bytes) -> FramewireError:
@@ -155,6 +162,10 @@ class Opener:
                     reason, hint="does the app exist, may the key use it, does its runner start?"
                 )
         return ConnectError(reason)
+
+
+def _lower(headers: Mapping[str, str]) -> set[str]:
+    return {name.lower() for name in headers}
 
 
 def _socket_logger() -> logging.Logger:

@@ -25,6 +25,7 @@ from framewire.protocol.tokens import MAX_EXPIRATION
 from .address import Address, redact
 from .credentials import Credentials
 from .errors import AuthError, ConnectError
+from .routes import hint_for, http_client, refuse_plaintext, way
 
 MINT_TIMEOUT = 15.0
 _MARGIN = 30.0  # seconds before expiry at which a token is renewed; a quarter of a short life
@@ -91,12 +92,13 @@ class MintedTokens:
 
 
 def token_source(
-    address: Address, credentials: Credentials, *, expiration: int
+    address: Address, credentials: Credentials, *, expiration: int, allow_plaintext: bool = False
 ) -> GivenToken | MintedTokens:
     """The source that fits what the caller has.
 
     Args:
         expiration: seconds that minted tokens are to live.
+        allow_plaintext: a key may go to another machine without TLS.
 
     Raises:
         AuthError: no token can live that long, or that shortly.
@@ -119,7 +121,9 @@ def token_source(
         key = credentials.key or ""
 
         async def mint() -> str:
-            return await mint_there(address.token_url, key, request)
+            return await mint_there(
+                address.token_url, key, request, allow_plaintext=allow_plaintext
+            )
 
     return MintedTokens(mint, expiration)
 
@@ -129,16 +133,20 @@ def mint_here(secret: str, request: TokenRequest) -> str:
     return jwt.encode(claims(request, time.time()), secret, algorithm=ALGORITHM)
 
 
-async def mint_there(url: str, key: str, request: TokenRequest) -> str:
+async def mint_there(
+    url: str, key: str, request: TokenRequest, *, allow_plaintext: bool = False
+) -> str:
     """A token from a `/tokens/` endpoint.
 
     Raises:
+        PlaintextError: the key would go there in clear, and that is not allowed.
         AuthError: the key was refused.
         ConnectError: no token came, for any other reason.
     """
+    refuse_plaintext(url, "the key", allowed=allow_plaintext)
     where = f"the token endpoint {redact(url)}"
     try:
-        async with httpx.AsyncClient(timeout=MINT_TIMEOUT) as client:
+        async with http_client(url, timeout=MINT_TIMEOUT) as client:
             response = await client.post(
                 url,
                 json=request.model_dump(mode="json"),
@@ -146,8 +154,10 @@ async def mint_there(url: str, key: str, request: TokenRequest) -> str:
             )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         # From None: httpx's request object, headers and all, hangs on its exceptions.
-        reason = f"{where} cannot be reached: {type(error).__name__} {redact(str(error))}"
-        raise ConnectError(reason.strip()) from None
+        said = f"{type(error).__name__} {redact(str(error))}".strip()
+        raise ConnectError(
+            f"{where} cannot be reached{way(url)}: {said}", hint=hint_for(url, error)
+        ) from None
     if response.status_code in (401, 403):
         raise AuthError(
             f"{where} refused the key (HTTP {response.status_code}{_said(response, key)})",

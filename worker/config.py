@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
 
 from framewire.protocol import is_loopback
 
@@ -87,6 +88,9 @@ class Config:
         "", "OpenAI-compatible base URL that expands prompts, such as http://HOST/v1"
     )
     expansion_key: str = setting("", "its key; better set as FRAMEWIRE_EXPANSION_KEY", secret=True)
+    allow_plaintext: bool = setting(
+        False, "send expansion_key to another machine without TLS, where others can read it"
+    )
     expansion_model: str = setting("", "the model to ask there")
     codec_threads: int = setting(2, "threads that encode and decode pictures", least=1)
     ssl_keyfile: str = setting("", "TLS key")
@@ -114,6 +118,14 @@ class Config:
                 f"a secret of {len(self.secret.encode())} bytes can be guessed from one token: use "
                 f"{SECRET_BYTES} or more (python -c 'import secrets; print(secrets.token_hex())')"
             )
+        for name in ("key", "expansion_key"):
+            if not (getattr(self, name).isascii() and getattr(self, name).isprintable()):
+                raise ConfigError(f"{name} has a character that no header can carry")
+        if self.expansion_key and not self.allow_plaintext and not _is_private(self.expansion_url):
+            raise ConfigError(
+                "expansion_key would go to another machine in clear: give an expansion_url with "
+                "https://, or allow it with --allow-plaintext"
+            )
         if bool(self.ssl_keyfile) != bool(self.ssl_certfile):
             raise ConfigError("--ssl-keyfile and --ssl-certfile go together")
 
@@ -138,3 +150,9 @@ class Config:
     def shown(self) -> dict[str, Any]:
         """The settings by name, for a log: secrets say only whether they are set."""
         return values_of(self)
+
+
+def _is_private(url: str) -> bool:
+    """Whether nobody on the way can read what is sent to `url`."""
+    parts = urlsplit(url)
+    return parts.scheme != "http" or is_loopback(parts.hostname)

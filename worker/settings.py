@@ -63,7 +63,7 @@ def values_of(owner: Any) -> dict[str, Any]:
 
 
 def from_environment(kind: type, environ: Mapping[str, str]) -> dict[str, Any]:
-    """The settings that the environment names, by name.
+    """The settings that the environment names, by name; an empty variable names none.
 
     Raises:
         ValueError: one is not of its type; names the variable.
@@ -71,8 +71,8 @@ def from_environment(kind: type, environ: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for entry, about in settings_of(kind):
         variable = ENV_PREFIX + entry.name.upper()
-        text = environ.get(variable)
-        if text is None:
+        text = environ.get(variable, "")
+        if not text.strip():
             continue
         try:
             values[entry.name] = reader_of(entry, about)(text)

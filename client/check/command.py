@@ -51,9 +51,11 @@ async def _probe(options: argparse.Namespace, target: str) -> Probe:
     credentials = resolve_credentials(
         address, key=options.key, token=options.token, secret=options.secret
     )
-    token = await token_source(address, credentials, expiration=TOKEN_SECONDS).get()
+    allow = options.allow_plaintext
+    tokens = token_source(address, credentials, expiration=TOKEN_SECONDS, allow_plaintext=allow)
+    token = await tokens.get()
     size = options.size or (None if address.is_fal else SMALL)
-    return Probe(address, credentials, token, size=size)
+    return Probe(address, credentials, token, size=size, allow_plaintext=allow)
 
 
 def _count(findings: list[Finding], outcome: str) -> int:

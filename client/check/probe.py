@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import InvalidHandshake
 
 from framewire.client.address import TOKEN_QUERY, Address, redact
 from framewire.client.credentials import Credentials
+from framewire.client.errors import ConnectError
+from framewire.client.routes import open_socket, refuse_plaintext
 from framewire.protocol import MAX_MESSAGE_BYTES
 
 from .raw_socket import RawSocket
@@ -55,6 +56,7 @@ class Probe:
     Args:
         token: opens the endpoint; None where it asks for none.
         size: of the streams, where the endpoint is not left its own.
+        allow_plaintext: keys and tokens may go to another machine without TLS.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Probe:
         *,
         size: tuple[int, int] | None = (128, 64),
         timing: Timing | None = None,
+        allow_plaintext: bool = False,
     ) -> None:
         self.address = address
         self.credentials = credentials
@@ -72,6 +75,7 @@ class Probe:
         self.token = token or in_url
         self.size = size
         self.timing = timing or Timing()
+        self.allow_plaintext = allow_plaintext
         self.blocks = self.frames = 0
         self.opening_error = ""
         self._made: dict[Callable[[Probe], Awaitable[Any]], asyncio.Future[Any]] = {}
@@ -126,6 +130,8 @@ class Probe:
         pairs = [*parse_qsl(parts.query), *(query or {}).items()]
         url = urlunsplit(parts._replace(path=path or parts.path, query=urlencode(pairs)))
         try:
+            if headers or TOKEN_QUERY in dict(pairs):
+                refuse_plaintext(url, "the token", allowed=self.allow_plaintext)
             opened = await open_socket(
                 url,
                 additional_headers=headers,
@@ -133,10 +139,9 @@ class Probe:
                 max_size=MAX_MESSAGE_BYTES,
                 open_timeout=self.timing.first,
                 close_timeout=self.timing.between,
-                proxy=None if self.address.is_loopback else True,
                 logger=_silent(),
             )
-        except (OSError, EOFError, InvalidHandshake) as error:
+        except (OSError, EOFError, InvalidHandshake, ConnectError) as error:
             self.opening_error = redact(str(error)) or type(error).__name__
             raise Unreachable(f"no connection: {self.opening_error}") from None
         try:

@@ -17,6 +17,7 @@ from framewire.client.credentials import Credentials, fal_run_host
 from framewire.client.errors import AuthError, ConnectError, ConnectionLost, FramewireError
 from framewire.client.inbox import Inbox
 from framewire.client.opening import Opener
+from framewire.client.routes import way
 from framewire.client.session import Session
 from framewire.client.tokens import TokenSource, claims_in, life_of, token_source
 from framewire.client.wire import Wire
@@ -68,8 +69,8 @@ class Examination:
     """One way from the key to the first frame; each step leaves what the next one needs.
 
     Args:
-        options: `url` or `fal`, `key`, `secret`, `token`, `token_url`, and `timeout` in seconds
-            for each step.
+        options: `url` or `fal`, `key`, `secret`, `token`, `token_url`, `allow_plaintext`, and
+            `timeout` in seconds for each step.
     """
 
     def __init__(self, options: argparse.Namespace) -> None:
@@ -105,7 +106,8 @@ class Examination:
         options = self._options
         target = options.url or options.fal or "ws://127.0.0.1:8000/ws"
         self._address = parse_address(target, run_host=fal_run_host(), token_url=options.token_url)
-        return f"{self._address}{', behind fal' if self._address.is_fal else ''}"
+        gateway = ", behind fal" if self._address.is_fal else ""
+        return f"{self._address}{way(self._address.url)}{gateway}"
 
     async def _key(self) -> str:
         options = self._options
@@ -124,7 +126,12 @@ class Examination:
         return "a key"
 
     async def _token(self) -> str:
-        self._tokens = token_source(self._address, self._credentials, expiration=_EXPIRATION)
+        self._tokens = token_source(
+            self._address,
+            self._credentials,
+            expiration=_EXPIRATION,
+            allow_plaintext=self._options.allow_plaintext,
+        )
         token = await self._tokens.get()
         if token is None:
             return "in the URL" if self._address.has_token else "none is sent"
@@ -141,6 +148,7 @@ class Examination:
             self._tokens,
             open_timeout=self._timeout,
             ready_timeout=self._timeout,
+            allow_plaintext=self._options.allow_plaintext,
         )
         self._wire = await opener()
         return f"{self._address} is ready"

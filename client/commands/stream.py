@@ -120,6 +120,7 @@ async def _stream(
                 token=options.token,
                 secret=options.secret,
                 token_url=options.token_url,
+                allow_plaintext=options.allow_plaintext,
                 on_event=on_event,
                 reconnect=_reconnects(options),
             ) as session,

@@ -140,3 +140,19 @@ def test_as_many_sessions_as_memory_has_room_for_is_a_word_and_switches_are_word
 def test_a_secret_that_can_be_guessed_from_a_token_is_refused() -> None:
     with pytest.raises(ConfigError, match="secret of 7 bytes can be guessed"):
         Config(auth="jwt", secret="hunter2")
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_an_empty_variable_is_as_unset(text: str) -> None:
+    """As shells and compose files leave them: FRAMEWIRE_PORT= says nothing."""
+    environ = {f"FRAMEWIRE_{entry.name.upper()}": text for entry, _ in settings_of(Config)}
+    assert Config.load(environ) == Config.load({})
+
+
+@pytest.mark.parametrize("name", ["key", "expansion_key"])
+@pytest.mark.parametrize("value", ["k-secret-123”", "é", "k\r\nX-Evil: 1"])
+def test_a_key_that_no_header_can_carry_is_refused_unseen(name: str, value: str) -> None:
+    """No viewer could ever send it."""
+    with pytest.raises(ConfigError, match=f"^{name} has a character") as caught:
+        Config(**{name: value})  # type: ignore[arg-type]
+    assert value not in str(caught.value)

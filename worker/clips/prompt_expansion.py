@@ -6,9 +6,11 @@ Speaks the chat call of OpenAI-compatible endpoints and knows no particular one.
 from __future__ import annotations
 
 import asyncio
+from urllib.parse import urlsplit
 
 import httpx
 
+from framewire.protocol import is_loopback
 from framewire.protocol.limits import MAX_PROMPT_CHARS
 from framewire.worker.config import Config
 
@@ -43,8 +45,11 @@ async def expand_prompt(config: Config, prompt: str) -> str:
     messages = [{"role": "system", "content": _TASK}, {"role": "user", "content": prompt}]
     headers = {"Authorization": f"Bearer {config.expansion_key}"} if config.expansion_key else {}
     try:
+        here = is_loopback(urlsplit(config.expansion_url).hostname)  # which no proxy is to see
         tls = await asyncio.to_thread(httpx.create_ssl_context)
-        async with httpx.AsyncClient(timeout=EXPANSION_SECONDS, verify=tls) as client:
+        async with httpx.AsyncClient(
+            timeout=EXPANSION_SECONDS, verify=tls, trust_env=not here
+        ) as client:
             response = await client.post(
                 f"{config.expansion_url.rstrip('/')}/chat/completions",
                 json={"model": config.expansion_model, "messages": messages, "max_tokens": 300},
@@ -58,6 +63,10 @@ async def expand_prompt(config: Config, prompt: str) -> str:
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         # From None: the chained request holds the key.
         raise ExpansionFailed(f"prompt expansion failed: {type(error).__name__}") from None
+    except ImportError:
+        raise ExpansionFailed(
+            "prompt expansion failed: the worker's proxy needs a package: pip install 'httpx[socks]'"
+        ) from None
     except (ValueError, LookupError, TypeError, AttributeError):
         raise ExpansionFailed("prompt expansion answered without a prompt") from None
     if not expanded:

@@ -66,7 +66,12 @@ async def mints(probe: Probe) -> None:
     needs(probe.credentials.key, "no key was given")
     request = TokenRequest(allowed_apps=(probe.address.alias,), token_expiration=60)
     try:
-        token = await mint_there(probe.address.token_url, probe.credentials.key or "", request)
+        token = await mint_there(
+            probe.address.token_url,
+            probe.credentials.key or "",
+            request,
+            allow_plaintext=probe.allow_plaintext,
+        )
     except FramewireError as error:
         raise Broken(error.reason) from None
     async with probe.socket(token=token) as socket:
