@@ -9,11 +9,11 @@ import sys
 from framewire.client import connect, endpoint
 
 
-async def main(url: str | None) -> None:
+async def main(url: str | None = None) -> None:
     async with endpoint(url) as where, connect(where) as session:
         await session.start("a lighthouse at dawn", seed=7, num_blocks=3)
         async for frame in session:
             print(f"frame {frame.index}: a JPEG of {len(frame.jpeg)} bytes")
 
 
-asyncio.run(main(*sys.argv[1:] or [None]))
+asyncio.run(main(*sys.argv[1:]))

@@ -28,7 +28,7 @@ async def film(session: Session) -> None:
         await asyncio.sleep(1 / 24)
 
 
-async def main(url: str | None) -> None:
+async def main(url: str | None = None) -> None:
     async with endpoint(url) as where, connect(where, buffer="newest") as session:
         await session.start("an oil painting", webcam_mode=True, num_blocks=4, fmt="msgpack")
         filming = asyncio.create_task(film(session))
@@ -37,4 +37,4 @@ async def main(url: str | None) -> None:
         await filming
 
 
-asyncio.run(main(*sys.argv[1:] or [None]))
+asyncio.run(main(*sys.argv[1:]))

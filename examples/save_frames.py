@@ -10,7 +10,7 @@ import tempfile
 from framewire.client import Recorder, SaveError, connect, endpoint, saver_for
 
 
-async def main(url: str | None) -> None:
+async def main(url: str | None = None) -> None:
     folder = tempfile.mkdtemp(prefix="framewire-")
     savers = [saver_for(f"{folder}/frames/")]
     try:
@@ -25,4 +25,4 @@ async def main(url: str | None) -> None:
         print("saved", saver.path)
 
 
-asyncio.run(main(*sys.argv[1:] or [None]))
+asyncio.run(main(*sys.argv[1:]))

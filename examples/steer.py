@@ -14,7 +14,7 @@ def show(event: Event) -> None:
         print(f"prompt {event.prompt_version} shows from block {event.block} on")
 
 
-async def main(url: str | None) -> None:
+async def main(url: str | None = None) -> None:
     async with endpoint(url) as where, connect(where, on_event=show) as session:
         await session.start("the lighthouse at dawn", seed=7, num_blocks=12, events=True)
         await session.steer("the lighthouse by night", at_block=9)
@@ -25,4 +25,4 @@ async def main(url: str | None) -> None:
         print(f"{frame.index + 1} frames")
 
 
-asyncio.run(main(*sys.argv[1:] or [None]))
+asyncio.run(main(*sys.argv[1:]))

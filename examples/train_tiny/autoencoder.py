@@ -7,6 +7,7 @@ normalised and noised while training, so that the decoder forgives the transform
 import argparse
 import time
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -137,7 +138,8 @@ def _loss(model: TinyVae, rng: np.random.Generator, size: int, step: int) -> Ten
             model.latent_std.lerp_(std, pace)
         z = (raw - mean) / std
         made = model.decode_clips(z + LATENT_NOISE * torch.randn_like(z)).float()
-    return loss_of(made, frames, weight) + 1e-4 * raw.square().mean()
+    loss: Tensor = loss_of(made, frames, weight) + 1e-4 * raw.square().mean()
+    return loss
 
 
 def _optimizers(model: nn.Module) -> Optimizers:
@@ -166,7 +168,7 @@ def main() -> None:
     started = time.monotonic()
     parts = given.processes
     rest = (given.out, given.steps, given.seed, given.batch, given.threads, parts, given.port)
-    mp.spawn(train, rest, nprocs=parts)
+    cast(Any, mp).spawn(train, rest, nprocs=parts)
     print(f"{given.steps} steps, {time.monotonic() - started:.0f} s")
 
 

@@ -107,4 +107,5 @@ def touched_cells(
 def thing_pixels(frames: Frames, scenes: list[Scene]) -> NDArray[np.bool_]:
     """Pixels that differ from their scene's background, [T, H, W]."""
     behind = np.stack([background_picture(scene.background) for scene in scenes])
-    return (np.abs(frames.astype(np.int16) - behind).max(axis=-1)) > 12
+    differ: NDArray[np.bool_] = np.abs(frames.astype(np.int16) - behind).max(axis=-1) > 12
+    return differ

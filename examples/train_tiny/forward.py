@@ -7,7 +7,7 @@ Attention is in dense groups: a mask would cost a third of a step.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers import WanTransformer3DModel
@@ -48,6 +48,8 @@ class Rows:
 class TrainingForward(nn.Module):
     """The forward pass of a `WanTransformer3DModel` on rows; holds no weights of its own."""
 
+    rope: Tensor
+
     def __init__(self, model: WanTransformer3DModel, rows: Rows, height: int, width: int) -> None:
         """For latents of a size in cells.
 
@@ -55,7 +57,7 @@ class TrainingForward(nn.Module):
             model: whose layers are run; trained through this.
         """
         super().__init__()
-        self.model: Any = model
+        self.model = cast(Any, model)  # diffusers' own types are partial
         self.rows = rows
         head_dim = self.model.config.attention_head_dim
         rope = rope_table(head_dim, 2 * FRAMES, height // 2, width // 2)
@@ -83,14 +85,15 @@ class TrainingForward(nn.Module):
         embedding = embedder.time_embedder(torch.cat([angles.cos(), angles.sin()], -1))  # [R, dim]
         projection = embedder.time_proj(F.silu(embedding)).unflatten(-1, (6, -1)).float()
         text = embedder.text_embedder(text)
-        patches = x.unflatten(4, (-1, 2)).unflatten(3, (-1, 2)).permute(0, 1, 3, 5, 2, 4, 6)
+        rows, frames, channels, height, width = x.shape
+        cells = x.reshape(rows, frames, channels, height // 2, 2, width // 2, 2)
+        patches = cells.permute(0, 1, 3, 5, 2, 4, 6)
         conv = model.patch_embedding
         hidden = F.linear(patches.flatten(4).flatten(1, 3), conv.weight.flatten(1), conv.bias)
         for block in model.blocks:
             hidden = layer(block, hidden, projection, self.rope, text, self.rows)
         table = model.scale_shift_table + embedding[:, None].float()  # [R, 2, dim]
-        out = model.proj_out(_modulated(hidden, table[:, :1], table[:, 1:])).float()
-        rows, frames, _, height, width = x.shape
+        out: Tensor = model.proj_out(_modulated(hidden, table[:, :1], table[:, 1:])).float()
         out = out.view(rows, frames, height // 2, width // 2, 2, 2, -1)
         return out.permute(0, 1, 6, 2, 4, 3, 5).reshape(x.shape)
 
@@ -116,7 +119,8 @@ def layer(
     x = x + attn.to_out[0](_attention(q, k, v))
 
     h = F.gelu(block.ffn.net[0].proj(_modulated(x, ffn_shift, ffn_scale)), approximate="tanh")
-    return x + block.ffn.net[2](h) * ffn_gate
+    x = x + block.ffn.net[2](h) * ffn_gate
+    return x
 
 
 def _grouped_attention(q: Tensor, k: Tensor, v: Tensor, rows: Rows) -> Tensor:
@@ -140,14 +144,15 @@ def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 def _heads(x: Tensor, attn: Any) -> Tensor:
-    return x.unflatten(-1, (attn.heads, -1))
+    return x.view(*x.shape[:-1], attn.heads, -1)
 
 
 def _normed(x: Tensor, norm: Any) -> Tensor:
     """RMS norm in float32, as the engine's."""
     y = x.float()
     y = y * torch.rsqrt(y.square().mean(-1, keepdim=True) + 1e-6)
-    return (y * norm.weight).type_as(x)
+    weight: Tensor = norm.weight
+    return (y * weight).type_as(x)
 
 
 def _by_pair(cos: Tensor, sin: Tensor) -> Tensor:
@@ -157,7 +162,7 @@ def _by_pair(cos: Tensor, sin: Tensor) -> Tensor:
 
 def _rotated(x: Tensor, rope: Tensor) -> Tensor:
     """Rotate the channel pairs of x [R, N, H, D] by the angles in rope [2, R, N, 1, D / 2]."""
-    even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
+    even, odd = x.float().view(*x.shape[:-1], -1, 2).unbind(-1)
     cos, sin = rope.unbind(0)
     turned = torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1)
     return turned.flatten(-2).type_as(x)

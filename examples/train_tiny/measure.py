@@ -7,6 +7,7 @@ world's own pictures and never look at a prompt.
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +92,8 @@ def thing_masks(frames: Frames, background: str) -> Mask:
     """Where the frames, averaged over 3x3 pixels, differ from a background: bool [T, H, W]."""
     difference = _smooth(frames.astype(np.float32) - background_picture(background))
     far = np.linalg.norm(difference, axis=-1) > THING_DISTANCE
-    return far & (_around(far) > 0.35)  # specks are no things
+    mask: Mask = far & (_around(far) > 0.35)  # specks are no things
+    return mask
 
 
 def coverage(frames: Frames, background: str, colour: str, masks: Mask) -> NDArray[np.float32]:
@@ -100,7 +102,8 @@ def coverage(frames: Frames, background: str, colour: str, masks: Mask) -> NDArr
     way = np.array(COLOURS[colour], np.float32) - behind  # [H, W, 3]
     part = ((frames - behind) * way).sum(axis=-1) / (way * way).sum(axis=-1)
     # Twice as steep as it is, since a decoder's edges are softer than the world's.
-    return np.clip(2 * part - 0.5, 0, 1) * (_around(masks) > 0.05)
+    covered: NDArray[np.float32] = np.clip(2 * part - 0.5, 0, 1) * (_around(masks) > 0.05)
+    return covered
 
 
 def colour_of(frames: Frames, masks: Mask) -> str:
@@ -146,7 +149,7 @@ def _direction(vx: float, vy: float) -> str:
     return "down" if vy > 0 else "up"
 
 
-def _circular_mean(values: NDArray[np.float64], size: int) -> float:
+def _circular_mean(values: NDArray[np.floating[Any]], size: int) -> float:
     mean = np.exp(2j * math.pi * values / size).mean()
     return float(np.angle(mean) / (2 * math.pi) * size % size)
 
@@ -197,7 +200,7 @@ def _unit_area(shape: str) -> float:
     return float(shape_mask(shape, WIDTH / 2, HEIGHT / 2, 24.0)[2].sum()) / 24.0**2
 
 
-def _around(mask: Mask) -> NDArray[np.float32]:
+def _around(mask: Mask) -> NDArray[np.float64]:
     """Which part of the 7x7 pixels around each is in a mask [T, H, W], the frame being a torus."""
     sums = sum(
         (np.roll(mask, s, axis=2).astype(np.float32) for s in range(-3, 4)), start=np.zeros(1)
@@ -209,4 +212,5 @@ def _smooth(x: NDArray[np.float32]) -> NDArray[np.float32]:
     """Means of 3x3 pixels of [T, H, W, C], edges repeated."""
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     across = padded[:, :, :-2] + padded[:, :, 1:-1] + padded[:, :, 2:]
-    return (across[:, :-2] + across[:, 1:-1] + across[:, 2:]) / 9
+    means: NDArray[np.float32] = (across[:, :-2] + across[:, 1:-1] + across[:, 2:]) / 9
+    return means

@@ -73,6 +73,6 @@ def _average(gradients: list[Tensor]) -> None:
     """Make every process's gradients their mean."""
     flat = torch.cat([g.flatten() for g in gradients])
     dist.all_reduce(flat)
-    parts = (flat / dist.get_world_size()).split([g.numel() for g in gradients])
+    parts = torch.split(flat / dist.get_world_size(), [g.numel() for g in gradients])
     for gradient, part in zip(gradients, parts, strict=True):
         gradient.copy_(part.view_as(gradient))

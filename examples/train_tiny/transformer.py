@@ -9,7 +9,7 @@ import math
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -163,7 +163,7 @@ def main() -> None:
     if given.processes == 1:
         run(0, *rest)
     else:
-        mp.spawn(run, rest, nprocs=given.processes)
+        cast(Any, mp).spawn(run, rest, nprocs=given.processes)
 
 
 if __name__ == "__main__":

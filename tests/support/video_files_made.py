@@ -27,9 +27,12 @@ class Seen:
 
 def seen(data: bytes) -> Seen:
     """Every frame of a video file, decoded."""
-    with av.open(io.BytesIO(data)) as file:
+    with av.open(io.BytesIO(data), "r") as file:
         stream = file.streams.video[0]
-        frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(stream)]
+        decoded = file.decode(stream)
+        frames = [
+            frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False) for frame in decoded
+        ]
         assert stream.average_rate is not None
         context = stream.codec_context
         return Seen(frames, stream.average_rate, context.name, str(context.pix_fmt))

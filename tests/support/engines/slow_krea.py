@@ -6,9 +6,9 @@ a mask; every decode starts at the stream's first latent. Shares no code with th
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from torch import Tensor
 
 
@@ -19,7 +19,7 @@ class MaskedAttention:
 
     def __call__(
         self,
-        attn: torch.nn.Module,
+        attn: Any,
         hidden_states: Tensor,
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
@@ -33,12 +33,13 @@ class MaskedAttention:
             q, k = (self._turn(x, *rotary_emb) for x in (q, k))
         scores = torch.einsum("blhd,bshd->bhls", q, k) / math.sqrt(q.shape[-1]) + self.mask
         out = torch.einsum("bhls,bshd->blhd", scores.softmax(-1), v)
-        return attn.to_out[0](out.flatten(2))
+        made: Tensor = attn.to_out[0](out.flatten(2))
+        return made
 
     @staticmethod
     def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         turn = torch.complex(cos[..., ::2].contiguous(), sin[..., ::2].contiguous())
-        pairs = torch.view_as_complex(x.unflatten(-1, (-1, 2)).contiguous())
+        pairs = torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2))
         return torch.view_as_real(pairs * turn).flatten(-2)
 
 
@@ -52,8 +53,8 @@ def sigma_of(timestep: float, shift: float = 5.0) -> float:
 class SlowKrea:
     """One stream. `run` gives each block's latents [3, 16, h, w] and frames [T, 3, H, W]."""
 
-    model: WanTransformer3DModel
-    vae: AutoencoderKLWan
+    model: Any  # a WanTransformer3DModel; diffusers' own types are partial
+    vae: Any  # an AutoencoderKLWan
     timesteps: list[float]
     window: int = 3
     keep_first: bool = False
@@ -129,21 +130,21 @@ class SlowKrea:
             encoder_hidden_states=torch.cat([clean, prompt])[None],
             return_dict=False,
         )[0]
-        return out[0].movedim(0, 1)[count:]
+        flow: Tensor = out[0].movedim(0, 1)[count:]
+        return flow
 
     def _scale(self) -> tuple[Tensor, Tensor]:
         config = self.vae.config
-        return tuple(
-            torch.tensor(values).view(1, -1, 1, 1, 1)
-            for values in (config.latents_mean, config.latents_std)
-        )
+        mean, std = (torch.tensor(values) for values in (config.latents_mean, config.latents_std))
+        return mean.view(1, -1, 1, 1, 1), std.view(1, -1, 1, 1, 1)
 
     def _encode(self, frames: Tensor) -> Tensor:
         mean, std = self._scale()
-        latent = self.vae.encode(frames.movedim(1, 0)[None]).latent_dist.mode()
+        latent: Tensor = self.vae.encode(frames.movedim(1, 0)[None]).latent_dist.mode()
         return ((latent - mean) / std)[0].movedim(0, 1)
 
     def _decode(self, latents: Tensor) -> Tensor:
         mean, std = self._scale()
         z = latents.movedim(1, 0)[None] * std + mean
-        return self.vae.decode(z).sample[0].movedim(0, 1)
+        decoded: Tensor = self.vae.decode(z).sample
+        return decoded[0].movedim(0, 1)

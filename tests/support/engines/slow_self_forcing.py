@@ -4,9 +4,9 @@ Shares the explicit attention of the plain Krea loop, and no code with the engin
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from diffusers import WanTransformer3DModel
 from support.engines.slow_krea import MaskedAttention, sigma_of
 from torch import Tensor
 
@@ -17,7 +17,7 @@ STEPS = (1000.0, 937.5, 2500 / 3, 625.0)
 class SlowSelfForcing:
     """One stream. A block of three sees itself and the `window` frames before it, all clean."""
 
-    model: WanTransformer3DModel
+    model: Any  # a WanTransformer3DModel; diffusers' own types are partial
     window: int
 
     @torch.no_grad()

@@ -6,10 +6,11 @@ to tell prompts apart.
 
 import gc
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from framewire.worker.engine.engine import Engine
 from framewire.worker.engine.network.weights import build_transformer, load_transformer
@@ -50,7 +51,7 @@ def tiny_weights(dims: TransformerDims = TINY, seed: int = 0) -> dict[str, Tenso
     """Random weights in diffusers' names, large enough that every input shows in the output."""
     generator = torch.Generator().manual_seed(seed)
     weights = {}
-    for name, meta in build_transformer(dims).state_dict().items():
+    for name, meta in cast(nn.Module, build_transformer(dims)).state_dict().items():
         scale = meta.shape[-1] ** -0.5 if meta.ndim > 1 else 0.1
         weights[name] = torch.randn(meta.shape, generator=generator) * scale
         if "norm" in name and name.endswith("weight"):
@@ -62,7 +63,8 @@ def tiny_vae(seed: int = 0) -> StreamingVae:
     """A random VAE of six thousand parameters."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return StreamingVae(AutoencoderKLWan(**VAE).requires_grad_(False).eval())
+        build = cast(Any, AutoencoderKLWan)  # diffusers' own types are partial
+        return StreamingVae(build(**VAE).requires_grad_(False).eval())
 
 
 def tiny_engine(

@@ -103,7 +103,7 @@ async def broken_endpoint(worker_url: str, broken: Break) -> AsyncIterator[str]:
             await asyncio.gather(upward, return_exceptions=True)
 
     def answer(client: ServerConnection, request: Request) -> Response | None:
-        return None if broken.refuse is None else client.respond(broken.refuse, "no\n")  # type: ignore[arg-type]
+        return None if broken.refuse is None else client.respond(broken.refuse, "no\n")
 
     async with serve(
         handle,

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from socket import socket
 
 import httpx
 import uvicorn
@@ -48,15 +49,19 @@ async def fal_app() -> AsyncIterator[RunningApp]:
     """The app's own ASGI app on uvicorn, as fal's unit tests build it."""
     app = LocalKreaWan(_allow_init=True)
     asgi = app._build_app()
-    gateway = Starlette(
-        routes=[Mount(PREFIX, asgi)], lifespan=lambda _: asgi.router.lifespan_context(asgi)
-    )
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with asgi.router.lifespan_context(asgi):
+            yield
+
+    gateway = Starlette(routes=[Mount(PREFIX, asgi)], lifespan=lifespan)
     config = uvicorn.Config(gateway, host="127.0.0.1", port=0, lifespan="on", log_config=None)
     server = uvicorn.Server(config)
     listening = asyncio.Event()
     startup = server.startup
 
-    async def start(sockets: None = None) -> None:
+    async def start(sockets: list[socket] | None = None) -> None:
         await startup(sockets)
         listening.set()
 

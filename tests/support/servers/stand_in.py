@@ -84,7 +84,7 @@ async def stand_in(script: Script, *, refuse: int | None = None) -> AsyncIterato
             await script(peer)
 
     def answer(socket: ServerConnection, request: Request) -> Response | None:
-        return None if refuse is None else socket.respond(refuse, "no\n")  # type: ignore[arg-type]
+        return None if refuse is None else socket.respond(refuse, "no\n")
 
     async with serve(
         handle, "127.0.0.1", 0, process_request=answer, compression=None, close_timeout=1

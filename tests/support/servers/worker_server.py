@@ -57,7 +57,8 @@ async def serving(backend: Backend | None = None, **config: Any) -> AsyncIterato
     listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     server = _QuickServer(settings, app, listening.set_result)
     task = asyncio.create_task(server.serve())
-    await asyncio.wait({task, listening}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+    waited: set[asyncio.Future[Any]] = {task, listening}
+    await asyncio.wait(waited, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
     try:
         yield Running(await asyncio.wait_for(listening, 1), app.state.worker, server)
     finally:
