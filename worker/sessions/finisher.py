@@ -13,11 +13,10 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 
-from framewire.protocol import BlockDone, Frame, Message
+from framewire.protocol import BlockDone, Frame
 from framewire.worker.backends.base import Block, Frames, Planes, Settings
 from framewire.worker.runtime.pictures import encode_jpegs
 from framewire.worker.runtime.worker import Worker
@@ -27,18 +26,6 @@ from .outbox import Outbox
 
 _INPUTS_KEPT = 16
 """Blocks whose pictures are remembered: more than any backend's delay."""
-
-
-class Voice(Protocol):
-    """How a stream speaks: through the session that knows the wire."""
-
-    session_id: str
-
-    def say(self, message: Message) -> None:
-        """Put a message in the outbox (an event only where the viewer asked for events)."""
-
-    def encode(self, frame: Frame) -> bytes | str:
-        """A frame as it goes over the wire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +63,10 @@ class Finisher:
         task: ends with the exception where finishing failed.
     """
 
-    def __init__(self, worker: Worker, settings: Settings, outbox: Outbox, voice: Voice) -> None:
+    def __init__(self, worker: Worker, settings: Settings, outbox: Outbox) -> None:
         self._worker = worker
         self._settings = settings
         self._outbox = outbox
-        self._voice = voice
         # The outbox lets no more than three blocks be under way.
         self._made: asyncio.Queue[Made | None] = asyncio.Queue(maxsize=8)
         self._discard = False
@@ -169,14 +155,12 @@ class Finisher:
         pictures = list(self._inputs)[-1 - finished.delay] if jpegs else []
         self._outbox.put_block(
             [
-                self._voice.encode(
-                    Frame(
-                        jpeg,
-                        index=self._frames + place,
-                        block=made.block,
-                        request_id=_source(pictures, place, count),
-                        prompt_version=made.prompt_version,
-                    )
+                Frame(
+                    jpeg,
+                    index=self._frames + place,
+                    block=made.block,
+                    request_id=_source(pictures, place, count),
+                    prompt_version=made.prompt_version,
                 )
                 for place, jpeg in enumerate(jpegs)
             ],
@@ -186,7 +170,7 @@ class Finisher:
             newest = max(arrived.at for arrived in pictures)
             age = 1000 * (asyncio.get_running_loop().time() - newest)
             ms = {**ms, "input_to_frame": age}
-        self._voice.say(
+        self._outbox.say(
             BlockDone(
                 block=made.block,
                 index=self._frames,

@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from framewire.protocol import Connection, Event, Frame, Message
+
 BLOCKS = 2
 TEXTS = 256
 
@@ -32,30 +34,45 @@ class Outgoing:
 
 
 class Outbox:
-    """One producer side (a session's tasks), one consumer (its writer)."""
+    """One producer side (a session's tasks), one consumer (its writer).
 
-    def __init__(self) -> None:
+    Args:
+        connection: encodes what is put in, in the order in which it is said.
+
+    Attributes:
+        events: whether the viewer asked for events; they are dropped otherwise.
+    """
+
+    def __init__(self, connection: Connection, *, events: bool = False) -> None:
+        self._connection = connection
+        self.events = events
         self._items: deque[Outgoing] = deque()
         self._blocks = 0
         self._expected = 0
         self._changed = asyncio.Event()
 
-    def put(self, data: bytes | str, *, optional: bool = False) -> None:
-        """Append a text. An optional one (an event) is dropped when too many wait unread."""
-        if not optional or len(self._items) < TEXTS:
-            self._items.append(Outgoing(data))
-            self._changed.set()
+    def say(self, message: Message) -> None:
+        """Append a text. An event is dropped where none are wanted, or too many wait unread."""
+        if isinstance(message, Event) and (not self.events or len(self._items) >= TEXTS):
+            return
+        self._items.append(Outgoing(self._connection.send(message)))
+        self._changed.set()
 
     def expect_block(self) -> None:
         """A block is being made; `put_block` delivers it."""
         self._expected += 1
 
-    def put_block(self, frames: Sequence[bytes | str], ready_at: float | None = None) -> None:
+    def put_block(self, frames: Sequence[Frame], ready_at: float | None = None) -> None:
         """Append the frames of an expected block, which was made at `ready_at`."""
         last = len(frames) - 1
         self._items.extend(
-            Outgoing(data, is_frame=True, ends_block=index == last, ready_at=ready_at)
-            for index, data in enumerate(frames)
+            Outgoing(
+                self._connection.send(frame),
+                is_frame=True,
+                ends_block=index == last,
+                ready_at=ready_at,
+            )
+            for index, frame in enumerate(frames)
         )
         self._blocks += bool(frames)
         self._expected -= 1

@@ -19,7 +19,7 @@ from framewire.worker.backends.base import BackendSession, Block, Change, Pictur
 from framewire.worker.runtime.pictures import PictureError, decode_picture
 from framewire.worker.runtime.worker import Draining, Worker
 
-from .finisher import Finisher, Made, Voice
+from .finisher import Finisher, Made
 from .input_queue import Arrived, InputQueue
 from .outbox import Outbox
 
@@ -48,18 +48,18 @@ class Stream:
     def __init__(
         self,
         worker: Worker,
+        session_id: str,
         settings: Settings,
         steering: Steering,
-        inlet: InputQueue,
+        input_queue: InputQueue,
         outbox: Outbox,
-        voice: Voice,
     ) -> None:
         self._worker = worker
+        self._session_id = session_id
         self._settings = settings
         self._steering = steering
-        self._inlet = inlet
+        self._input = input_queue
         self._outbox = outbox
-        self._voice = voice
         self._live = settings.live
         self._input_used_up = False
         self._change: Change | None = None
@@ -86,8 +86,8 @@ class Stream:
             Exception: whatever the backend raises.
         """
         async with self._worker.opened(self._settings) as opened:
-            self._voice.say(self._started())
-            finisher = Finisher(self._worker, self._settings, self._outbox, self._voice)
+            self._outbox.say(self._started())
+            finisher = Finisher(self._worker, self._settings, self._outbox)
             self._finisher = finisher
             try:
                 return await self._make_blocks(opened, finisher)
@@ -100,7 +100,7 @@ class Stream:
     def _started(self) -> Started:
         settings = self._settings
         return Started(
-            session_id=self._voice.session_id,
+            session_id=self._session_id,
             seed=settings.seed,
             width=settings.width,
             height=settings.height,
@@ -127,7 +127,8 @@ class Stream:
                 await self._until(self._outbox.empty(), finisher)
                 if self._interrupt.is_set():  # a map that came with the last frame still counts
                     continue
-                self._voice.say(Completed(session_id=self._voice.session_id))
+                self._outbox.say(Completed(session_id=self._session_id))
+                self._input.end()  # who waits to put a picture would wait for ever
                 return Outcome.COMPLETED
             if self._worker.draining.is_set():
                 if await self._until(self._outbox.empty(), finisher) is not _INTERRUPTED:
@@ -139,14 +140,14 @@ class Stream:
                 self._live = True
                 await self._worker.lane.run(lambda: opened.steer(Change(live=True)))
             wanted = opened.pictures_wanted()
-            taken = await self._until(self._inlet.take(wanted), finisher)
+            taken = await self._until(self._input.take(wanted), finisher)
             if taken is _INTERRUPTED:
                 continue
             pictures = await self._decoded(taken)
             if len(pictures) == wanted:
                 await self._make_block(opened, finisher, taken, pictures)
             elif taken:
-                self._inlet.forget()
+                self._input.forget()
             self._input_used_up = wanted > 0 and not taken
 
     async def _make_block(
@@ -158,7 +159,7 @@ class Stream:
     ) -> None:
         self._apply(self._steering.due(self.block))
         if self._steering.ended:
-            self._inlet.end()
+            self._input.end()
         if self._steering.reset or self._num_blocks <= self.block:
             return
         change, self._change = self._change, None
@@ -180,7 +181,7 @@ class Stream:
         if not due.applied:
             return
         version = self._steering.prompt_version
-        self._voice.say(Steered(block=self.block, prompt_version=version, applied=due.applied))
+        self._outbox.say(Steered(block=self.block, prompt_version=version, applied=due.applied))
         waiting = self._change or Change()
         steps = due.interp_steps or self._steering.params.interp_steps
         self._change = Change(

@@ -4,7 +4,28 @@ import asyncio
 
 import pytest
 
+from framewire.protocol import Completed, Frame, Message, Warned
 from framewire.worker.sessions.outbox import TEXTS, Outbox
+
+
+class Plain:
+    """Stands for the connection: a message is its own words on the wire."""
+
+    def send(self, message: Message) -> bytes | str:
+        match message:
+            case Frame():
+                return message.jpeg
+            case Warned():
+                return message.reason
+        return "completed"
+
+
+def new_outbox(*, events: bool = True) -> Outbox:
+    return Outbox(Plain(), events=events)
+
+
+def say(outbox: Outbox, words: str) -> None:
+    outbox.say(Warned(reason=words))
 
 
 async def drained(outbox: Outbox) -> list[bytes | str]:
@@ -25,21 +46,21 @@ async def waits(waiting: "asyncio.Task[object]") -> bool:
 
 def put_block(outbox: Outbox, *frames: bytes) -> None:
     outbox.expect_block()
-    outbox.put_block(frames)
+    outbox.put_block([Frame(jpeg) for jpeg in frames])
 
 
 async def test_texts_and_frames_leave_in_the_order_they_came() -> None:
-    outbox = Outbox()
-    outbox.put("ready")
+    outbox = new_outbox()
+    say(outbox, "ready")
     put_block(outbox, b"1", b"2")
-    outbox.put("block")
+    say(outbox, "block")
     put_block(outbox, b"3")
-    outbox.put("completed")
+    outbox.say(Completed(session_id="s"))
     assert await drained(outbox) == ["ready", b"1", b"2", "block", b"3", "completed"]
 
 
 async def test_two_blocks_may_wait_and_one_more_be_in_the_making() -> None:
-    outbox = Outbox()
+    outbox = new_outbox()
     for _ in range(2):
         await outbox.room()
         put_block(outbox, b"a", b"b")
@@ -47,7 +68,7 @@ async def test_two_blocks_may_wait_and_one_more_be_in_the_making() -> None:
     outbox.expect_block()
     room = asyncio.create_task(outbox.room())
     assert await waits(room)
-    outbox.put_block([b"c"])
+    outbox.put_block([Frame(b"c")])
     assert await waits(room)
     outbox.sent(await outbox.head())
     assert await waits(room), "half a block sent is no room"
@@ -57,7 +78,7 @@ async def test_two_blocks_may_wait_and_one_more_be_in_the_making() -> None:
 
 async def test_a_block_without_frames_takes_no_room() -> None:
     """A model whose decoder lags behind may deliver nothing for its first block."""
-    outbox = Outbox()
+    outbox = new_outbox()
     for _ in range(5):
         await asyncio.wait_for(outbox.room(), 1)
         put_block(outbox)
@@ -65,33 +86,33 @@ async def test_a_block_without_frames_takes_no_room() -> None:
 
 
 async def test_head_waits_for_something_to_send() -> None:
-    outbox = Outbox()
+    outbox = new_outbox()
     head = asyncio.create_task(outbox.head())
     assert await waits(head)
-    outbox.put("x")
+    say(outbox, "x")
     assert (await asyncio.wait_for(head, 1)).data == "x"
 
 
 async def test_empty_waits_for_what_is_unsent_and_for_what_is_being_made() -> None:
-    outbox = Outbox()
-    outbox.put("x")
+    outbox = new_outbox()
+    say(outbox, "x")
     outbox.expect_block()
     empty = asyncio.create_task(outbox.empty())
     outbox.sent(await outbox.head())
     assert await waits(empty)
-    outbox.put_block([b"1"])
+    outbox.put_block([Frame(b"1")])
     assert await waits(empty)
     outbox.sent(await outbox.head())
     await asyncio.wait_for(empty, 1)
 
 
 async def test_all_who_wait_wake_up_though_one_of_them_waits_on() -> None:
-    outbox = Outbox()
+    outbox = new_outbox()
     head = asyncio.create_task(outbox.head())
     outbox.expect_block()
     empty = asyncio.create_task(outbox.empty())
     assert await waits(head) and await waits(empty)
-    outbox.put("x")
+    say(outbox, "x")
     item = await asyncio.wait_for(head, 1)
     assert await waits(empty)
     outbox.sent(item)
@@ -100,9 +121,9 @@ async def test_all_who_wait_wake_up_though_one_of_them_waits_on() -> None:
 
 
 async def test_dropping_frames_keeps_the_texts_and_makes_room() -> None:
-    outbox = Outbox()
+    outbox = new_outbox()
     put_block(outbox, b"1")
-    outbox.put("steered")
+    say(outbox, "steered")
     put_block(outbox, b"2")
     outbox.expect_block()
     outbox.drop_frames()
@@ -112,7 +133,7 @@ async def test_dropping_frames_keeps_the_texts_and_makes_room() -> None:
 
 
 async def test_a_frame_dropped_while_it_is_sent_is_not_taken_for_the_next_one() -> None:
-    outbox = Outbox()
+    outbox = new_outbox()
     put_block(outbox, b"stale")
     item = await outbox.head()
     outbox.drop_frames()
@@ -123,20 +144,29 @@ async def test_a_frame_dropped_while_it_is_sent_is_not_taken_for_the_next_one() 
 
 
 async def test_events_are_dropped_when_too_many_wait_and_other_texts_never() -> None:
-    outbox = Outbox()
+    outbox = new_outbox()
     for number in range(TEXTS + 50):
-        outbox.put(f"event {number}", optional=True)
-    outbox.put("completed")
+        say(outbox, f"event {number}")
+    outbox.say(Completed(session_id="s"))
     sent = await drained(outbox)
     assert len(sent) == TEXTS + 1 and sent[-1] == "completed"
 
 
+async def test_events_are_dropped_where_none_were_asked_for() -> None:
+    outbox = new_outbox(events=False)
+    say(outbox, "event")
+    outbox.say(Completed(session_id="s"))
+    outbox.events = True
+    say(outbox, "another")
+    assert await drained(outbox) == ["completed", "another"]
+
+
 async def test_a_cancelled_wait_leaves_the_outbox_as_it_was() -> None:
-    outbox = Outbox()
+    outbox = new_outbox()
     head = asyncio.create_task(outbox.head())
     assert await waits(head)
     head.cancel()
     with pytest.raises(asyncio.CancelledError):
         await head
-    outbox.put("x")
+    say(outbox, "x")
     assert await drained(outbox) == ["x"]

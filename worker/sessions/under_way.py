@@ -1,0 +1,119 @@
+"""What one map of params has set going: the values in force, the input, and the stream of both.
+
+Resets make another stream of it; other params make another one of these.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from framewire.protocol import Params, Steer
+from framewire.protocol.steering import Steering
+from framewire.worker.backends.base import Settings
+from framewire.worker.runtime.pictures import PictureError, picture_size
+from framewire.worker.runtime.settings import resolve_settings, size_follows_input
+from framewire.worker.runtime.worker import Draining, Worker
+
+from .input_queue import Arrived, InputQueue
+from .stream import Stream
+
+
+class UnderWay:
+    """The stream under way in one session.
+
+    Attributes:
+        before: what was under way before, in force again if these params are refused.
+        stream: what makes the blocks, once there is a place for it.
+    """
+
+    def __init__(self, worker: Worker, params: Params, before: UnderWay | None = None) -> None:
+        """Begin with `params`, where keys that are absent keep their value from `before`."""
+        self._worker = worker
+        self.before = before
+        if before is None:
+            self.steering = Steering(params)
+        else:
+            before.before = None
+            self.steering = Steering(params.over(before.steering.params), before.steering)
+        self.input = self._new_input()
+        self.stream: Stream | None = None
+
+    def take(self, steer: Steer) -> None:
+        """A map while it streams.
+
+        Raises:
+            OverflowError: too many maps are held for later blocks.
+        """
+        try:
+            self.steering.add(steer, self.stream.block if self.stream else 0)
+        finally:
+            if self.steering.ended:
+                self.input.end()
+            self.interrupt()
+
+    async def take_picture(self, data: bytes, request_id: str | None) -> None:
+        """A picture while it streams; waits where the input is full.
+
+        Raises:
+            PictureError: it cannot be used.
+        """
+        metrics = self._worker.metrics
+        metrics.pictures.inc()
+        try:
+            await self._worker.on_codec(lambda: picture_size(data))
+        except PictureError:
+            metrics.pictures_dropped.inc()
+            raise
+        if not self.steering.params.webcam_mode:
+            self.steering.set_live()
+        now = asyncio.get_running_loop().time()
+        await self.input.put(Arrived(data, now, request_id))
+
+    def interrupt(self) -> None:
+        """Something changed: the stream is to look again before it waits on."""
+        if self.stream is not None:
+            self.stream.interrupt()
+
+    def start_over(self) -> None:
+        """A reset: the latest values, and none of the pictures that came before it."""
+        self.input.end()
+        self.steering.start_over()
+        self.input = self._new_input()
+        if self.steering.ended:  # said after the reset
+            self.input.end()
+
+    async def resolved(self) -> Settings:
+        """The settings of the next stream; the seed that was drawn stays in force.
+
+        Raises:
+            SettingsError: the backend cannot stream these params.
+            InputGap: the picture that says the size did not come.
+            Draining: the worker shuts down while that is waited for.
+        """
+        params, defaults = self.steering.params, self._worker.backend.defaults
+        first = await self._first_picture() if size_follows_input(params, defaults) else None
+        settings = await self._worker.on_codec(lambda: resolve_settings(params, defaults, first))
+        self.steering.params = self.steering.params.model_copy(update={"seed": settings.seed})
+        return settings
+
+    async def _first_picture(self) -> bytes | None:
+        picture = asyncio.create_task(self.input.first())
+        drained = asyncio.create_task(self._worker.draining.wait())
+        try:
+            await asyncio.wait((picture, drained), return_when=asyncio.FIRST_COMPLETED)
+            if not picture.done():
+                raise Draining
+            return picture.result()
+        finally:
+            picture.cancel()
+            drained.cancel()
+            await asyncio.gather(picture, drained, return_exceptions=True)
+
+    def _new_input(self) -> InputQueue:
+        config = self._worker.config
+        return InputQueue(
+            self.steering.params.input or "newest",
+            patience=config.input_patience,
+            limit=config.ready_timeout,
+            on_drop=self._worker.metrics.pictures_dropped.inc,
+        )
