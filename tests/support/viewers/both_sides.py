@@ -162,7 +162,8 @@ class BothSides:
         """By the client's reading of the moment, if the connection were lost now."""
         if self.viewer is None or self.last_done < 0:
             return
-        theirs = self.viewer.session._steering
+        under_way = self.viewer.session._under_way
+        theirs = under_way.steering if under_way else None
         replay = copy.deepcopy(self.replay)
         if self.protocol.state is State.READY:  # refused: both forget it
             assert (replay._last is None) == (theirs is None)

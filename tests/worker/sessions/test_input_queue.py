@@ -1,4 +1,4 @@
-"""The inlet: which pictures a block gets, and what happens when they stay away."""
+"""The input queue: which pictures a block gets, and what happens when they stay away."""
 
 import asyncio
 from typing import Literal
@@ -9,7 +9,7 @@ from framewire.worker.sessions.input_queue import Arrived, InputGap, InputQueue
 
 
 class Door:
-    """An inlet with short time limits, and what it dropped."""
+    """An input queue with short time limits, and what it dropped."""
 
     def __init__(
         self,
@@ -19,7 +19,7 @@ class Door:
         limit: float = 60,
     ) -> None:
         self.dropped = 0
-        self.inlet = InputQueue(policy, patience=patience, limit=limit, on_drop=self._drop)
+        self.queue = InputQueue(policy, patience=patience, limit=limit, on_drop=self._drop)
 
     def _drop(self, count: int) -> None:
         self.dropped += count
@@ -27,11 +27,11 @@ class Door:
     async def put(self, *names: str) -> None:
         for name in names:
             now = asyncio.get_running_loop().time()
-            await self.inlet.put(Arrived(name.encode(), now, name))
+            await self.queue.put(Arrived(name.encode(), now, name))
 
     async def take(self, count: int) -> str:
         async with asyncio.timeout(5):
-            return " ".join(arrived.data.decode() for arrived in await self.inlet.take(count))
+            return " ".join(arrived.data.decode() for arrived in await self.queue.take(count))
 
 
 def named(count: int, first: int = 0) -> list[str]:
@@ -73,7 +73,7 @@ async def test_all_keeps_every_picture_and_makes_the_sender_wait() -> None:
     taken = [await door.take(6) for _ in range(6)]
     await asyncio.wait_for(sender, 1)
     assert " ".join(taken) == " ".join(named(36))
-    door.inlet.end()
+    door.queue.end()
     assert await door.take(6) == "36 37 38 39 39 39"
     assert door.dropped == 0
 
@@ -123,7 +123,7 @@ async def test_the_limit_counts_from_when_a_picture_was_wanted() -> None:
 async def test_the_end_pads_the_last_block_with_its_last_picture_then_nothing_comes() -> None:
     door = Door("all")
     await door.put("a", "b")
-    door.inlet.end()
+    door.queue.end()
     assert await door.take(4) == "a b b b"
     assert await door.take(4) == ""
     await door.put("late")
@@ -134,7 +134,7 @@ async def test_the_end_wakes_a_sender_that_waits() -> None:
     door = Door("all")
     sender = asyncio.create_task(door.put(*named(40)))
     assert await waits(sender)
-    door.inlet.end()
+    door.queue.end()
     await asyncio.wait_for(sender, 1)
     assert door.dropped == 40 - 24
 
@@ -144,7 +144,7 @@ async def test_the_end_wakes_a_stream_that_waits() -> None:
     taking = asyncio.create_task(door.take(2))
     await door.put("a")
     assert await waits(taking)
-    door.inlet.end()
+    door.queue.end()
     assert await taking == "a a"
 
 
