@@ -18,20 +18,21 @@ from support.import_graph import (
 
 ENGINE_MAY_NOT = {"asyncio", "socket", "fastapi", "starlette", "uvicorn", "websockets"}
 WEB_FRAMEWORKS = ("fastapi", "starlette", "uvicorn", "websockets")
-ON_TOP = {"allowed_hosts", "config", "protocol", "settings"}
+SETTINGS = {"allowed_hosts", "config", "settings"}
 MAY_IMPORT = {
+    "protocol": set[str](),
     "allowed_hosts": set[str](),
     "engine": set[str](),
     "settings": {"engine"},
-    "models": {"engine"},
-    "config": {"allowed_hosts", "settings", "engine", "models"},
+    "models": {"engine", "protocol"},
+    "config": {"allowed_hosts", "engine", "models", "protocol", "settings"},
     "backends.base": set[str](),
     "backends": {"backends.base", "engine", "models"},
-    "runtime": {"backends.base", *ON_TOP},
-    "sessions": {"backends.base", "runtime", *ON_TOP},
-    "clips": {"backends.base", "runtime", *ON_TOP},
-    "server": {"backends.base", "runtime", "sessions", "clips", *ON_TOP},
-    "on_fal": {"backends", "runtime", "sessions", "clips", "server", *ON_TOP},
+    "runtime": {"backends.base", "protocol", *SETTINGS},
+    "sessions": {"backends.base", "runtime", "protocol", *SETTINGS},
+    "clips": {"backends.base", "runtime", "protocol", *SETTINGS},
+    "server": {"backends.base", "runtime", "sessions", "clips", "protocol", *SETTINGS},
+    "on_fal": {"backends", "runtime", "sessions", "clips", "server", "protocol", *SETTINGS},
 }
 """The parts of the worker from the bottom up, and those that each may name; the command line and
 the bench may name all."""
@@ -80,9 +81,22 @@ def test_the_engine_knows_no_protocol_no_session_and_no_socket() -> None:
             )
 
 
+def test_each_part_of_the_worker_names_only_those_below_it() -> None:
+    """A part that stands nowhere in the table has to be given its place first."""
+    wrong = []
+    for module, path in MODULES.items():
+        part = _part(module)
+        if not lies_in(module, "framewire.worker") or part in {"worker", *OUTERMOST}:
+            continue
+        assert part in MAY_IMPORT, f"{short(path)} stands in a part that has no place yet"
+        named = {_part(name) for name in imports(path) if name in MODULES}
+        wrong += [f"{short(path)} imports {each}" for each in named - MAY_IMPORT[part] - {part}]
+    assert wrong == []
+
+
 def test_the_parts_of_the_worker_stand_in_an_order() -> None:
     """The table itself has no two parts that may name each other, and sessions and clips neither."""
-    placed: set[str] = {"protocol"}
+    placed: set[str] = set()
     for part, below in MAY_IMPORT.items():
         assert below <= placed, f"{part} may name what stands above it: {below - placed}"
         placed.add(part)
@@ -96,7 +110,7 @@ def test_sessions_reach_no_web_framework_directly_or_through_others(framework: s
     assert [module for module in inside if reaches(all_reached(module), framework)] == []
 
 
-@pytest.mark.parametrize(("one", "other"), [("sessions", "clips")])
+@pytest.mark.parametrize(("one", "other"), [("sessions", "clips"), ("clips", "sessions")])
 def test_a_session_and_a_clip_know_nothing_of_each_other(one: str, other: str) -> None:
     """Neither directly nor through others: what they share stands in runtime."""
     inside = [module for module in MODULES if lies_in(module, f"framewire.worker.{one}")]
@@ -117,7 +131,7 @@ def test_the_engine_is_built_from_generation_down_to_the_network(part: str) -> N
         assert [name for name in above if reaches(reached, f"{engine}.{name}")] == [], module
 
 
-def test_no_parent_relativeimports() -> None:
+def test_no_parent_relative_imports() -> None:
     for path in FILES:
         for node in ast.walk(syntax_tree(path)):
             assert not (isinstance(node, ast.ImportFrom) and node.level > 1), short(path)
