@@ -1,12 +1,12 @@
 """`framewire`: the command line. Owns options, help and exit codes; the work is elsewhere.
 
-Exit codes: 0 done, 1 the stream failed, 2 wrong usage, 130 interrupted.
+Exit codes: 0 done, 1 the stream failed, 2 wrong usage, 130 interrupted (143 by SIGTERM, 129 by
+SIGHUP).
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +16,7 @@ from framewire.protocol import MAX_SEED
 from .address import parse_address
 from .check.command import run_check
 from .commands.doctor import run_doctor
+from .commands.signals import run
 from .commands.steer_plan import PlannedSteer, parse_steer
 from .commands.stream import KREA_FPS, prepare, run_stream
 from .connect import resolve_credentials
@@ -58,18 +59,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = _parser().parse_args(argv)
     try:
-        with asyncio.Runner() as runner:
-            if options.command == "token":
-                return runner.run(_run_token(options))
-            if options.command == "check":
-                return runner.run(run_check(options))
-            if options.command == "doctor":
-                return runner.run(run_doctor(options))
-            return runner.run(run_stream(options, prepare(options)))
+        if options.command == "stream":
+            return run(run_stream(options, prepare(options)))
+        commands = {"token": _run_token, "check": run_check, "doctor": run_doctor}
+        return run(commands[options.command](options))
     except (InputError, ParamsError, SaveError) as error:
         print(f"framewire stream: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # before anything was started
         return 130
 
 

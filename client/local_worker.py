@@ -1,5 +1,7 @@
 """A worker of one's own: a subprocess on a free loopback port, stopped when no longer needed.
 
+It holds on to a pipe from this process, so that it ends even where nobody is left to stop it.
+
 Knows the worker's command line and its first line of output, never its code: nothing of the
 worker is imported here.
 """
@@ -61,11 +63,12 @@ async def local_worker(
     command = [sys.executable, "-m", "framewire.worker.cli", "serve", "--json"]
     # Said outright, so that FRAMEWIRE_ variables meant for another worker do not reach this one.
     command += ["--host", "127.0.0.1", "--port", "0", "--auth", "none"]
+    command += ["--until-stdin-ends"]  # its other end is held here: the worker ends with us
     command += [] if backend is None else ["--backend", backend]
     command += args
     process = await asyncio.create_subprocess_exec(
         *command,
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, **(env or {})},

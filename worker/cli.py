@@ -14,6 +14,7 @@ from typing import Any
 from .bench.command import add_commands as add_bench
 from .config import Config, ConfigError
 from .engine.setting import Setting
+from .lifeline import hold_lifeline
 from .models.command import add_commands as add_models
 from .settings import reader_of, settings_of
 
@@ -41,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         return code
     options = vars(parsed)
+    if options.pop("until_stdin_ends"):
+        hold_lifeline()
     command, as_json, _ = options.pop("command"), options.pop("json"), options.pop("run")
     try:
         config = Config.load(os.environ, **options)
@@ -63,6 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.set_defaults(run=None)
     serve.add_argument("--json", action="store_true", help="say where it listens as a JSON line")
+    serve.add_argument(
+        "--until-stdin-ends",
+        action="store_true",
+        help="drain when standard input ends too: with the program that holds its other end",
+    )
     for entry, about in settings_of(Config):
         _add_setting(serve, entry, about)
     add_models(commands)

@@ -22,6 +22,7 @@ SETTINGS = {"allowed_hosts", "config", "settings"}
 MAY_IMPORT = {
     "protocol": set[str](),
     "allowed_hosts": set[str](),
+    "lifeline": set[str](),
     "engine": set[str](),
     "settings": {"engine"},
     "models": {"engine", "protocol"},

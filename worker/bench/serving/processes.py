@@ -6,11 +6,12 @@ Each runs in a fresh interpreter and ends with the block that started it. They s
 from __future__ import annotations
 
 import multiprocessing
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any, Literal
 
 from framewire.worker.backends.testcard import TestcardBackend
@@ -101,7 +102,7 @@ def started(
         TimeoutError: nothing came within `timeout` seconds.
     """
     ours, theirs = _SPAWN.Pipe()
-    process = _SPAWN.Process(target=target, args=(theirs, *args), daemon=True)
+    process = _SPAWN.Process(target=_tied, args=(target, theirs, *args), daemon=True)
     process.start()
     theirs.close()
     try:
@@ -112,6 +113,19 @@ def started(
         process.kill()
         process.join()
         ours.close()
+
+
+def _tied(target: Callable[..., None], *args: object) -> None:
+    """Run `target`, and end with the process that started this one even where that is killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    target(*args)
 
 
 def _serve(pipe: Connection, setup: Setup) -> None:
