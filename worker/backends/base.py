@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]  # [H, W, 3] RGB, at the session's size
 Frames = NDArray[np.uint8]  # [T, H, W, 3] RGB
-Planes = NDArray[np.float32]  # [T, 3, H, W] RGB in [-1, 1], as decoders leave it in host memory
 
 
 class SettingsError(ValueError):
@@ -95,13 +94,11 @@ class Change:
 class Block:
     """One block's frames, and the milliseconds that each stage of it took.
 
-    Planes are brought to 8 bits as they are encoded, which costs less than doing it before.
-
     Attributes:
         delay: how many blocks before this one its pictures were given.
     """
 
-    frames: Frames | Planes
+    frames: Frames
     ms: Mapping[str, float] = field(default_factory=dict)
     delay: int = 0
 

@@ -24,7 +24,6 @@ from framewire.worker.backends.base import (
 )
 from framewire.worker.runtime.admission import Full
 from framewire.worker.runtime.lane import LaneStuck
-from framewire.worker.runtime.pixels import eight_bit
 from framewire.worker.runtime.settings import resolve_settings
 from framewire.worker.runtime.worker import Draining, Worker
 
@@ -177,7 +176,7 @@ class _Run:
         finish = await self._worker.lane.run(lambda: self._session.next_block(pictures))
 
         def write() -> int:
-            frames = eight_bit(finish().frames[: most - self._made])
+            frames = finish().frames[: most - self._made]
             writer.write(frames)
             return len(frames)
 

@@ -10,7 +10,6 @@ import io
 import math
 import struct
 import zlib
-from typing import cast
 
 import numpy as np
 import simplejpeg
@@ -20,9 +19,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from framewire.worker.backends.base import Frames, Planes
-
-from .pixels import packed
+from framewire.worker.backends.base import Frames
 
 MAX_PIXELS = 40_000_000
 MIN_SIDE, MAX_SIDE = 64, 2048
@@ -103,21 +100,16 @@ def snapped(width: int, height: int, multiple: int) -> tuple[int, int]:
     return snap(width), snap(height)
 
 
-def encode_jpegs(frames: Frames | Planes, quality: int = 90) -> list[bytes]:
-    """Each of `frames` as a whole JPEG with 4:2:0 chroma.
+def encode_jpegs(frames: Frames, quality: int = 90) -> list[bytes]:
+    """Each of `frames` [T, H, W, 3] as a whole JPEG with 4:2:0 chroma.
 
     The encoder lets go of the GIL: threads of several sessions encode at once.
     """
-    is_ready = frames.dtype == np.uint8
-    pictures = map(np.ascontiguousarray, frames) if is_ready else packed(cast(Planes, frames))
     return [
         simplejpeg.encode_jpeg(
-            picture,
-            quality=quality,
-            colorspace="RGB" if is_ready else "RGBX",
-            colorsubsampling="420",
+            np.ascontiguousarray(frame), quality=quality, colorspace="RGB", colorsubsampling="420"
         )
-        for picture in pictures
+        for frame in frames
     ]
 
 

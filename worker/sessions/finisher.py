@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 
 from framewire.protocol import BlockDone, Frame
-from framewire.worker.backends.base import Block, Frames, Planes, Settings
+from framewire.worker.backends.base import Block, Frames, Settings
 from framewire.worker.runtime.pictures import encode_jpegs
 from framewire.worker.runtime.worker import Worker
 
@@ -128,17 +128,15 @@ class Finisher:
         self._check(block.frames)
         return block, made.at + took
 
-    def _check(self, frames: Frames | Planes) -> None:
+    def _check(self, frames: Frames) -> None:
         height, width = self._settings.height, self._settings.width
-        shape = (height, width, 3) if frames.dtype == np.uint8 else (3, height, width)
-        known = frames.dtype in (np.uint8, np.float32)
-        if not known or frames.ndim != 4 or frames.shape[1:] != shape:
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[1:] != (height, width, 3):
             raise TypeError(
                 f"backend {self._worker.backend.name} made {frames.dtype} {frames.shape}; expected "
-                f"uint8 [T, {height}, {width}, 3] or float32 [T, 3, {height}, {width}]"
+                f"uint8 [T, {height}, {width}, 3]"
             )
 
-    async def _encode(self, frames: Frames | Planes) -> list[bytes]:
+    async def _encode(self, frames: Frames) -> list[bytes]:
         """Every frame as a JPEG, on all codec threads that idle."""
         quality = self._worker.config.jpeg_quality
         count = -(-len(frames) // self._worker.codec_share(len(frames)))

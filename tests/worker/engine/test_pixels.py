@@ -5,7 +5,6 @@ import torch
 from torch import Tensor
 
 from framewire.worker.engine.pixels import eight_bit, fit
-from framewire.worker.runtime.pixels import eight_bit as eight_bit_planes
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -15,11 +14,6 @@ def test_levels_are_the_formulas_whatever_the_dtype(dtype: torch.dtype) -> None:
     expected = levels.to(torch.uint8).permute(0, 2, 3, 1)
     assert eight_bit(pixels).is_contiguous()
     assert torch.equal(eight_bit(pixels), expected)
-
-
-def test_planes_converted_while_encoding_have_the_same_levels() -> None:
-    pixels = torch.randn(2, 3, 130, 24, generator=torch.Generator().manual_seed(2))
-    assert torch.equal(eight_bit(pixels), torch.from_numpy(eight_bit_planes(pixels.numpy())))
 
 
 def noise(rows: int, columns: int) -> Tensor:

@@ -228,7 +228,7 @@ def _input_to_frames(backend: WanBackend, work: Workload) -> float:
     waited = []
     for block in range(settled + work.blocks):
         began = time.perf_counter()
-        encode_jpegs(_eight_bit(_next_block(session, work, block)()))
+        encode_jpegs(_next_block(session, work, block)().frames)
         waited.append(1000 * (time.perf_counter() - began))
     session.close()
     return statistics.median(waited[settled:])
@@ -254,9 +254,9 @@ def _steering(backend: WanBackend, work: Workload) -> tuple[float, int]:
     session.steer(Change(prompt=_OTHER, interp_steps=1))
     for blocks, unsteered in enumerate(plain[settled + 1 :], start=1):
         made = _next_block(session, work, settled + blocks)()
-        encode_jpegs(_eight_bit(made))
+        encode_jpegs(made.frames)
         waited = 1000 * (time.perf_counter() - began)
-        if not np.array_equal(_eight_bit(made), unsteered):
+        if not np.array_equal(made.frames, unsteered):
             session.close()
             return waited, blocks
     session.close()
@@ -266,14 +266,14 @@ def _steering(backend: WanBackend, work: Workload) -> tuple[float, int]:
 def _some_blocks(backend: WanBackend, work: Workload) -> list[NDArray[np.uint8]]:
     session = backend.open(work.settings(backend.defaults))
     count = work.settled(backend.preset) + 4
-    blocks = [_eight_bit(_next_block(session, work, block)()) for block in range(count)]
+    blocks = [_next_block(session, work, block)().frames for block in range(count)]
     session.close()
     return blocks
 
 
 def _finished(finish: Callable[[], Block]) -> tuple[float, Block]:
     block = finish()
-    encode_jpegs(_eight_bit(block))
+    encode_jpegs(block.frames)
     return time.perf_counter(), block
 
 
@@ -282,11 +282,7 @@ def _note(
 ) -> None:
     at, block = underway.result()
     arrived.append(at)
-    frames.append(_eight_bit(block))
-
-
-def _eight_bit(block: Block) -> NDArray[np.uint8]:
-    return block.frames.astype(np.uint8, copy=False)
+    frames.append(block.frames)
 
 
 def _wait(device: torch.device) -> None:

@@ -1,4 +1,4 @@
-"""What the serving bench streams: the float tensors [12, 3, H, W] that a decoder would leave.
+"""What the serving bench streams: twelve frames, and the float tensor that a decoder made them of.
 
 Two kinds, because a JPEG's cost follows its content: `card` is smooth with hard edges, `natural`
 has the spectrum of a photograph and some grain.
@@ -9,9 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from framewire.worker.backends.base import Frames, Planes, Settings
+from framewire.worker.backends.base import Frames, Settings
 from framewire.worker.backends.testcard import BLOCK_FRAMES, TestcardSession
-from framewire.worker.runtime.pixels import eight_bit
 
 from .plan import CONTENTS
 
@@ -22,18 +21,21 @@ _FALL = 1.5
 _GRAIN = 1.5
 
 
-def planes_of(content: str, width: int, height: int) -> Planes:
-    """Twelve frames of `content` as float32 [12, 3, height, width] in [-1, 1].
+def frames_of(content: str, width: int, height: int) -> Frames:
+    """Twelve frames of `content`, uint8 [12, height, width, 3].
 
     Raises:
         ValueError: there is no such content.
     """
     if content == "card":
-        frames = _card(width, height)
-    elif content == "natural":
-        frames = _natural(width, height)
-    else:
-        raise ValueError(f"no content {content!r}: choose one of {', '.join(CONTENTS)}")
+        return _card(width, height)
+    if content == "natural":
+        return _natural(width, height)
+    raise ValueError(f"no content {content!r}: choose one of {', '.join(CONTENTS)}")
+
+
+def planes_of(frames: Frames) -> NDArray[np.float32]:
+    """`frames` as a decoder leaves them: float32 [T, 3, H, W] in [-1, 1]."""
     # Half a level up, so that cutting fractions off gives back the level.
     values = np.minimum((frames.astype(np.float32) + 0.5) / 127.5 - 1, 1)
     return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
@@ -56,8 +58,7 @@ def _card(width: int, height: int) -> Frames:
     )
     session = TestcardSession(settings)
     session.next_block(())()
-    frames = session.next_block(())().frames
-    return eight_bit(frames)
+    return session.next_block(())().frames
 
 
 def _natural(width: int, height: int) -> Frames:

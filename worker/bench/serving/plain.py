@@ -1,6 +1,6 @@
 """The plain way to serve frames, to compare with: what one writes first, and it works.
 
-A task a frame: float tensor -> 8 bits -> PIL -> JPEG, into a queue, from which another task sends.
+A task a frame: the decoder's float tensor -> 8 bits -> PIL -> JPEG, into a queue, from which another task sends.
 Over a real websocket on the same server, with the same messages around it.
 """
 
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from framewire.worker.backends.base import Planes
-
 _READY = '{"status":"ready"}'
 _QUEUED = 24
 
 
-def plain_app(planes: Planes, delivered: Callable[[float], None], pause: float = 0.0) -> FastAPI:
+def plain_app(
+    planes: NDArray[np.float32], delivered: Callable[[float], None], pause: float = 0.0
+) -> FastAPI:
     """Streams `planes` [T, 3, H, W] block after block to whoever connects and sends params.
 
     Args:
@@ -45,7 +45,10 @@ def plain_app(planes: Planes, delivered: Callable[[float], None], pause: float =
 
 
 async def _stream(
-    websocket: WebSocket, planes: Planes, delivered: Callable[[float], None], pause: float
+    websocket: WebSocket,
+    planes: NDArray[np.float32],
+    delivered: Callable[[float], None],
+    pause: float,
 ) -> None:
     # The JPEG, and for the last one of a block when the block was ready.
     queue: asyncio.Queue[tuple[bytes, float | None]] = asyncio.Queue(maxsize=_QUEUED)

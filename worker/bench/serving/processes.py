@@ -16,17 +16,16 @@ from typing import Any, Literal
 
 from framewire.worker.backends.testcard import TestcardBackend
 from framewire.worker.config import Config
-from framewire.worker.runtime.pixels import eight_bit
 from framewire.worker.server.app import create_app
 from framewire.worker.server.uvicorn_server import Server
 
-from .content import planes_of
+from .content import frames_of, planes_of
 from .gauges import CountingMetrics, Deliveries, Window
 from .plain import plain_app
 from .still import StillBackend
 from .viewers import view
 
-Way = Literal["plain", "framewire", "8-bit", "testcard"]
+Way = Literal["plain", "framewire", "testcard"]
 START_TIMEOUT = 60.0
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -36,8 +35,8 @@ class Setup:
     """What is served, how, and to how many.
 
     Attributes:
-        way: `plain` and `framewire` begin with float planes; `8-bit` with what becomes of them,
-            as a backend on a GPU hands it over; `testcard` paints.
+        way: `plain` begins with a decoder's float tensor; `framewire` with what becomes of it, as
+            backends hand it over; `testcard` paints.
         pause: seconds between two blocks of a session; 0 for as fast as can be. Not for the
             test card.
     """
@@ -131,16 +130,14 @@ def _tied(target: Callable[..., None], *args: object) -> None:
 def _serve(pipe: Connection, setup: Setup) -> None:
     config = Config(port=0, max_sessions=setup.sessions, max_connections=setup.sessions + 1)
     deliveries = Deliveries()
-    planes = planes_of(setup.content, setup.width, setup.height)
+    frames = frames_of(setup.content, setup.width, setup.height)
     match setup.way:
         case "plain":
-            app = plain_app(planes, deliveries.add, setup.pause)
+            app = plain_app(planes_of(frames), deliveries.add, setup.pause)
         case "testcard":
             app = create_app(config, TestcardBackend())
-        case "8-bit":
-            app = create_app(config, StillBackend(eight_bit(planes), setup.pause))
         case "framewire":
-            app = create_app(config, StillBackend(planes, setup.pause))
+            app = create_app(config, StillBackend(frames, setup.pause))
 
     def listening(port: int) -> None:
         if setup.way != "plain":

@@ -24,7 +24,7 @@ from framewire.protocol import Completed, Connection, Frame, Params, Ready, Role
 from framewire.worker.backends.testcard import BLOCK_FRAMES
 from framewire.worker.runtime.pictures import encode_jpegs
 
-from .content import planes_of
+from .content import frames_of
 from .processes import START_TIMEOUT, started
 
 _RUN_TIMEOUT = 300.0
@@ -97,7 +97,7 @@ def _save(pipe: Pipe, url: str, blocks: int, folder: str) -> None:
 
 def _send(pipe: Pipe, width: int, height: int) -> None:
     """The server, in a process of its own: sends its port up the pipe."""
-    jpegs = encode_jpegs(planes_of("card", width, height))
+    jpegs = encode_jpegs(frames_of("card", width, height))
 
     async def stream(websocket: ServerConnection) -> None:
         protocol = Connection(Role.WORKER)

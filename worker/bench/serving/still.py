@@ -11,7 +11,6 @@ from framewire.worker.backends.base import (
     Defaults,
     Frames,
     Picture,
-    Planes,
     Settings,
 )
 
@@ -25,7 +24,7 @@ class StillBackend:
 
     name = "still"
 
-    def __init__(self, frames: Frames | Planes, pause: float = 0.0) -> None:
+    def __init__(self, frames: Frames, pause: float = 0.0) -> None:
         self.defaults = Defaults()
         self._frames = frames
         self._pause = pause
