@@ -1,7 +1,7 @@
 """Streams of a model behind the engine: one backend a preset, one `WanSession` a viewer.
 
-The lane denoises; decoding and the copy to the host are the call that `next_block` returns, but for
-the part that the next context needs (see `wan_session`).
+The lane denoises; decoding and the copy to main memory are the call that `next_block` returns, but
+for the part that the next context needs (see `wan_session`).
 """
 
 from __future__ import annotations

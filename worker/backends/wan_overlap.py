@@ -55,8 +55,8 @@ class Overlap:
             latents.record_stream(self._decoding)
             yield
 
-    def to_host(self, frames: Tensor) -> Callable[[], NDArray[np.uint8]]:
-        """Start copying uint8 frames to the host; the returned call waits for them."""
+    def to_cpu(self, frames: Tensor) -> Callable[[], NDArray[np.uint8]]:
+        """Start copying uint8 frames to main memory; the returned call waits for them."""
         if not self._cuda:
             return lambda: frames.cpu().numpy()
         held = torch.empty(frames.shape, dtype=frames.dtype, pin_memory=True)

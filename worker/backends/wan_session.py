@@ -184,7 +184,7 @@ class WanSession:
         with self._clock.collecting() as spent, overlap.decoding(made.ready, made.latents):
             frames = self.generation.decode_block(made.latents, only=only)
             if frames.shape[0]:
-                made.parts.append(overlap.to_host(frames))
+                made.parts.append(overlap.to_cpu(frames))
         made.spent.extend(spent)
         made.decoded = made.latents.shape[0] if only is None else only
 
