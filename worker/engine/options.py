@@ -55,7 +55,7 @@ class EngineOptions:
         least=0,
     )
     batch_steps: bool = setting(
-        False, "denoise live input a step a lane in one batch: more frames, each of them later"
+        False, "denoise live input with its steps as one batch: more frames, each of them later"
     )
     context_prompt: Literal["previous", "current"] = "previous"
     kv_attention_bias: float = 1.0
