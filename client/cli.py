@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from framewire.protocol import MAX_SEED
 
@@ -29,6 +28,11 @@ without --url and --fal a worker is started on this machine and stopped afterwar
 
 --steer says when, then the prompt: 2.5s=PROMPT (seconds of the video), 30f=PROMPT (from frame
 30 on) or 4b=PROMPT (from block 4 on; exact on framewire workers).
+
+what --out names is replaced once its successor is done: until then x.mp4 is written as x.part.mp4,
+which stays only where the program is killed. an error or ctrl-c ends a file, which is then what had
+arrived. in a folder the frames of an earlier stream (frame_000000.jpg and so on) are deleted when the
+first new one is there; other files stay. no output may be a file that is read.
 
 examples:
   framewire stream "a lighthouse at dawn" --out dawn.mp4 --steer "4b=the lighthouse in a storm"
@@ -165,8 +169,9 @@ def _add_stream_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE|DIR/",
-        help="x.mp4 or x.webm a video, x.gif an animation, x/ a folder of JPEGs, x.png a contact "
-        "sheet, - JPEGs for a pipe (ffmpeg -f mjpeg -i -); may be repeated",
+        help="x.mp4, x.webm, x.mov or x.mkv a video, x.gif an animation, x/ a folder of JPEGs, "
+        "x.png a contact sheet, - or a device JPEGs for a pipe (ffmpeg -f mjpeg -i -); may be "
+        "repeated",
     )
     parser.add_argument("--contact-sheet", metavar="FILE", help="the same as --out FILE.png")
     parser.add_argument("--blocks", type=int, metavar="N", help="how many blocks")
@@ -181,9 +186,7 @@ def _add_stream_options(parser: argparse.ArgumentParser) -> None:
         metavar="WHEN=PROMPT",
         help="change the prompt while it streams; may be repeated",
     )
-    parser.add_argument(
-        "--start-frame", type=_picture, metavar="IMG", help="a picture to start from"
-    )
+    parser.add_argument("--start-frame", metavar="IMG", help="a picture to start from")
     parser.add_argument(
         "--fps",
         type=_rate,
@@ -228,13 +231,6 @@ def _steer(text: str) -> PlannedSteer:
         return parse_steer(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _picture(text: str) -> bytes:
-    try:
-        return Path(text).read_bytes()
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"{text}: {error.strerror}") from error
 
 
 def _seconds(text: str) -> float:

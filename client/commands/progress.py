@@ -18,6 +18,7 @@ from framewire.protocol import BlockDone, Queued, Started, Steered, Warned
 
 _REDRAW = 0.1
 _WINDOW = 2.0  # seconds over which the live rate is measured
+_SHORTEST = 0.25  # seconds; within less a rate is that of one block's frames, sent in one go
 _PROMPT_CHARS = 40
 
 
@@ -112,15 +113,15 @@ class Tally:
 
     @property
     def fps(self) -> float:
-        """Frames a second from the first to the last one."""
+        """Frames a second from the first to the last one; 0 where it cannot be told yet."""
         seconds = self.last_after - (self.first_after or 0.0)
-        return (self.frames - 1) / seconds if self.frames > 1 and seconds > 0 else 0.0
+        return (self.frames - 1) / seconds if self.frames > 1 and seconds >= _SHORTEST else 0.0
 
     @property
     def fps_now(self) -> float:
-        """Frames a second in the last two seconds."""
+        """Frames a second in the last two seconds; 0 where it cannot be told yet."""
         seconds = min(_WINDOW, self.last_after - (self.first_after or 0.0))
-        return len(self._recent) / seconds if seconds > 0 else 0.0
+        return len(self._recent) / seconds if seconds >= _SHORTEST else 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -131,7 +132,7 @@ class Tally:
             "bytes": self.bytes,
             "seconds": round(self.last_after, 3),
             "first_frame_seconds": None if self.first_after is None else round(self.first_after, 3),
-            "fps": round(self.fps, 2),
+            "fps": round(self.fps, 2) or None,
             "seed": started.seed if started else None,
             "width": started.width if started else None,
             "height": started.height if started else None,
@@ -190,7 +191,8 @@ def progress_text(tally: Tally, prompt: str) -> str:
     if tally.frames == 0:
         return "waiting for the first frame"
     shown = prompt if len(prompt) <= _PROMPT_CHARS else prompt[: _PROMPT_CHARS - 1] + "…"
-    return f"{tally.frames} frames  {tally.fps_now:.1f} fps  {tally.bytes / 1e6:.1f} MB  “{shown}”"
+    speed = f"{tally.fps_now:.1f} fps  " if tally.fps_now else ""
+    return f"{tally.frames} frames  {speed}{tally.bytes / 1e6:.1f} MB  “{shown}”"
 
 
 def connection_text(event: Reconnecting | Reconnected) -> str:

@@ -8,23 +8,25 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import sys
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 from framewire.client.address import redact
 from framewire.client.connect import connect
-from framewire.client.errors import FramewireError, SaveError
+from framewire.client.errors import FramewireError, InputError
 from framewire.client.events import Event, Reconnected, Reconnecting
 from framewire.client.local_worker import local_worker
 from framewire.client.options import StartOptions, params_from
-from framewire.client.savers import ContactSheetSaver, PipeSaver, Recorder, Saver, saver_for
+from framewire.client.savers import Recorder, Saver
 from framewire.client.session import Session
 
 from .clip_feed import ENDLESS, ClipFeed
 from .clip_input import clip_from
+from .outputs import savers_of
 from .progress import ProgressLine, Tally, connection_text
+from .report import interruption_text, report
 from .steer_plan import SteerPlan
 
 KREA_FPS = 16.0
@@ -35,30 +37,39 @@ def prepare(options: argparse.Namespace) -> list[Saver]:
 
     Raises:
         ParamsError: params out of range.
-        SaveError: no such kind of file.
-        InputError: no such clip or camera.
+        SaveError: no such kind of file, or one that is read as well.
+        InputError: no such clip, picture or camera.
     """
+    options.start_picture = _read(options.start_frame) if options.start_frame else None
     options.clip = clip_from(options.input) if options.input else None
     if options.fps is None:
         options.fps = (options.clip and options.clip.fps) or KREA_FPS
     params_from(options.prompt, start_options(options))
-    return _savers(options)
+    return savers_of(options)
+
+
+def _read(name: str) -> bytes:
+    try:
+        return Path(name).read_bytes()
+    except OSError as error:
+        raise InputError(f"{name}: {error.strerror}") from error
 
 
 async def run_stream(options: argparse.Namespace, savers: list[Saver]) -> int:
     """Stream, save and report; returns the exit code."""
     tally = Tally(prompts=[options.prompt])
+    recorder = Recorder(savers, on_loss=_say_what_is_lost)
     error: FramewireError | None = None
     where: str | None = options.url or options.fal
     completed = interrupted = False
     try:
         async with _address(options) as address:
             where = address
-            await _stream(options, address, tally, savers)
+            await _stream(options, address, tally, recorder)
         completed = True
     except FramewireError as caught:
         error = caught
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, KeyboardInterrupt):
         interrupted = True
         raise
     finally:
@@ -68,11 +79,11 @@ async def run_stream(options: argparse.Namespace, savers: list[Saver]) -> int:
             "interrupted": interrupted,
             "error": error and {"code": error.code, "reason": error.reason, "hint": error.hint},
         }
-        _report(options, tally, savers, found)
+        report(options, tally, savers, found)
         if error is not None:
             print(f"framewire: {error.code}: {error}", file=sys.stderr)
         elif interrupted:
-            print("framewire: interrupted; what had arrived was saved", file=sys.stderr)
+            print(f"framewire: {interruption_text(recorder)}", file=sys.stderr)
     return 0 if completed else 1
 
 
@@ -85,7 +96,7 @@ def start_options(options: argparse.Namespace) -> StartOptions:
         "num_blocks": options.blocks,
         "num_denoising_steps": options.steps,
         "seed": options.seed,
-        "start_frame": options.start_frame,
+        "start_frame": options.start_picture,
         "strength": options.strength,
     }
     if options.clip is not None:
@@ -97,7 +108,7 @@ def start_options(options: argparse.Namespace) -> StartOptions:
 
 
 async def _stream(
-    options: argparse.Namespace, address: str, tally: Tally, savers: list[Saver]
+    options: argparse.Namespace, address: str, tally: Tally, recorder: Recorder
 ) -> None:
     plan = SteerPlan(options.steer, options.fps)
     line = ProgressLine(tally, sys.stderr)
@@ -109,7 +120,6 @@ async def _stream(
             line.say(connection_text(event))
         line.draw(tally.prompts[-1])
 
-    recorder = Recorder(savers)
     feed = None if options.clip is None else ClipFeed(options.clip)
     try:
         async with (
@@ -128,6 +138,7 @@ async def _stream(
             tally.begin()
             await session.start(options.prompt, **start_options(options))
             with contextlib.ExitStack() as background:
+                background.enter_context(_telling_what_waits(recorder, line))
                 background.enter_context(_in_background(_steer(session, plan, tally)))
                 if feed is not None:
                     background.enter_context(_in_background(feed.run(session)))
@@ -146,6 +157,24 @@ async def _stream(
         tally.unsent = plan.waiting()
         line.clear()
         line.say_failures(recorder.failures[1:])  # the first one is the command's own error
+
+
+def _say_what_is_lost() -> None:
+    print("framewire: interrupted again; what waits is lost, finishing files", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _telling_what_waits(recorder: Recorder, line: ProgressLine) -> Iterator[None]:
+    """At Ctrl-C: what another one would cost."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        if recorder.waiting:
+            line.say(
+                f"interrupted; saving {recorder.waiting} frames that have arrived "
+                "(they are lost if you interrupt again)"
+            )
+        raise
 
 
 async def _steer(session: Session, plan: SteerPlan, tally: Tally) -> None:
@@ -186,51 +215,3 @@ async def _address(options: argparse.Namespace) -> AsyncIterator[str]:
         return
     async with local_worker() as worker:
         yield worker.url
-
-
-def _savers(options: argparse.Namespace) -> list[Saver]:
-    savers = [saver_for(target, fps=options.fps) for target in options.out]
-    if options.contact_sheet:
-        sheet = saver_for(options.contact_sheet)
-        if not isinstance(sheet, ContactSheetSaver):
-            raise SaveError(f"a contact sheet is a .png or .jpg, not {options.contact_sheet}")
-        savers.append(sheet)
-    return savers
-
-
-def _report(
-    options: argparse.Namespace, tally: Tally, savers: list[Saver], found: dict[str, Any]
-) -> None:
-    piped = any(isinstance(saver, PipeSaver) for saver in savers)
-    out = sys.stderr if piped else sys.stdout  # which then carries pictures and nothing else
-    files = [str(saver.path) for saver in savers if tally.frames and saver.path.exists()]
-    if options.json:
-        print(json.dumps(tally.as_dict() | found | {"files": files}, ensure_ascii=False), file=out)
-    elif tally.frames:
-        for text in _summary(tally, files):
-            print(text, file=out)
-        if not savers:
-            print("nothing was saved: add --out video.mp4 or --out frames/", file=out)
-
-
-def _summary(tally: Tally, files: list[str]) -> Iterator[str]:
-    yield (
-        f"{tally.frames} frames in {tally.last_after:.1f} s "
-        f"({tally.fps:.1f} fps, {tally.bytes / 1e6:.1f} MB)"
-    )
-    if tally.started is not None:
-        said = tally.started
-        yield f"seed {said.seed}, {said.width}x{said.height}, backend {said.backend}"
-    for steer in tally.steers:
-        block, made = steer["block"], tally.blocks
-        since = "" if block is None else f", from block {block}"
-        due = steer["at_block"] if block is None else block
-        late = " (never shown: the stream had ended)" if due and made and due >= made else ""
-        yield f"steered at {steer['when']}{since}: {steer['prompt']}{late}"
-    for when in tally.unsent:
-        yield f"not steered at {when}: the stream was shorter"
-    for warning in tally.warnings:
-        yield f"warning: {warning}"
-    for one in tally.reconnects:
-        yield f"reconnected after frame {one['after_frames']}, {one['seconds']:.1f} s without frames"
-    yield from (f"saved {name}" for name in files)

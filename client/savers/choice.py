@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 from framewire.client.errors import SaveError
@@ -10,33 +12,50 @@ from .base import Saver
 from .contact_sheet import ContactSheetSaver
 from .folder import FolderSaver
 from .gif import GifSaver
-from .pipe import PIPE, PipeSaver
+from .output_file import is_written_through
+from .pipe import PIPE, DeviceSaver, PipeSaver
 from .video import VIDEO_ENDINGS, VideoSaver
 
 GIF_ENDINGS = (".gif",)
 SHEET_ENDINGS = (".png", ".jpg", ".jpeg")
+_STANDARD = {PIPE: 1, "/dev/stdout": 1, "/dev/stderr": 2}
+_DESCRIPTOR = re.compile(r"/dev/fd/(\d{1,9})")
 
 
 def saver_for(target: str, *, fps: float = 16.0) -> Saver:
-    """The saver for `target`: `NAME/` a folder of JPEGs, `.mp4` or `.webm` a video, `.gif` an
-    animation, `.png` or `.jpg` a contact sheet, `-` JPEG after JPEG on standard output.
+    """The saver for `target`: `NAME/` a folder of JPEGs, `.mp4`, `.webm`, `.mov` or `.mkv` a video,
+    `.gif` an animation, `.png` or `.jpg` a contact sheet, `-` JPEG after JPEG on standard output
+    (and so into a device or a named pipe without such an ending).
 
     Raises:
         SaveError: nothing writes such a file, or the extra that does is not installed.
     """
     path = Path(target)
     ending = path.suffix.lower()
-    if target == PIPE:
-        return PipeSaver()
-    if target.endswith("/") or path.is_dir() or not ending:
-        return FolderSaver(path)
+    descriptor = _descriptor(target)
+    if descriptor is not None:
+        return PipeSaver(descriptor if target != PIPE else None, path=path, fps=fps)
+    if target.endswith(("/", os.sep)) or path.is_dir():
+        return FolderSaver(path, fps=fps)
     if ending in VIDEO_ENDINGS:
         return VideoSaver(path, fps=fps)
     if ending in GIF_ENDINGS:
         return GifSaver(path, fps=fps)
     if ending in SHEET_ENDINGS:
         return ContactSheetSaver(path)
+    if is_written_through(path):
+        return DeviceSaver(path, fps=fps)
+    if not ending:
+        return FolderSaver(path, fps=fps)
     known = ", ".join((*VIDEO_ENDINGS, *GIF_ENDINGS, *SHEET_ENDINGS))
     raise SaveError(
         f"no saver for {ending!r} files", hint=f"use {known}, NAME/ for a folder, - for a pipe"
     )
+
+
+def _descriptor(target: str) -> int | None:
+    """Of what is open already, and is no file of that name."""
+    if target in _STANDARD:
+        return _STANDARD[target]
+    found = _DESCRIPTOR.fullmatch(target)
+    return int(found[1]) if found else None

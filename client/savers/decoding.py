@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ from framewire.client.errors import SaveError
 from framewire.client.frames import Frame
 
 from .base import VIDEO_EXTRA
+
+MAX_PIXELS = 16_777_216
+"""Of a frame: four times the largest that the wire allows, and no more memory for any JPEG."""
 
 
 def load_av(path: Path) -> Any:
@@ -24,6 +28,18 @@ def load_av(path: Path) -> Any:
     return av
 
 
+def rate_of(fps: float) -> Fraction:
+    """Frames a second as containers count them.
+
+    Raises:
+        SaveError: out of range.
+    """
+    rate = Fraction(fps).limit_denominator(1001) if 0 < fps <= 1000 else Fraction(0)
+    if not rate:
+        raise SaveError(f"{fps:g} frames a second; at least 0.001, at most 1000")
+    return rate
+
+
 class JpegDecoder:
     """Decodes one JPEG after another."""
 
@@ -31,6 +47,7 @@ class JpegDecoder:
         self._av = av
         self._codec: Any = av.CodecContext.create("mjpeg", "r")
         self._codec.thread_count = 1  # threads would hold pictures back
+        self._codec.options = {"max_pixels": str(MAX_PIXELS)}
 
     def decode(self, frame: Frame) -> Any:
         """The frame's picture, an `av.VideoFrame`.
@@ -40,8 +57,9 @@ class JpegDecoder:
         """
         try:
             pictures = self._codec.decode(self._av.Packet(frame.jpeg))
-        except (OSError, ValueError) as error:  # PyAV's own errors are one or the other
-            raise SaveError(f"frame {frame.index} is no picture: {error}") from error
+        except (self._av.error.FFmpegError, OSError, ValueError) as error:
+            said = getattr(error, "strerror", None) or error
+            raise SaveError(f"frame {frame.index} is no picture: {said}") from error
         if not pictures:
             raise SaveError(f"frame {frame.index} is no picture")
         return pictures[0]

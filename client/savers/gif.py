@@ -10,89 +10,85 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from framewire.client.errors import SaveError
 from framewire.client.frames import Frame
 
-from .decoding import JpegDecoder, load_av
+from .base import Saved
+from .decoding import JpegDecoder, load_av, rate_of
+from .media_file import MediaFile
 
 _PALETTE_WIDTH = 160
+_TICKS = 100  # GIF's clock, in a second
+_SHORTEST = 2  # ticks; players show what is shorter five times as long
 
 
 class GifSaver:
     """Writes a GIF that loops. All frames get the size of the first.
 
     Args:
-        path: the file; replaced if it is there.
+        path: the file; replaced if it is there, once the new one is done.
         fps: frames a second; GIF counts in hundredths of a second, so that single frames are
-            rounded, the whole is not. Above 50 browsers play slower.
+            rounded, the whole is not. Above 50 frames are left out, so that it lasts as long.
 
     Raises:
         SaveError: PyAV is not installed.
     """
 
     def __init__(self, path: Path, *, fps: float = 16.0) -> None:
-        if not 0 < fps <= 100:
-            raise SaveError(f"a GIF of {fps:g} frames a second; more than 0, at most 100")
         self.path = path
+        self.saved: Saved | None = None
+        self._rate = rate_of(fps)
         self._av = load_av(path)
-        self._rate = Fraction(fps).limit_denominator(1001)
-        self._container: Any = None
-        self._stream: Any = None
-        self._decoder: Any = None
+        self._file = MediaFile(path, self._av, "gif", {"flush_packets": "1"})
         self._graph: Any = None
         self._shape: tuple[int, int, str] = (0, 0, "")
-        self._count = 0
+        self._seen = self._kept = self._left_out = 0
+        self._shown_at: int | None = None
 
     def open(self) -> None:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._container = self._av.open(
-                str(self.path), "w", format="gif", options={"flush_packets": "1"}
-            )
-        except OSError as error:
-            raise self._failed(error) from error
+        self._file.open()
         self._decoder = JpegDecoder(self._av)
 
     def write(self, frame: Frame, prompt: str | None) -> None:
         picture = self._decoder.decode(frame)
-        try:
-            self._add(picture)
-        except (OSError, ValueError) as error:  # PyAV's own errors are one or the other
-            raise self._failed(error) from error
-
-    def close(self) -> None:
-        if self._container is None:
+        at = round(_TICKS * self._seen / self._rate)
+        self._seen += 1
+        if self._shown_at is not None and at - self._shown_at < _SHORTEST:
+            self._left_out += 1
             return
-        try:
-            if self._stream is not None:
-                self._container.mux(self._stream.encode(None))
-            self._container.close()
-        except OSError as error:
-            raise self._failed(error) from error
-
-    def _add(self, picture: Any) -> None:
+        self._shown_at = at
         if self._graph is None:
             self._begin(picture)
         width, height, form = self._shape
         if (picture.width, picture.height, picture.format.name) != self._shape:
             picture = picture.reformat(width=width, height=height, format=form)
-        picture.pts = self._count
-        picture.time_base = 1 / self._rate
-        self._count += 1
+        picture.pts = at
+        picture.time_base = Fraction(1, _TICKS)
         self._graph.push(picture)
-        self._container.mux(self._stream.encode(self._graph.pull()))
+        self._file.add(self._graph.pull())
+        self._kept += 1
+
+    def close(self) -> None:
+        done = self._file.close(self._kept)
+        if done is not None:
+            frames, size = done
+            said = f"{self._left_out} frames left out: a GIF has at most 50 a second"
+            notes = (said,) if self._left_out else ()
+            seconds = float((frames + self._left_out) / self._rate)
+            self.saved = Saved(self.path, frames, seconds, size, self._file.is_file, notes)
+        if self._file.failure is not None:
+            raise self._file.failure
 
     def _begin(self, first: Any) -> None:
         self._shape = (first.width, first.height, first.format.name)
-        self._stream = self._container.add_stream("gif", rate=self._rate)
-        self._stream.width, self._stream.height = first.width, first.height
-        self._stream.pix_fmt = "pal8"
+        # The track's rate is what the last frame's delay is made of.
+        rate = min(self._rate, Fraction(_TICKS, _SHORTEST))
+        self._file.begin("gif", rate, self._palette_track)
         graph = self._av.filter.Graph()
         source = graph.add_buffer(
             width=first.width,
             height=first.height,
             format=first.format,
-            time_base=1 / self._rate,
+            time_base=Fraction(1, _TICKS),
         )
         split = graph.add("split")
         small = graph.add("scale", f"{min(_PALETTE_WIDTH, first.width)}:-1")
@@ -107,5 +103,7 @@ class GifSaver:
         graph.configure()
         self._graph = graph
 
-    def _failed(self, error: Exception) -> SaveError:
-        return SaveError(f"{self.path}: {getattr(error, 'strerror', None) or error}")
+    def _palette_track(self, stream: Any) -> None:
+        stream.width, stream.height, _ = self._shape
+        stream.pix_fmt = "pal8"
+        stream.codec_context.time_base = Fraction(1, _TICKS)

@@ -18,7 +18,8 @@ from typing import Self
 from framewire.client.errors import SaveError, StateError
 from framewire.client.frames import Frame
 
-from .base import Saver
+from .base import Saved, Saver
+from .distinct import refuse_shared_files
 
 logger = logging.getLogger(__name__)
 
@@ -33,9 +34,30 @@ class Recorder:
     Args:
         savers: may be empty.
         queue_frames: frames that may wait to be written.
+        on_loss: called when closing is broken off, before the files are finished.
+
+    Attributes:
+        failures: the first one of each saver that failed.
+        finished: the savers that closed without a failure.
+        lost: frames that had arrived and were not written, since closing was broken off.
+
+    Raises:
+        SaveError: two of the savers would write the same file.
     """
 
-    def __init__(self, savers: Sequence[Saver], *, queue_frames: int = 48) -> None:
+    def __init__(
+        self,
+        savers: Sequence[Saver],
+        *,
+        queue_frames: int = 48,
+        on_loss: Callable[[], None] = lambda: None,
+    ) -> None:
+        refuse_shared_files([(str(saver.path), saver) for saver in savers])
+        self.lost = 0
+        self._savers = list(savers)
+        self._is_broken_off = False
+        self._on_loss = on_loss
+        self._in_hand = 0  # of the batch that the thread has
         self.failures: list[SaveError] = []
         self.finished: list[Saver] = []
         self._failed: list[Saver] = []
@@ -67,17 +89,64 @@ class Recorder:
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write_out())
 
+    @property
+    def saved(self) -> list[Saved]:
+        """What lies there of this run; known once it is closed."""
+        return [saver.saved for saver in self._savers if saver.saved is not None]
+
+    @property
+    def waiting(self) -> int:
+        """Frames that arrived and are not written yet."""
+        return len(self._waiting) + self._in_hand
+
     async def close(self) -> None:
-        """Write what waits and finish all files; may be called twice. Failures: `failures`."""
+        """Write what waits and finish all files; may be called twice. Failures: `failures`.
+
+        Cancelled meanwhile, it still does so; cancelled again, it leaves out what waits (`lost`)
+        and finishes the files at once.
+        """
+        await self._close(patience=1)
+
+    async def _close(self, patience: int) -> None:
+        """`patience`: cancellations that are not heeded before the end."""
         if self._is_closed:
             return
         self._is_closed = True
+        was_cancelled = False
+        finishing = asyncio.ensure_future(self._finish_off_loop())
         try:
-            if self._writing is not None:
-                await self._writing
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._finish)
+            while not finishing.done():
+                try:
+                    await asyncio.shield(finishing)
+                except asyncio.CancelledError:
+                    if not patience or finishing.done():
+                        self._break_off()
+                        raise
+                    patience, was_cancelled = patience - 1, True
         finally:
             self._thread.shutdown(wait=False)
+        if was_cancelled:
+            raise asyncio.CancelledError
+
+    async def _finish_off_loop(self) -> None:
+        if self._writing is not None:
+            await self._writing
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._finish)
+
+    def _close_at_once(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            self._break_off()
+            self._thread.shutdown(wait=False)
+
+    def _break_off(self) -> None:
+        """Finish the files without another turn of the loop, which may be gone by then."""
+        self._is_broken_off = True
+        self._on_loss()
+        lost = len(self._waiting)
+        self._waiting.clear()
+        self._thread.submit(self._finish).result()
+        self.lost = lost + self._in_hand
 
     async def __aenter__(self) -> Self:
         return self
@@ -88,7 +157,11 @@ class Recorder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.close()
+        if isinstance(
+            error, KeyboardInterrupt
+        ):  # a second Ctrl-C; asyncio makes the first a cancel
+            self._close_at_once()
+        await self._close(patience=0 if isinstance(error, asyncio.CancelledError) else 1)
         if error is None and self.failures:
             raise self.failures[0]
 
@@ -105,7 +178,11 @@ class Recorder:
             if self._tried(saver, saver.open):
                 self._open.append(saver)
         self._unopened = []
+        self._in_hand = len(batch)
         for frame, prompt in batch:
+            if self._is_broken_off:
+                break
+            self._in_hand -= 1
             for saver in list(self._open):
                 if not self._tried(saver, partial(saver.write, frame, prompt)):
                     self._open.remove(saver)

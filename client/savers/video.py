@@ -1,4 +1,4 @@
-"""MP4 (H.264) and WebM (VP9) files: yuv420p, constant rate. Needs the extra `video` (PyAV).
+"""MP4, MOV and Matroska (H.264) and WebM (VP9): yuv420p in BT.709, constant rate. Needs PyAV.
 
 The file is playable whenever the program dies: an MP4 is written in fragments, which closing
 turns into an ordinary one (FFmpeg's `hybrid_fragmented`), a WebM in clusters.
@@ -6,16 +6,20 @@ turns into an ordinary one (FFmpeg's `hybrid_fragmented`), a WebM in clusters.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from framewire.client.errors import SaveError
 from framewire.client.frames import Frame
 
-from .decoding import JpegDecoder, load_av
-from .fragments import cut_broken_end
+from .base import Saved
+from .decoding import JpegDecoder, load_av, rate_of
+from .media_file import MediaFile
+
+BT709 = 1  # ITU-T H.273: primaries, transfer and matrix alike
+BT601 = 5  # the matrix of every JPEG (JFIF)
+LIMITED, FULL = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,23 +28,21 @@ class _Kind:
     codec: str
     encoding: dict[str, str]
     muxing: dict[str, str]
+    unseekable: dict[str, str] = field(default_factory=lambda: {"flush_packets": "1"})
 
 
 # A key frame every 48 frames, and with it a fragment or cluster. Of FFmpeg's VP8 and VP9 at equal
 # quality (33 dB) the latter is the faster one here: 18 and 77 ms of CPU for a frame of 832x480.
+_H264 = {"preset": "veryfast", "crf": "18", "g": "48"}
+_VP9 = {"deadline": "realtime", "cpu-used": "8", "crf": "24", "b": "0", "row-mt": "1", "g": "48"}
+_HYBRID = {"movflags": "hybrid_fragmented", "flush_packets": "1"}
+_FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
+_CLUSTERS = {"flush_packets": "1"}
 _KINDS = {
-    ".mp4": _Kind(
-        "mp4",
-        "libx264",
-        {"preset": "veryfast", "crf": "18", "g": "48"},
-        {"movflags": "hybrid_fragmented", "flush_packets": "1"},
-    ),
-    ".webm": _Kind(
-        "webm",
-        "libvpx-vp9",
-        {"deadline": "realtime", "cpu-used": "8", "crf": "24", "b": "0", "row-mt": "1", "g": "48"},
-        {"flush_packets": "1"},
-    ),
+    ".mp4": _Kind("mp4", "libx264", _H264, _HYBRID, _FRAGMENTS),
+    ".webm": _Kind("webm", "libvpx-vp9", _VP9, _CLUSTERS),
+    ".mov": _Kind("mov", "libx264", _H264, _HYBRID, _FRAGMENTS),
+    ".mkv": _Kind("matroska", "libx264", _H264, _CLUSTERS),
 }
 VIDEO_ENDINGS = tuple(_KINDS)
 
@@ -49,7 +51,8 @@ class VideoSaver:
     """Writes a video. All frames get the size of the first.
 
     Args:
-        path: the file, `.mp4` or `.webm`; replaced if it is there.
+        path: the file, `.mp4`, `.webm`, `.mov` or `.mkv`; replaced if it is there, once the new
+            one is done.
         fps: frames a second; Krea's native rate is 16.
 
     Raises:
@@ -60,74 +63,60 @@ class VideoSaver:
         kind = _KINDS.get(path.suffix.lower())
         if kind is None:
             raise SaveError(f"{path.name} is no video", hint=f"use {' or '.join(_KINDS)}")
-        if not 0 < fps <= 1000:
-            raise SaveError(f"{fps:g} frames a second; more than 0, at most 1000")
         self.path = path
+        self.saved: Saved | None = None
         self._kind = kind
         self._av = load_av(path)
-        self._rate = Fraction(fps).limit_denominator(1001)
-        self._container: Any = None
-        self._stream: Any = None
-        self._decoder: Any = None
+        self._rate = rate_of(fps)
+        self._file = MediaFile(path, self._av, kind.format, kind.muxing, unseekable=kind.unseekable)
+        self._size: tuple[int, int] | None = None
         self._count = 0
-        self._is_broken = False
 
     def open(self) -> None:
-        kind = self._kind
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._container = self._av.open(
-                str(self.path), "w", format=kind.format, options=kind.muxing
-            )
-        except OSError as error:
-            raise self._failed(error) from error
+        self._file.open()
         self._decoder = JpegDecoder(self._av)
+        self._reformatter = self._av.video.reformatter.VideoReformatter()
 
     def write(self, frame: Frame, prompt: str | None) -> None:
         picture = self._decoder.decode(frame)
-        try:
-            self._add(picture)
-        except (OSError, ValueError) as error:  # PyAV's own errors are one or the other
-            raise self._failed(error) from error
-
-    def _add(self, picture: Any) -> None:
-        if self._stream is None:
-            self._stream = self._container.add_stream(self._kind.codec, rate=self._rate)
-            self._stream.width = picture.width - picture.width % 2
-            self._stream.height = picture.height - picture.height % 2
-            self._stream.pix_fmt = "yuv420p"
-            self._stream.options = self._kind.encoding
-        picture = picture.reformat(
-            width=self._stream.width,
-            height=self._stream.height,
-            format="yuv420p",
-            dst_color_range="MPEG",
-        )
+        if self._size is None:
+            self._size = (picture.width - picture.width % 2, picture.height - picture.height % 2)
+            self._file.begin(self._kind.codec, self._rate, self._shape)
+        picture = self._in_bt709(picture, *self._size)
         picture.pts = self._count
         picture.time_base = 1 / self._rate
+        self._file.add(picture)
         self._count += 1
-        self._container.mux(self._stream.encode(picture))
 
     def close(self) -> None:
-        if self._container is None:
-            return
-        try:
-            if self._stream is not None:
-                self._container.mux(self._stream.encode(None))
-        except OSError as error:
-            raise self._failed(error) from error
-        finally:
-            self._finish()
+        done = self._file.close(self._count)
+        if done is not None:
+            frames, size = done
+            seconds = float(frames / self._rate)
+            self.saved = Saved(self.path, frames, seconds, size, self._file.is_file)
+        if self._file.failure is not None:
+            raise self._file.failure
 
-    def _finish(self) -> None:
-        try:
-            self._container.close()
-        except OSError as error:
-            raise self._failed(error) from error
-        finally:
-            if self._is_broken and self._kind.format == "mp4":
-                cut_broken_end(self.path)
+    def _shape(self, stream: Any) -> None:
+        assert self._size is not None
+        stream.width, stream.height = self._size
+        stream.pix_fmt = "yuv420p"
+        stream.options = self._kind.encoding
+        context = stream.codec_context
+        context.color_range = LIMITED
+        context.color_primaries = context.color_trc = context.colorspace = BT709
 
-    def _failed(self, error: Exception) -> SaveError:
-        self._is_broken = True
-        return SaveError(f"{self.path}: {getattr(error, 'strerror', None) or error}")
+    def _in_bt709(self, picture: Any, width: int, height: int) -> Any:
+        """Converted with every bit: FFmpeg's fast way is off by up to four levels."""
+        way = self._av.video.reformatter.Interpolation
+        return self._reformatter.reformat(
+            picture,
+            width=width,
+            height=height,
+            format="yuv420p",
+            src_colorspace=BT601,
+            src_color_range=FULL,
+            dst_colorspace=BT709,
+            dst_color_range=LIMITED,
+            interpolation=way.BICUBIC | way.ACCURATE_RND | way.FULL_CHR_H_INT | way.FULL_CHR_H_INP,
+        )

@@ -93,7 +93,10 @@ async def test_the_summary_names_what_came_and_what_was_saved(
     assert (code, err) == (0, "")
     assert "18 frames" in out
     assert "not steered at 99f" in out
-    assert f"saved {tmp_path}/frames\nsaved {tmp_path}/sheet.png" in out
+    size = sum(len(picture(index)) for index in range(18))
+    assert f"saved {tmp_path}/frames (18 frames, 1.12 s, {size / 1e3:.1f} kB)\n" in out
+    sheet = (tmp_path / "sheet.png").stat().st_size
+    assert f"saved {tmp_path}/sheet.png (12 frames, {sheet / 1e3:.1f} kB)\n" in out
     assert len(list((tmp_path / "frames").iterdir())) == 18
 
 

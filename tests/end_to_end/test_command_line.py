@@ -1,5 +1,6 @@
 """`framewire stream` and the examples as a user runs them: processes, files, exit codes."""
 
+import fcntl
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 from typing import Any
@@ -99,6 +101,39 @@ def test_ctrl_c_finishes_the_files_and_returns_130(tmp_path: Path) -> None:
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
 
 
+def test_a_second_ctrl_c_says_what_is_lost_and_leaves_files_that_play(tmp_path: Path) -> None:
+    """The first one says what another would cost; here a reader takes nothing meanwhile."""
+    command = [
+        *FRAMEWIRE, "stream", NIGHT, "--blocks", "1000000", "--size", "64x64",
+        "--out", "a.mp4", "--out", "-",
+    ]  # fmt: skip
+    with subprocess.Popen(
+        ["env", "--default-signal=INT", *command],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=ENVIRON,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None and process.stderr is not None
+        try:
+            fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)  # less than two pictures
+            _wait_for(process, lambda: _bytes_in(process.stdout) > 0)
+            process.send_signal(signal.SIGINT)
+            said = process.stderr.readline().decode()
+            process.send_signal(signal.SIGINT)
+            assert b"interrupted again; what waits is lost" in process.stderr.readline()
+            process.stdout.close()
+            rest = process.stderr.read().decode()
+            process.wait(timeout=60)
+        finally:
+            process.kill()
+    assert re.search(r"saving [1-9]\d* frames that have arrived \(they are lost", said)
+    assert process.returncode == 130, rest
+    assert re.search(r"interrupted twice; [1-9]\d* frames that had arrived were not saved", rest)
+    assert "Traceback" not in rest
+    found = re.search(r"saved a.mp4 \((\d+) frames", rest)
+    assert found is not None
+    with av.open(str(tmp_path / "a.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) == int(found[1])
+
+
 def test_a_full_disk_ends_one_file_and_not_the_others(tmp_path: Path) -> None:
     """Said at once and with its name; what had been written plays, and the exit code is 1.
 
@@ -171,7 +206,12 @@ def _children(pid: int) -> list[int]:
     return [int(child) for child in text.split()]
 
 
-def _wait_for(process: subprocess.Popen[str], condition: Any) -> None:
+def _bytes_in(pipe: Any) -> int:
+    """That wait to be read."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+def _wait_for(process: subprocess.Popen[Any], condition: Any) -> None:
     """Wait for files of another process; there is nothing else to be told by."""
     deadline = time.monotonic() + 60
     while not condition():

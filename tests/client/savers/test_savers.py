@@ -11,22 +11,20 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
+from support.frames_made import frame, mean_colour
 from support.servers.stand_in import picture
 
-from framewire.client import Frame, Recorder, SaveError, StateError, saver_for
+from framewire.client import Recorder, SaveError, StateError, saver_for
 from framewire.client.savers import (
     ContactSheetSaver,
+    DeviceSaver,
     FolderSaver,
     GifSaver,
     PipeSaver,
     VideoSaver,
 )
 from framewire.client.savers.fragments import cut_broken_end
-
-
-def frame(index: int, jpeg: bytes | None = None) -> Frame:
-    shown = picture(index) if jpeg is None else jpeg
-    return Frame(index=index, block=index // 12, jpeg=shown, received_at=float(index))
+from framewire.client.savers.output_file import part_of
 
 
 @pytest.mark.parametrize(
@@ -37,6 +35,11 @@ def frame(index: int, jpeg: bytes | None = None) -> Frame:
         ("a.mp4", VideoSaver),
         ("a.MP4", VideoSaver),
         ("a.webm", VideoSaver),
+        ("a.mov", VideoSaver),
+        ("a.mkv", VideoSaver),
+        ("a.mp4/", FolderSaver),
+        ("/dev/stderr", PipeSaver),
+        ("/dev/null", DeviceSaver),
         ("a.gif", GifSaver),
         ("a.png", ContactSheetSaver),
         ("a.jpg", ContactSheetSaver),
@@ -63,17 +66,39 @@ async def test_a_folder_holds_each_jpeg_as_it_came(tmp_path: Path) -> None:
     assert (tmp_path / "new/frames/frame_000002.jpg").read_bytes() == picture(7)
 
 
-async def test_a_folder_with_frames_in_it_is_left_alone(tmp_path: Path) -> None:
-    """Two streams in one folder would make one wrong one."""
-    (tmp_path / "frame_000000.jpg").write_bytes(b"mine")
-    recorder = Recorder([FolderSaver(tmp_path)])
-    with pytest.raises(SaveError, match="holds frames already"):
-        async with recorder:
+def test_frames_of_an_earlier_stream_go_when_the_first_new_one_is_there(
+    tmp_path: Path,
+) -> None:
+    """Two streams in one folder would make one wrong one. What is no frame of ours stays."""
+    for name in ("frame_000000.jpg", "frame_000017.jpg", "notes.txt", "frame_1.jpg"):
+        (tmp_path / name).write_bytes(b"old")
+    saver = FolderSaver(tmp_path)
+    saver.open()
+    assert len(list(tmp_path.iterdir())) == 4
+    saver.write(frame(0), None)
+    names = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert names == {"frame_000000.jpg": picture(0), "notes.txt": b"old", "frame_1.jpg": b"old"}
+    saver.close()
+    assert saver.saved is not None
+    assert saver.saved.notes == ("2 frames of an earlier stream replaced",)
+
+
+async def test_frames_of_an_earlier_stream_stay_if_no_new_one_can_be_written(
+    tmp_path: Path,
+) -> None:
+    """A full disk costs nothing that was there."""
+    (tmp_path / "frame_000000.jpg").write_bytes(b"old")
+    (tmp_path / "frame_000000.part").mkdir()  # as good as a full disk
+    with pytest.raises(SaveError, match="frame_000000"):
+        async with Recorder([FolderSaver(tmp_path)]) as recorder:
             await recorder.write(frame(0))
-    assert (tmp_path / "frame_000000.jpg").read_bytes() == b"mine"
+    assert (tmp_path / "frame_000000.jpg").read_bytes() == b"old"
 
 
-@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "h264"), ("a.webm", "vp9")])
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.mp4", "h264"), ("a.webm", "vp9"), ("a.mov", "h264"), ("a.mkv", "h264")],
+)
 async def test_a_video_shows_the_frames_that_went_in(tmp_path: Path, name: str, codec: str) -> None:
     """yuv420p, the codec, rate and size asked for, each picture close to its JPEG."""
     path = tmp_path / name
@@ -86,7 +111,7 @@ async def test_a_video_shows_the_frames_that_went_in(tmp_path: Path, name: str, 
         assert codec in stream.codec_context.name
         assert (stream.width, stream.height, stream.average_rate) == (96, 64, 24)
         shown = [one.to_ndarray(format="rgb24").mean((0, 1)) for one in video.decode(stream)]
-    sent = [_mean_colour(picture(index, 96, 64)) for index in range(20)]
+    sent = [mean_colour(picture(index, 96, 64)) for index in range(20)]
     assert len(shown) == 20
     assert np.abs(np.array(shown) - np.array(sent)).max() < 6
 
@@ -105,7 +130,7 @@ async def test_a_gif_shows_the_frames_that_went_in(tmp_path: Path) -> None:
             gif.seek(index)
             lasted += gif.info["duration"]
             shown.append(np.asarray(gif.convert("RGB")).mean((0, 1)))
-    sent = [_mean_colour(picture(index, 96, 64)) for index in range(32)]
+    sent = [mean_colour(picture(index, 96, 64)) for index in range(32)]
     assert abs(lasted - 2000) < 100
     assert np.abs(np.array(shown) - np.array(sent)).max() < 6
 
@@ -140,14 +165,15 @@ async def test_a_pipe_whose_reader_has_gone_says_so() -> None:
     os.close(writer)
 
 
-@pytest.mark.parametrize("name", ["a.mp4", "a.webm", "a.gif"])
+@pytest.mark.parametrize("name", ["a.mp4", "a.webm", "a.mov", "a.mkv", "a.gif"])
 def test_a_file_grows_and_memory_does_not(tmp_path: Path, name: str) -> None:
     """Two thousand frames cost what five hundred do."""
     saver = saver_for(str(tmp_path / name))
     saver.open()
     for index in range(500):
         saver.write(frame(index), None)
-    before, written = _resident_bytes(), (tmp_path / name).stat().st_size
+    part = part_of(tmp_path / name)
+    before, written = _resident_bytes(), part.stat().st_size
     for index in range(1500):
         saver.write(frame(index), None)
     after = _resident_bytes()
@@ -166,7 +192,7 @@ def test_an_mp4_that_could_not_be_finished_is_cut_to_what_is_whole(
     saver.open()
     for index in range(200):
         saver.write(frame(index), None)
-    cut.write_bytes(path.read_bytes()[:-missing])
+    cut.write_bytes(part_of(path).read_bytes()[:-missing])
     saver.close()
     broken = cut.stat().st_size
     cut_broken_end(cut)
@@ -194,7 +220,7 @@ def _resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-@pytest.mark.parametrize("name", ["a.webm", "a.gif"])
+@pytest.mark.parametrize("name", ["a.webm", "a.mkv", "a.mov", "a.gif"])
 async def test_a_file_is_playable_while_it_is_written(tmp_path: Path, name: str) -> None:
     """A killed program leaves what it had, but for the last frames."""
     path, copy = tmp_path / name, tmp_path / f"copy-{name}"
@@ -202,7 +228,7 @@ async def test_a_file_is_playable_while_it_is_written(tmp_path: Path, name: str)
     saver.open()
     for index in range(200):
         saver.write(frame(index), None)
-    copy.write_bytes(path.read_bytes())
+    copy.write_bytes(part_of(path).read_bytes())
     saver.close()
     with av.open(str(copy)) as video:
         assert sum(1 for _ in video.decode(video=0)) >= 96
@@ -226,7 +252,7 @@ async def test_a_video_is_playable_while_it_is_written(tmp_path: Path) -> None:
     saver.open()
     for index in range(200):
         saver.write(frame(index), None)
-    copy.write_bytes(path.read_bytes())
+    copy.write_bytes(part_of(path).read_bytes())
     saver.close()
     with av.open(str(copy)) as video:
         assert sum(1 for _ in video.decode(video=0)) >= 96
@@ -289,13 +315,14 @@ def test_a_contact_sheet_spans_the_stream_in_bounded_memory(tmp_path: Path, coun
     sheet.open()
     held = 0
     for index in range(count):
-        sheet.write(frame(index, b""), "a fox")
+        sheet.write(frame(index), "a fox")
         held = max(held, len(sheet._spread) + len(sheet._turns))
-    chosen = [shot.frame.index for shot in sheet._chosen()]
+    chosen = [shot.index for shot in sheet._chosen()]
     assert held <= 60
     assert len(chosen) == min(count, 12)
     assert (chosen[0], chosen[-1]) == (0, count - 1)
     assert chosen == sorted(set(chosen))
+    sheet.close()
     if count >= 40:
         gaps = [later - earlier for earlier, later in pairwise(chosen)]
         assert max(gaps) < 3 * count / 12
@@ -304,9 +331,11 @@ def test_a_contact_sheet_spans_the_stream_in_bounded_memory(tmp_path: Path, coun
 def test_a_contact_sheet_shows_every_new_prompt(tmp_path: Path) -> None:
     """The first frame of each prompt is on the sheet, wherever it fell."""
     sheet = ContactSheetSaver(tmp_path / "a.png")
+    sheet.open()
     for index in range(500):
-        sheet.write(frame(index, b""), "b" if 101 <= index < 103 else "a")
-    assert {101, 103} <= {shot.frame.index for shot in sheet._chosen()}
+        sheet.write(frame(index), "b" if 101 <= index < 103 else "a")
+    assert {101, 103} <= {shot.index for shot in sheet._chosen()}
+    sheet.close()
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg"])
@@ -319,7 +348,7 @@ async def test_a_contact_sheet_is_a_grid_of_the_pictures(tmp_path: Path, name: s
         pixels = np.asarray(sheet.convert("RGB")).astype(int)
     assert pixels.shape == (2 * (160 + 36 + 8) + 8, 4 * 328 + 8, 3)
     tile = pixels[8:168, 8:328].mean((0, 1))
-    assert np.abs(tile - _mean_colour(picture(0, 64, 32))).max() < 6
+    assert np.abs(tile - mean_colour(picture(0, 64, 32))).max() < 6
     assert pixels[170:200, 8:328].max() > 150
 
 
@@ -342,9 +371,3 @@ except SaveError as error:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
     )
     assert "pip install 'framewire[video]'" in done.stdout
-
-
-def _mean_colour(jpeg: bytes) -> np.ndarray:
-    from io import BytesIO
-
-    return np.asarray(Image.open(BytesIO(jpeg)).convert("RGB")).mean((0, 1))

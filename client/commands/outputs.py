@@ -1,0 +1,41 @@
+"""What `--out` and `--contact-sheet` ask for: savers, each with a file of its own.
+
+Knows which files the options read; no output may be one of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from framewire.client.errors import SaveError
+from framewire.client.savers import ContactSheetSaver, Saver, refuse_shared_files, saver_for
+
+from .clip_input import Clip
+
+
+def savers_of(options: argparse.Namespace) -> list[Saver]:
+    """What will save the frames. Nothing is touched.
+
+    Raises:
+        SaveError: no such kind of file, or one file twice.
+    """
+    named = [(f"--out {name}", saver_for(name, fps=options.fps)) for name in options.out]
+    if options.contact_sheet:
+        sheet = saver_for(options.contact_sheet)
+        if not isinstance(sheet, ContactSheetSaver):
+            raise SaveError(f"a contact sheet is a .png or .jpg, not {options.contact_sheet}")
+        named.append((f"--contact-sheet {options.contact_sheet}", sheet))
+    refuse_shared_files(named, _inputs(options))
+    return [saver for _, saver in named]
+
+
+def _inputs(options: argparse.Namespace) -> list[tuple[str, Path]]:
+    """The files and folders that the stream reads."""
+    found = []
+    clip: Clip | None = options.clip
+    if clip is not None and clip.policy == "all":
+        found.append((f"--input {options.input}", Path(clip.name)))
+    if options.start_frame:
+        found.append((f"--start-frame {options.start_frame}", Path(options.start_frame)))
+    return found

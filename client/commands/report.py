@@ -1,0 +1,91 @@
+"""What a stream came to, once it is over: a few lines for people, or one JSON object.
+
+Says only what is so: a file is saved if it lies there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from framewire.client.savers import PipeSaver, Recorder, Saved, Saver
+
+from .progress import Tally
+
+
+def report(
+    options: argparse.Namespace, tally: Tally, savers: Sequence[Saver], found: dict[str, Any]
+) -> None:
+    """Print it: on standard output, unless pictures go there.
+
+    Args:
+        found: how it ended; goes into the JSON as it is.
+    """
+    piped = any(isinstance(saver, PipeSaver) and saver.descriptor == 1 for saver in savers)
+    out = sys.stderr if piped else sys.stdout  # which then carries pictures and nothing else
+    saved = [saver.saved for saver in savers if saver.saved is not None]
+    if options.json:
+        print(json.dumps(tally.as_dict() | found | _as_dict(saved), ensure_ascii=False), file=out)
+    elif tally.frames:
+        for text in (*_summary(tally), *map(saved_text, saved)):
+            print(text, file=out)
+        if not savers:
+            print("nothing was saved: add --out video.mp4 or --out frames/", file=out)
+
+
+def saved_text(saved: Saved) -> str:
+    """What lies where, in one line."""
+    parts = [f"{saved.frames} frame{'s' * (saved.frames != 1)}"]
+    if saved.seconds is not None:
+        parts.append(f"{saved.seconds:.2f} s")
+    parts.append(size_text(saved.bytes))
+    verb = "saved" if saved.is_file else "sent to"
+    return "; ".join([f"{verb} {saved.path} ({', '.join(parts)})", *saved.notes])
+
+
+def size_text(size: int) -> str:
+    """Bytes, as people say them."""
+    if size < 1000:
+        return f"{size} bytes"
+    return f"{size / 1e3:.1f} kB" if size < 1e6 else f"{size / 1e6:.1f} MB"
+
+
+def interruption_text(recorder: Recorder) -> str:
+    """After Ctrl-C: what became of what had arrived."""
+    if recorder.lost:
+        return f"interrupted twice; {recorder.lost} frames that had arrived were not saved"
+    return "interrupted; what had arrived was saved"
+
+
+def _as_dict(saved: Sequence[Saved]) -> dict[str, Any]:
+    found = [asdict(one) | {"path": str(one.path)} for one in saved]
+    kept = [one for one in found if one.pop("is_file")]
+    return {
+        "files": [one["path"] for one in kept],
+        "saved": kept,
+        "sent": [one for one in found if one not in kept],
+    }
+
+
+def _summary(tally: Tally) -> Iterator[str]:
+    speed = f"{tally.fps:.1f} fps, " if tally.fps else ""
+    yield (f"{tally.frames} frames in {tally.last_after:.1f} s ({speed}{size_text(tally.bytes)})")
+    if tally.started is not None:
+        said = tally.started
+        yield f"seed {said.seed}, {said.width}x{said.height}, backend {said.backend}"
+    for steer in tally.steers:
+        block, made = steer["block"], tally.blocks
+        since = "" if block is None else f", from block {block}"
+        due = steer["at_block"] if block is None else block
+        late = " (never shown: the stream had ended)" if due and made and due >= made else ""
+        yield f"steered at {steer['when']}{since}: {steer['prompt']}{late}"
+    for when in tally.unsent:
+        yield f"not steered at {when}: the stream was shorter"
+    for warning in tally.warnings:
+        yield f"warning: {warning}"
+    for one in tally.reconnects:
+        yield f"reconnected after frame {one['after_frames']}, {one['seconds']:.1f} s without frames"

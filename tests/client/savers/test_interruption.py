@@ -1,0 +1,82 @@
+"""Ctrl-C while files are written: the first one loses nothing, a second one says what it cost."""
+
+import asyncio
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from support.frames_made import frame
+
+from framewire.client import Frame, Recorder
+from framewire.client.savers import FolderSaver, Saved
+
+
+class Slow:
+    """A saver that waits to be let go on before each frame."""
+
+    path = Path("slow")
+
+    def __init__(self) -> None:
+        self.saved: Saved | None = None
+        self.written = 0
+        self.goes_on = threading.Event()
+        self.has_begun = threading.Event()
+
+    def open(self) -> None: ...
+
+    def write(self, frame: Frame, prompt: str | None) -> None:
+        self.has_begun.set()
+        assert self.goes_on.wait(30)
+        self.written += 1
+
+    def close(self) -> None:
+        self.saved = Saved(self.path, self.written, None, 0)
+
+
+async def _begun(saver: Slow, recorder: Recorder, frames: int) -> asyncio.Task[None]:
+    """Frames are on their way, and the recorder is being closed."""
+    for index in range(frames):
+        await recorder.write(frame(index))
+    await asyncio.to_thread(saver.has_begun.wait, 30)
+    closing = asyncio.create_task(recorder.close())
+    await asyncio.sleep(0)
+    return closing
+
+
+def _let_go_when_broken_off(saver: Slow, recorder: Recorder) -> None:
+    while not recorder._is_broken_off:  # which no event tells
+        time.sleep(0.001)
+    saver.goes_on.set()
+
+
+async def test_one_interruption_loses_nothing(tmp_path: Path) -> None:
+    """All that had arrived is written before it is heeded."""
+    saver = Slow()
+    recorder = Recorder([saver, FolderSaver(tmp_path)])
+    closing = await _begun(saver, recorder, 20)
+    closing.cancel()
+    await asyncio.sleep(0)
+    saver.goes_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert (saver.written, recorder.lost, recorder.waiting) == (20, 0, 0)
+    assert [saved.frames for saved in recorder.saved] == [20, 20]
+
+
+async def test_a_second_interruption_finishes_the_files_and_counts_what_is_lost(
+    tmp_path: Path,
+) -> None:
+    """The frame in hand is written, the others are not; every file is whole."""
+    saver = Slow()
+    recorder = Recorder([saver, FolderSaver(tmp_path)])
+    closing = await _begun(saver, recorder, 20)
+    closing.cancel()
+    await asyncio.sleep(0)
+    closing.cancel()
+    threading.Thread(target=_let_go_when_broken_off, args=(saver, recorder)).start()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert saver.written + recorder.lost == 20
+    assert recorder.lost > 0
+    assert [saved.frames for saved in recorder.saved] == [saver.written, saver.written]
