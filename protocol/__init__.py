@@ -28,11 +28,12 @@ from .messages import (
 )
 from .params import Params, Steer
 from .states import Role, State
-from .tokens import ALGORITHM, TokenRequest, claims, token_in
+from .tokens import ALGORITHM, MAX_EXPIRATION, TokenRequest, claims, token_in
 
 __all__ = [
     "ALGORITHM",
     "CLOSE_CODES",
+    "MAX_EXPIRATION",
     "MAX_MESSAGE_BYTES",
     "MAX_SEED",
     "BlockDone",

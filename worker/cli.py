@@ -98,6 +98,7 @@ def _serve(config: Config, as_json: bool) -> int:
     try:
         from .backends import choose
         from .server.app import create_app
+        from .server.page_address import page_address
         from .server.redact import RedactTokens
         from .server.uvicorn_server import Server, bind
     except ModuleNotFoundError as error:
@@ -125,14 +126,17 @@ def _serve(config: Config, as_json: bool) -> int:
     def listening(port: int) -> None:
         host = f"[{config.host}]" if ":" in config.host else config.host
         url = f"{'wss' if config.ssl_certfile else 'ws'}://{host}:{port}/ws"
+        page = page_address(config, app.state.gate, port)
         if as_json:
-            print(
-                json.dumps({"url": url, "backend": backend.name, "auth": config.auth}), flush=True
-            )
-        else:
-            print(f"framewire worker ({backend.name}) at {url}; Ctrl-C drains it", flush=True)
+            said = {"url": url, "page": page, "backend": backend.name, "auth": config.auth}
+            print(json.dumps(said), flush=True)
+            return
+        print(f"framewire worker ({backend.name}) at {url}; Ctrl-C drains it", flush=True)
+        if config.auth == "jwt":
+            print(f"for the web page, with a token for a day: {page}", flush=True)
 
-    server = Server(config, create_app(config, backend), listening)
+    app = create_app(config, backend)
+    server = Server(config, app, listening)
     try:
         server.run(addresses)
     except OSError as error:  # another worker was loading too, and listened first

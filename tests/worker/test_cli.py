@@ -28,6 +28,24 @@ async def test_it_says_where_it_listens_serves_and_exits_with_0_on_a_signal() ->
         assert await worker.exit_code() == 0
 
 
+async def test_with_tokens_it_prints_an_address_whose_token_opens_it_and_logs_none() -> None:
+    async with command("--auth", "jwt", "--log-level", "debug", FRAMEWIRE_KEY=KEY) as worker:
+        address, _, value = worker.said["page"].partition("#token=")
+        assert address == f"{worker.http}/"
+        assert len(await streamed(f"{worker.url}?fal_jwt_token={value}", prompt="a", num_blocks=1))
+        claims = jwt.decode(value, options={"verify_signature": False})
+        assert claims["exp"] - claims["iat"] == 24 * 3600
+        worker.signal()
+        assert await worker.exit_code() == 0
+    assert value not in "".join(worker.log)
+
+
+async def test_an_address_of_all_interfaces_is_none_for_a_browser() -> None:
+    options = ("--host", "0.0.0.0", "--auth", "jwt")
+    async with command(*options, FRAMEWIRE_KEY=KEY) as worker:
+        assert worker.said["page"].startswith("http://127.0.0.1:")
+
+
 async def test_a_drain_finishes_the_block_says_so_closes_with_1012_and_exits_in_time() -> None:
     async with command("--grace", "8", slow=True, FRAMEWIRE_TEST_BLOCK="0.5") as worker:
         async with connected(worker.url) as viewer, connected(worker.url) as idle:
@@ -134,7 +152,7 @@ async def test_neither_tokens_nor_keys_are_ever_written_to_the_log() -> None:
     async with command("--auth", "jwt", "--log-level", "debug", **env) as worker:
         value = token()
         for query, headers in (
-            (f"?fal_jwt_token={value}", {}),
+            (f"?events=1&fal_jwt_token={value}", {}),
             (f"?fal%5Fjwt%5Ftoken={value}", {}),
             ("", {"Authorization": f"Bearer {value}"}),
             ("", {"Authorization": f"Key {KEY}"}),
@@ -142,8 +160,21 @@ async def test_neither_tokens_nor_keys_are_ever_written_to_the_log() -> None:
             async with connected(worker.url + query, additional_headers=headers) as viewer:
                 await viewer.say(prompt="a", num_blocks=1, **SMALL)
                 assert len((await viewer.stream()).frames) == 6
-        async with opened(worker.url + f"?fal_jwt_token={value}x") as viewer:
-            await viewer.end()
+        dotless = value.replace(".", "%2E")
+        for query, headers in (
+            (f"?fal_jwt_token={value}x", {}),
+            (f"?fal_jwt_token={dotless}", {}),
+            (f"?fal_jwt_%74oken={dotless}", {}),
+            (f"?authorization=Key%20{KEY}", {}),
+            (f"?q={KEY}", {}),
+            ("", {"X-Api-Key": KEY}),
+            ("", {"Cookie": f"session={KEY}; token={value}"}),
+            ("", {"Proxy-Authorization": f"Key {KEY}"}),
+            ("", {"X-Whatever": KEY}),
+            ("", {"Sec-WebSocket-Protocol": f"fal, {value}"}),
+        ):
+            async with opened(worker.url + query, additional_headers=headers) as viewer:
+                await viewer.next()
         async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
             minted = await client.post(
                 f"{worker.http}/tokens/",
@@ -154,6 +185,7 @@ async def test_neither_tokens_nor_keys_are_ever_written_to_the_log() -> None:
         assert await worker.exit_code() == 0
     log = "".join(worker.log)
     assert "fal_jwt_token=" in log, "the connection is logged"
+    assert "?events=1" in log, "what is no secret is shown"
     for secret in (value, value.split(".")[2], KEY, "the-key-secret", SECRET, minted.json()):
         assert secret not in log
 

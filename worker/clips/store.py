@@ -1,18 +1,20 @@
 """Finished clips on disk: each under a name that cannot be guessed, for a while, and not too many.
 
-The oldest make room for new ones. Knows files and time; knows no request.
+The oldest make room for new ones, and what a worker that was killed has left is removed by the next.
+Knows files and time; knows no request.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from .held_folder import HeldFolder, remove_abandoned
+
 MOST_CLIPS = 64
+_PREFIX = "framewire-clips-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,13 @@ class ClipStore:
     def __init__(self, life: float, most_bytes: int) -> None:
         self._life = life
         self._most_bytes = most_bytes
-        self._folder = Path(tempfile.mkdtemp(prefix="framewire-clips-"))
+        remove_abandoned(_PREFIX)
+        self._folder = HeldFolder(_PREFIX)
         self._kept: dict[str, _Kept] = {}
 
     def new_path(self) -> Path:
         """Where a clip may be written; `keep` or `discard` it afterwards."""
-        return self._folder / f"{secrets.token_urlsafe(24)}.mp4"
+        return self._folder.path / f"{secrets.token_urlsafe(24)}.mp4"
 
     def keep(self, path: Path) -> str:
         """Keep a finished clip; returns the name that it can be had under."""
@@ -66,7 +69,7 @@ class ClipStore:
         for kept in self._kept.values():
             kept.expiry.cancel()
         self._kept.clear()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.remove()
 
     def _drop(self, name: str) -> None:
         kept = self._kept.pop(name)

@@ -23,8 +23,12 @@ from framewire.worker.config import Config
 from framewire.worker.runtime.worker import Worker
 
 from .auth import Gate, Unauthorized
+from .bodies import read_body
 from .clip_routes import add_clip_routes
 from .websocket import serve_websocket
+
+TOKEN_REQUEST_BYTES = 16_384
+"""More than what may be asked for takes: 16 apps of 128 characters."""
 
 
 def create_app(config: Config, backend: Backend) -> FastAPI:
@@ -45,8 +49,9 @@ def create_app(config: Config, backend: Backend) -> FastAPI:
             clips.close()
 
     app = FastAPI(title="framewire worker", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.gate = gate
     app.add_exception_handler(ClientDisconnect, _nobody_there)
-    _add_status(app)
+    _add_status(app, gate)
     _add_tokens(app, config, gate)
     _add_websockets(app, gate)
     add_clip_routes(app, config, gate)
@@ -58,23 +63,30 @@ async def _nobody_there(request: Request, error: Exception) -> Response:
     return Response(status_code=400)
 
 
-def _add_status(app: FastAPI) -> None:
+def _add_status(app: FastAPI, gate: Gate) -> None:
+    def check(request: Request) -> None:
+        try:
+            gate.check_browser(request.headers.get("host"), request.headers.get("origin", ""))
+        except Unauthorized as error:
+            raise HTTPException(403, str(error)) from error
+
     @app.get("/health")
-    async def health() -> JSONResponse:
+    async def health(request: Request) -> JSONResponse:
+        check(request)
         worker: Worker = app.state.worker
         return JSONResponse(worker.status(), status_code=200 if worker.ready else 503)
 
     @app.get("/metrics")
-    async def metrics() -> Response:
+    async def metrics(request: Request) -> Response:
+        check(request)
         worker: Worker = app.state.worker
         return Response(worker.metrics.text(), media_type=worker.metrics.content_type)
 
 
 def _add_tokens(app: FastAPI, config: Config, gate: Gate) -> None:
     async def requested(request: Request) -> TokenRequest:
-        body = await request.body()
         try:
-            return TokenRequest.model_validate_json(body)
+            return TokenRequest.model_validate_json(await read_body(request, TOKEN_REQUEST_BYTES))
         except ValidationError as error:
             detail = error.errors(include_url=False, include_context=False, include_input=False)
             raise HTTPException(422, detail) from error
@@ -94,8 +106,7 @@ def _add_tokens(app: FastAPI, config: Config, gate: Gate) -> None:
         """The browser's mint: the key stays here, app and life are fixed."""
         try:
             gate.check_browser(request.headers.get("host", ""), request.headers.get("origin", ""))
-            if not config.loopback:
-                gate.check_minter(authorization)
+            gate.check_minter(authorization)
         except Unauthorized as error:
             raise HTTPException(403, str(error)) from error
         grant = TokenRequest(allowed_apps=(config.alias,), token_expiration=config.token_expiration)

@@ -6,6 +6,7 @@ apps they open (claims in `framewire.protocol.tokens`).
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from urllib.parse import urlsplit
@@ -58,17 +59,19 @@ class Gate:
             )
         except jwt.ExpiredSignatureError:
             raise Unauthorized("the token has expired: mint another") from None
-        except jwt.InvalidTokenError as error:
+        except (jwt.InvalidTokenError, ValueError, ArithmeticError, RecursionError) as error:
             raise Unauthorized(f"the token is not valid: {type(error).__name__}") from None
-        issued = found["iat"]
-        if not isinstance(issued, int | float) or issued > time.time() + CLOCK_SKEW_SECONDS:
+        for claim in ("exp", "iat"):
+            if type(found[claim]) not in (int, float) or not math.isfinite(found[claim]):
+                raise Unauthorized(f"the token is not valid: {claim} is no time")
+        if found["iat"] > time.time() + CLOCK_SKEW_SECONDS:
             raise Unauthorized("the token is not valid: issued in the future")
         apps = found["allowed_apps"]
         if not isinstance(apps, list) or self._config.alias not in apps:
             raise Unauthorized(f"the token is not for {self._config.alias}")
 
     def check_minter(self, authorization: str) -> None:
-        """Let a caller of `POST /tokens/` in.
+        """Let a caller of a mint in: by the key, for anything but a browser can write an Origin.
 
         Raises:
             Unauthorized: the key is missing or wrong.
@@ -79,13 +82,17 @@ class Gate:
         if scheme.lower() not in ("key", "bearer") or not self._is_key(credential.strip()):
             raise Unauthorized("Authorization: Key … with this worker's key is needed")
 
-    def check_browser(self, host: str, origin: str) -> None:
+    def check_browser(self, host: str | None, origin: str) -> None:
         """Refuse web pages of other sites: a page can reach a loopback port without a token.
+
+        Args:
+            host: as the caller named this worker; None where it named none, which no browser does.
 
         Raises:
             Unauthorized: Host or Origin is neither loopback nor allowed.
         """
-        if self._config.loopback and host not in self._hosts and not _is_loopback(f"//{host}"):
+        named = host is not None and host not in self._hosts
+        if self._config.loopback and named and not _is_loopback(f"//{host}"):
             raise Unauthorized(f"Host {host!r} is not this machine: add its origin to --origins")
         if not origin or origin in self._origins:
             return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -18,9 +17,9 @@ from framewire.worker.config import Config
 from framewire.worker.runtime.worker import Worker
 
 from .auth import Gate, Unauthorized
+from .bodies import read_body
 from .clip_errors import clip_errors_as_http
 
-BODY_SECONDS = 60.0
 _ROOM_FOR_JSON = 100_000
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -66,7 +65,7 @@ async def _serve(
     maker: ClipMaker = state.clip_maker
     clips: ClipStore = state.clips
     with clip_errors_as_http(), maker.request():
-        wanted = await _parsed(state.worker, model, await _body(request, limit))
+        wanted = await _parsed(state.worker, model, await read_body(request, limit))
         path = clips.new_path()
         try:
             made = await make(maker, wanted, path, request.is_disconnected)
@@ -90,20 +89,7 @@ def _check(config: Config, gate: Gate, request: Request, authorization: str) -> 
         raise HTTPException(401, str(error)) from error
 
 
-async def _body(request: Request, limit: int) -> bytes:
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for piece in request.stream():
-                body += piece
-                if len(body) > limit:
-                    raise HTTPException(413, f"a body of more than {limit} bytes")
-    except TimeoutError:
-        raise HTTPException(408, f"the body did not come within {BODY_SECONDS:g} s") from None
-    return bytes(body)
-
-
-async def _parsed(worker: Worker, model: type[Model], body: bytes) -> Model:
+async def _parsed(worker: Worker, model: type[Model], body: bytearray) -> Model:
     try:
         return await worker.on_codec(lambda: model.model_validate_json(body))
     except ValidationError as error:

@@ -1,6 +1,11 @@
 """Clips lie for a while under names nobody can guess, never too many, and are gone at the end."""
 
 import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
 
 from framewire.worker.clips.store import MOST_CLIPS, ClipStore
 
@@ -49,3 +54,54 @@ async def test_nothing_is_left_behind() -> None:
     folder = store.new_path().parent
     store.close()
     assert not folder.exists()
+
+
+HOLDER = """
+import asyncio, sys, tempfile
+tempfile.tempdir = sys.argv[1]
+from framewire.worker.clips.store import ClipStore
+
+async def hold():
+    store = ClipStore(60, 1000)
+    path = store.new_path()
+    path.write_bytes(b"x")
+    store.keep(path)
+    print(path, flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(hold())
+"""
+
+
+def there(path: Path) -> bool:
+    return path.exists()
+
+
+async def test_what_a_killed_worker_has_left_is_removed_by_the_next_and_a_live_one_keeps_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    other = tmp_path / "framewire-clips-is-a-link"
+    (tmp_path / "elsewhere").mkdir()
+    other.symlink_to(tmp_path / "elsewhere")
+    holder = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        HOLDER,
+        str(tmp_path),
+        stdout=asyncio.subprocess.PIPE,
+        env={"PYTHONPATH": ":".join(filter(None, sys.path))},
+    )
+    try:
+        assert holder.stdout is not None
+        line = await asyncio.wait_for(holder.stdout.readline(), 15)
+        left = Path(line.decode().strip())
+        ClipStore(60, 1000).close()
+        assert there(left), "its worker lives"
+    finally:
+        holder.kill()
+        await holder.wait()
+    store = ClipStore(60, 1000)
+    assert not there(left.parent)
+    assert other.is_symlink() and (tmp_path / "elsewhere").is_dir()
+    store.close()

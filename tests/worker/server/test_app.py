@@ -1,5 +1,6 @@
 """The worker over HTTP and websockets: routes, tokens, and who is turned away with which words."""
 
+import asyncio
 import time
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 import websockets
 from support.servers.worker_server import Running, serving
 from support.viewers.raw_viewer import SMALL, Closed, connected, opened, streamed
+
+from framewire.worker.server.app import TOKEN_REQUEST_BYTES
 
 SECRET = "a secret of more than thirty-two bytes"
 KEY = "key-id:key-secret"
@@ -136,18 +139,64 @@ async def test_a_mint_that_asks_for_nonsense_is_told_what_is_wrong(body: bytes) 
         assert answer.status_code == 422 and answer.json()["detail"]
 
 
+async def test_a_mint_reads_no_more_than_a_request_for_a_token_takes() -> None:
+    large = {"allowed_apps": ["a" * 128] * 16, "token_expiration": 60}
+    key = {"Authorization": f"Key {KEY}"}
+    async with serving(**JWT) as worker:
+        assert (await post(worker, "/tokens/", json=large, headers=key)).status_code == 200
+        padded = {"allowed_apps": [ALIAS], "padding": "x" * TOKEN_REQUEST_BYTES}
+        assert (await post(worker, "/tokens/", json=padded, headers=key)).status_code == 413
+        stranger = await post(worker, "/tokens/", json=padded)
+        assert stranger.status_code == 401, "nothing is read for who has no key"
+
+
 async def test_the_browsers_mint_fixes_app_and_life_and_keeps_the_key() -> None:
     async with serving(**JWT, token_expiration=77) as worker:
         answer = await post(
             worker,
             "/api/fal",
             json={"allowed_apps": ["everything"], "token_expiration": 10**6},
-            headers={"Origin": f"http://localhost:{worker.port}"},
+            headers={
+                "Origin": f"http://localhost:{worker.port}",
+                "Authorization": f"Key {KEY}",
+            },
         )
         assert answer.status_code == 200 and set(answer.json()) == {"token"}
         claims = jwt.decode(answer.json()["token"], SECRET, algorithms=["HS256"])
         assert claims["allowed_apps"] == [ALIAS] and claims["exp"] - claims["iat"] == 77
         assert KEY not in answer.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": "http://localhost:8000"},
+        {"Origin": "http://127.0.0.1"},
+        {"Authorization": "Key wrong", "Origin": "http://localhost:8000"},
+        {"Authorization": f"Key {KEY}", "Origin": EVIL},
+    ],
+)
+async def test_with_tokens_no_origin_stands_for_the_key_nor_the_key_for_an_origin(
+    headers: dict[str, str],
+) -> None:
+    """A local reverse proxy that rewrites Host must not hand tokens to strangers."""
+    async with serving(**JWT) as worker:
+        answer = await post(worker, "/api/fal", headers=headers)
+        assert answer.status_code == 403 and "token" not in answer.json()
+
+
+@pytest.mark.parametrize("path", ["/health", "/metrics"])
+async def test_what_the_worker_is_doing_is_told_to_no_rebound_name(path: str) -> None:
+    async with serving() as worker, httpx.AsyncClient(trust_env=False, timeout=10) as client:
+        for headers in ({"Host": "rebound.example"}, {"Origin": EVIL}):
+            answer = await client.get(worker.http + path, headers=headers)
+            assert answer.status_code == 403
+        assert (await client.get(worker.http + path)).status_code == 200
+        reader, writer = await asyncio.open_connection("127.0.0.1", worker.port)
+        writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())  # as a balancer's check sends it
+        assert (await asyncio.wait_for(reader.read(), 10)).split()[1] == b"200"
+        writer.close()
 
 
 @pytest.mark.parametrize(

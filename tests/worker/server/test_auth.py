@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import time
 from typing import Any
 
@@ -70,6 +71,16 @@ def tampered() -> str:
     return ".".join([head, part(claims), signature])
 
 
+def signed(payload: bytes) -> str:
+    return jwt.api_jws.encode(payload, SECRET)
+
+
+def nested(inside: str) -> str:
+    """A header that runs out of stack where it is read, before any signature is looked at."""
+    text = '{"a":' * 50_000 + inside
+    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+
+
 BAD_TOKENS = {
     "expired": (lambda: token(exp=int(time.time()) - 1), "expired"),
     "for another app": (lambda: token(allowed_apps=["flux"]), f"not for {ALIAS}"),
@@ -91,6 +102,17 @@ BAD_TOKENS = {
         ),
         "not valid",
     ),
+    "exp without end": (lambda: token(exp=math.inf), "not valid"),
+    "exp that is no number": (lambda: token(exp=math.nan), "not valid"),
+    "exp in a list": (lambda: token(exp=[2**40]), "not valid"),
+    "exp true": (lambda: token(exp=True), "not valid|expired"),
+    "iat that is no number": (lambda: token(iat=math.nan), "iat is no time"),
+    "iat before all time": (lambda: token(iat=-math.inf), "iat is no time"),
+    "iat true": (lambda: token(iat=True), "iat is no time"),
+    "iat in words": (lambda: token(iat="1"), "iat is no time"),
+    "nbf without end": (lambda: token(nbf=math.inf), "not valid"),
+    "a header that nests": (lambda: nested("{}") + ".e30.e30", "not valid"),
+    "claims that nest": (lambda: signed(b'{"exp":' + b"[" * 50_000), "not valid"),
     "issued in the future": (lambda: token(iat=int(time.time()) + 3600), "not valid"),
     "no JWT": (lambda: "hello", "not valid"),
     "three dots": (lambda: "...", "not valid"),
@@ -169,6 +191,10 @@ def test_pages_and_programs_of_this_machine_may_ask(host: str, origin: str) -> N
 def test_a_name_that_was_rebound_to_loopback_is_refused(host: str, auth: str) -> None:
     with pytest.raises(Unauthorized, match="Host"):
         gate(auth=auth).check_browser(host, "")
+
+
+def test_a_caller_that_names_no_host_is_no_browser() -> None:
+    gate(auth="none").check_browser(None, "")
 
 
 def test_the_host_of_an_allowed_origin_may_stand_in_front_as_a_proxy() -> None:
