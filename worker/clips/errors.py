@@ -43,5 +43,9 @@ class ClipTooLong(ClipError):
     """The clip took longer than a session may."""
 
 
+class ClipNotWritten(ClipError):
+    """The clip has no room on the worker's disk, or cannot be written there for another reason."""
+
+
 class CallerLeft(ClipError):
     """Nobody waits for the clip any more."""

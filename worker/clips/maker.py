@@ -31,6 +31,7 @@ from .errors import (
     BackendHangs,
     CallerLeft,
     ClipBusy,
+    ClipNotWritten,
     ClipRefused,
     ClipTooLong,
     HelperFailed,
@@ -40,7 +41,7 @@ from .errors import (
 from .fetching import Fetcher, FetchError
 from .prompt_expansion import ExpansionFailed, ExpansionOff, expand_prompt
 from .requests import FRAME_COUNTS, TextToVideo, VideoToVideo
-from .video import ExtraMissing, VideoError, VideoReader, VideoWriter, require_av
+from .video import ExtraMissing, VideoError, VideoReader, VideoWriter, WriteError, require_av
 
 T = TypeVar("T")
 Gone = Callable[[], Awaitable[bool]]
@@ -91,6 +92,8 @@ class ClipMaker:
             raise HelperFailed(str(error)) from error
         except LaneStuck as error:
             raise BackendHangs("the backend hangs") from error
+        except WriteError as error:
+            raise ClipNotWritten(str(error)) from error
         except TimeoutError as error:
             raise ClipTooLong("the clip took too long") from error
         finally:
@@ -151,9 +154,9 @@ class _Run:
                 if loop.time() > deadline:
                     raise TimeoutError
         finally:
-            await self._off_loop(writer.close)
             if reader is not None:
                 await self._off_loop(reader.close)
+            await self._off_loop(writer.close)
         return self._made
 
     async def _block(self, writer: VideoWriter, reader: VideoReader | None) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,8 @@ from PIL import Image, ImageOps
 from framewire.worker.backends.base import Frames, Picture
 
 FPS = 16
+_BT709 = 1  # ITU-T H.273: primaries, transfer and matrix alike
+_LIMITED, _FULL = 1, 2
 MAX_PIXELS = 10_000_000
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,gif"
 _MAX_SOURCE_FRAMES = 20_000
@@ -48,35 +51,89 @@ def require_av() -> Any:
     return av
 
 
+class WriteError(RuntimeError):
+    """The file cannot be written; the message is one line."""
+
+
 class VideoWriter:
-    """Writes an MP4: H.264, yuv420p, 16 frames a second, its index in front."""
+    """Writes an MP4: H.264, yuv420p in BT.709, 16 frames a second, its index in front.
+
+    Raises:
+        WriteError: it cannot be written there.
+    """
 
     def __init__(self, path: Path, width: int, height: int) -> None:
         self._av = require_av()
-        self._container = self._av.open(
-            str(path), "w", format="mp4", options={"movflags": "faststart"}
-        )
-        self._stream = self._container.add_stream("libx264", rate=FPS)
-        self._stream.width, self._stream.height = width, height
-        self._stream.pix_fmt = "yuv420p"
-        self._stream.options = {"preset": "veryfast", "crf": "18"}
+        self._reformatter = self._av.video.reformatter.VideoReformatter()
+        self._is_sound = False  # FFmpeg crashes where a file without a header is flushed
         self._count = 0
+        with self._failing():
+            self._container = self._av.open(
+                str(path), "w", format="mp4", options={"movflags": "faststart"}
+            )
+        try:
+            with self._failing():
+                self._stream = self._container.add_stream("libx264", rate=FPS)
+                self._stream.width, self._stream.height = width, height
+                self._stream.pix_fmt = "yuv420p"
+                self._stream.options = {"preset": "veryfast", "crf": "18"}
+                context = self._stream.codec_context
+                context.color_range = _LIMITED
+                context.color_primaries = context.color_trc = context.colorspace = _BT709
+                self._container.start_encoding()
+        except WriteError:
+            self.close()
+            raise
+        self._is_sound = True
 
     def write(self, frames: Frames) -> None:
-        """Add frames [T, H, W, 3] uint8 RGB."""
+        """Add frames [T, H, W, 3] uint8 RGB.
+
+        Raises:
+            WriteError: they cannot be written, by which the file is at its end.
+        """
         for picture in frames:
             frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
+            frame = self._in_bt709(frame)
             frame.pts, frame.time_base = self._count, Fraction(1, FPS)
             self._count += 1
-            self._container.mux(self._stream.encode(frame))
+            with self._failing():
+                self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finish the file.
+
+        Raises:
+            WriteError: it cannot be finished.
+        """
         try:
-            if self._count:
-                self._container.mux(self._stream.encode(None))
+            if self._count and self._is_sound:
+                with self._failing():
+                    self._container.mux(self._stream.encode(None))
         finally:
-            self._container.close()
+            with self._failing():
+                self._container.close()
+
+    def _in_bt709(self, frame: Any) -> Any:
+        """Converted with every bit: FFmpeg's fast way is off by up to four levels."""
+        way = self._av.video.reformatter.Interpolation
+        return self._reformatter.reformat(
+            frame,
+            format="yuv420p",
+            src_color_range=_FULL,
+            dst_colorspace=_BT709,
+            dst_color_range=_LIMITED,
+            interpolation=way.BICUBIC | way.ACCURATE_RND | way.FULL_CHR_H_INT | way.FULL_CHR_H_INP,
+        )
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except (self._av.error.FFmpegError, OSError, ValueError) as error:
+            self._is_sound = False
+            said = getattr(error, "strerror", None) or type(error).__name__
+            raise WriteError(f"the clip cannot be written: {said}") from error
 
 
 class VideoReader:

@@ -12,6 +12,7 @@ from framewire.worker.clips.errors import (
     CallerLeft,
     ClipBusy,
     ClipError,
+    ClipNotWritten,
     ClipRefused,
     ClipTooLong,
     HelperFailed,
@@ -28,6 +29,7 @@ _STATUS: dict[type[ClipError], int] = {
     HelperFailed: 502,
     WorkerStopping: 503,
     ClipTooLong: 504,
+    ClipNotWritten: 507,
 }
 
 

@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import fal_client
@@ -351,6 +352,22 @@ async def test_a_backend_that_fails_is_an_error_and_leaves_no_file() -> None:
         assert list(clips.new_path().parent.iterdir()) == []
         backend.finish.clear()
         assert (await ask(worker, "/text-to-video", num_frames=18)).status_code == 200
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+async def test_a_clip_that_finds_no_room_is_507_and_the_worker_goes_on(
+    worker: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A full disk is told in words; FFmpeg would crash where a header that failed is flushed."""
+    clips = worker.server.config.app.state.clips
+    (tmp_path / "full.mp4").symlink_to("/dev/full")
+    with monkeypatch.context() as patch:
+        patch.setattr(clips, "new_path", lambda: tmp_path / "full.mp4")
+        answer = await ask(worker, "/text-to-video", num_frames=18)
+    assert answer.status_code == 507
+    assert answer.json()["detail"] == "the clip cannot be written: No space left on device"
+    assert not list(tmp_path.iterdir())  # noqa: ASYNC240 (nothing else runs)
+    assert (await ask(worker, "/text-to-video", num_frames=18)).status_code == 200
 
 
 async def test_a_name_that_is_no_clip_is_not_found(worker: Running) -> None:

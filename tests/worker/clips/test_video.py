@@ -1,13 +1,16 @@
 """Uploaded videos become pictures at 16 a second, and what is hostile in them stays outside."""
 
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.frames_made import first_picture_by_its_tag, patch_means, patches
 from support.video_files_made import seen, video, video_of
 
-from framewire.worker.clips.video import VideoError, VideoReader, VideoWriter
+from framewire.worker.clips.video import VideoError, VideoReader, VideoWriter, WriteError
 
 HALVES_OF_128, HALVES_OF_64 = (slice(0, 64), slice(64, 128)), (slice(0, 32), slice(32, 64))
 REDS = [(10 + 8 * at, 0, 0) for at in range(30)]
@@ -129,3 +132,56 @@ def test_what_is_written_plays_everywhere(tmp_path: Path) -> None:
     assert data.index(b"moov") < data.index(b"mdat")
     for frame, colour in zip(back.frames, colours, strict=True):
         assert frame.mean(axis=(0, 1)) == pytest.approx(colour, abs=12)
+
+
+def test_twelve_colours_are_tagged_and_within_3(tmp_path: Path) -> None:
+    """BT.709, limited; untagged, a player takes BT.601 for small and BT.709 for large videos."""
+    shown = patches(832, 480)
+    path = tmp_path / "out.mp4"
+    writer = VideoWriter(path, 832, 480)
+    writer.write(np.stack([shown] * 3))
+    writer.close()
+    tags, back = first_picture_by_its_tag(path)
+    assert tags == (1, 1, 1, 1)
+    assert np.abs(patch_means(back) - patch_means(shown)).max() <= 3
+
+
+CODE = """
+import resource, signal, sys
+import numpy as np
+from framewire.worker.clips.video import VideoWriter, WriteError
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), most))
+frames = np.random.default_rng(0).integers(0, 256, (24, 64, 128, 3), np.uint8)
+try:
+    writer = VideoWriter(sys.argv[1], 128, 64)
+    try:
+        for _ in range(4):
+            writer.write(frames)
+    finally:
+        writer.close()
+except WriteError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit of a file's size there")
+@pytest.mark.parametrize("room", [0, 30, 600, 20_000, 200_000, 400_000])
+def test_a_disk_that_gets_full_is_an_error_in_words(tmp_path: Path, room: int) -> None:
+    """In the header, among the frames, in the index; in a process of its own, which must not crash."""
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, str(tmp_path / "a.mp4"), str(room)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "the clip cannot be written: File too large\n"
+
+
+def test_a_folder_that_is_gone_is_an_error_in_words(tmp_path: Path) -> None:
+    with pytest.raises(WriteError, match="No such file or directory"):
+        VideoWriter(tmp_path / "gone/a.mp4", 128, 64)
