@@ -8,5 +8,9 @@ MAX_ELEMENTS = 4096
 MAX_PROMPT_CHARS = 8192
 MAX_ID_CHARS = 256
 MAX_SEED = 2**24
+MAX_BLOCKS = 2**63 - 1
+"""Of a stream, and of a block's number: what fits into the 64 bits that JSON readers give it."""
+MIN_FPS, MAX_FPS = 0.2, 1000
+"""Of a paced stream: slower than a frame in five seconds, and a client takes it for dead."""
 MAX_REJECTIONS_IN_A_ROW = 20
 MAX_HELD = 64

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
-from .limits import MAX_ID_CHARS, MAX_PROMPT_CHARS, MAX_SEED
+from .limits import MAX_BLOCKS, MAX_FPS, MAX_ID_CHARS, MAX_PROMPT_CHARS, MAX_SEED, MIN_FPS
 
 
 def _not_blank(text: str) -> str:
@@ -46,15 +46,28 @@ def _not_bool(value: Any) -> Any:
     return value
 
 
+def _not_bytes(value: Any) -> Any:
+    if isinstance(value, bytes | bytearray):
+        # pydantic would take them for text where they happen to be UTF-8.
+        raise ValueError("must be text (msgpack str), not bytes (msgpack bin)")  # noqa: TRY004
+    return value
+
+
 def _falling(steps: tuple[float, ...]) -> tuple[float, ...]:
     if any(later >= earlier for earlier, later in pairwise(steps)):
         raise ValueError("must fall strictly, like [1000, 937.5, 833.3, 625]")
     return steps
 
 
-Prompt = Annotated[str, Field(max_length=MAX_PROMPT_CHARS), AfterValidator(_not_blank)]
+Prompt = Annotated[
+    str,
+    Field(max_length=MAX_PROMPT_CHARS),
+    BeforeValidator(_not_bytes),
+    AfterValidator(_not_blank),
+]
 Side = Annotated[int, Field(ge=64, le=2048), BeforeValidator(_not_bool)]
-Count = Annotated[int, Field(ge=1), BeforeValidator(_not_bool)]
+Count = Annotated[int, Field(ge=1, le=MAX_BLOCKS), BeforeValidator(_not_bool)]
+Fps = Annotated[float, Field(ge=MIN_FPS, le=MAX_FPS, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED), BeforeValidator(_not_bool)]
 InterpSteps = Annotated[int, Field(ge=1, le=64), BeforeValidator(_not_bool)]
 Strength = Annotated[
@@ -104,7 +117,7 @@ class Params(_FromWire):
     interp_steps: InterpSteps | None = Field(default=None, validation_alias=_INTERP_NAMES)
     webcam_mode: bool | None = None
     input: Literal["newest", "all"] | None = None
-    fps: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] | None = None
+    fps: Fps | None = None
     events: bool | None = None
     fmt: Literal["jpeg", "msgpack"] | None = None
 
@@ -125,6 +138,8 @@ class Steer(_FromWire):
     seed: Seed | None = None
     action: Literal["reset", "end"] | None = None
     image: Picture | None = None
-    request_id: Annotated[str, Field(max_length=MAX_ID_CHARS)] | None = None
+    request_id: (
+        Annotated[str, Field(max_length=MAX_ID_CHARS), BeforeValidator(_not_bytes)] | None
+    ) = None
     timestamp: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    at_block: Annotated[int, Field(ge=0), BeforeValidator(_not_bool)] | None = None
+    at_block: Annotated[int, Field(ge=0, le=MAX_BLOCKS), BeforeValidator(_not_bool)] | None = None

@@ -84,7 +84,7 @@ PARAMS = st.fixed_dictionaries(
     optional={
         "width": st.integers(64, 2048),
         "height": st.integers(64, 2048),
-        "num_blocks": st.integers(1, 2**63),
+        "num_blocks": st.integers(1, 2**63 - 1),
         "num_denoising_steps": st.integers(1, 8),
         "denoising_steps": st.just((1000.0, 500.0)),
         "seed": st.integers(0, 2**24),
@@ -96,7 +96,7 @@ PARAMS = st.fixed_dictionaries(
         "interp_steps": st.integers(1, 64),
         "webcam_mode": st.booleans(),
         "input": st.sampled_from(["newest", "all"]),
-        "fps": st.floats(0.1, 1000),
+        "fps": st.floats(0.2, 1000),
         "events": st.booleans(),
         "fmt": st.sampled_from(["jpeg", "msgpack"]),
     },
@@ -106,14 +106,14 @@ STEERS = st.fixed_dictionaries(
     optional={
         "prompt": PROMPTS,
         "interp_steps": st.integers(1, 64),
-        "num_blocks": st.integers(1, 2**63),
+        "num_blocks": st.integers(1, 2**63 - 1),
         "strength": STRENGTHS,
         "seed": st.integers(0, 2**24),
         "action": st.sampled_from(["reset", "end"]),
         "image": PICTURES,
         "request_id": WORDS,
         "timestamp": st.floats(0, 2e12),
-        "at_block": st.integers(0, 2**63),
+        "at_block": st.integers(0, 2**63 - 1),
     },
 ).map(Steer.model_validate)
 

@@ -35,14 +35,14 @@ def refusal(build: Any, **values: Any) -> dict[str, Any]:
     [
         ("width", 64, 2048, 63, 2049),
         ("height", 64, 2048, 63, 2049),
-        ("num_blocks", 1, 10**18, 0, None),
+        ("num_blocks", 1, 2**63 - 1, 0, 2**63),
         ("num_denoising_steps", 1, 8, 0, 9),
         ("seed", 0, MAX_SEED, -1, MAX_SEED + 1),
         ("strength", 0.01, 1, -0.1, 1.5),
         ("timestep_shift", 0.1, 20, 0.05, 20.5),
         ("kv_cache_num_frames", 1, 12, 0, 13),
         ("interp_steps", 1, 64, 0, 65),
-        ("fps", 0.5, 1000, 0, 1001),
+        ("fps", 0.2, 1000, 0, 1001),
     ],
 )
 def test_ranges_hold_at_both_ends(
@@ -106,6 +106,32 @@ def test_aliases_are_read_and_sent_under_one_name() -> None:
 
 def test_where_both_names_are_sent_ours_wins() -> None:
     assert steer(interp_steps=1, interpolation_steps=9).interp_steps == 1
+
+
+@pytest.mark.parametrize("fps", [5e-324, 1e-9, 0.1])
+def test_a_pace_that_never_shows_a_frame_is_refused_with_the_slowest_there_is(fps: float) -> None:
+    """Such a stream would hold its place without sending anything."""
+    error = refusal(params, fps=fps)
+    assert error["loc"] == ("fps",)
+    assert error["msg"].endswith("greater than or equal to 0.2")
+
+
+def test_blocks_beyond_63_bits_are_refused() -> None:
+    for key in ("num_blocks", "at_block"):
+        assert refusal(steer, **{key: 2**63})["loc"] == (key,)
+        assert getattr(steer(**{key: 2**63 - 1}), key) == 2**63 - 1
+
+
+@pytest.mark.parametrize("value", [b"a lighthouse", b"\xff", b""])
+def test_text_given_as_bytes_is_refused_in_words_that_say_so(value: bytes) -> None:
+    """Whether the bytes happen to be UTF-8 makes no difference."""
+    wrong = [
+        refusal(Params.model_validate, obj={"prompt": value}),
+        refusal(steer, prompt=value),
+        refusal(steer, request_id=value),
+    ]
+    for error in wrong:
+        assert "not bytes (msgpack bin)" in error["msg"]
 
 
 @pytest.mark.parametrize("prompt", ["", " ", "\n\t "])
