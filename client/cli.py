@@ -18,6 +18,7 @@ from .commands.doctor import run_doctor
 from .commands.signals import run
 from .commands.steer_plan import PlannedSteer, parse_steer
 from .commands.stream import KREA_FPS, prepare, run_stream
+from .commands.terminal import accept_any_text, printable
 from .connect import resolve_credentials
 from .credentials import fal_run_host
 from .errors import AuthError, FramewireError, InputError, ParamsError, SaveError
@@ -61,6 +62,7 @@ _KEYS_HELP = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    accept_any_text()
     options = _parser().parse_args(argv)
     try:
         if options.command == "stream":
@@ -68,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         commands = {"token": _run_token, "check": run_check, "doctor": run_doctor}
         return run(commands[options.command](options))
     except (InputError, ParamsError, SaveError) as error:
-        print(f"framewire stream: {error}", file=sys.stderr)
+        print(printable(f"framewire stream: {error}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt:  # before anything was started
         return 130
@@ -94,7 +96,7 @@ async def _run_token(options: argparse.Namespace) -> int:
         )
         token = await tokens.get()
     except FramewireError as error:
-        print(f"framewire token: {error}", file=sys.stderr)
+        print(printable(f"framewire token: {error}"), file=sys.stderr)
         return 1
     print(token)
     return 0

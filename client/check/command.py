@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
+from typing import Any
 
 from framewire.client.address import parse_address
+from framewire.client.commands.terminal import one_line, print_json, printable
 from framewire.client.connect import resolve_credentials
 from framewire.client.credentials import fal_run_host
 from framewire.client.errors import FramewireError
@@ -32,16 +33,19 @@ async def run_check(options: argparse.Namespace) -> int:
     try:
         probe = await _probe(options, target)
     except FramewireError as error:
-        print(f"framewire check: {error}", file=sys.stderr)
+        print(printable(f"framewire check: {error}"), file=sys.stderr)
         return 1
     began = time.monotonic()
     findings: list[Finding] = []
     async for finding in run_rules(probe, options.rule):
         findings.append(finding)
         if not options.json:
-            print(_line(finding), flush=True)
+            print(one_line(_line(finding)), flush=True)
     seconds = time.monotonic() - began
-    print(_as_json(probe, findings, seconds) if options.json else _sum(probe, findings, seconds))
+    if options.json:
+        print_json(_as_dict(probe, findings, seconds), sys.stdout)
+    else:
+        print(_sum(probe, findings, seconds))
     passed = any(f.outcome == "ok" for f in findings) and not _count(findings, "FAIL")
     return 0 if passed else 1
 
@@ -72,7 +76,7 @@ def _sum(probe: Probe, findings: list[Finding], seconds: float) -> str:
     return f"{counts}; {probe.blocks} blocks ({probe.frames} frames) were used, in {seconds:.1f} s"
 
 
-def _as_json(probe: Probe, findings: list[Finding], seconds: float) -> str:
+def _as_dict(probe: Probe, findings: list[Finding], seconds: float) -> dict[str, Any]:
     rules = [
         {
             "number": finding.rule.number,
@@ -82,16 +86,13 @@ def _as_json(probe: Probe, findings: list[Finding], seconds: float) -> str:
         }
         for finding in findings
     ]
-    return json.dumps(
-        {
-            "url": str(probe.address),
-            "ok": _count(findings, "ok"),
-            "fail": _count(findings, "FAIL"),
-            "skipped": _count(findings, "skipped"),
-            "blocks": probe.blocks,
-            "frames": probe.frames,
-            "seconds": round(seconds, 3),
-            "rules": rules,
-        },
-        ensure_ascii=False,
-    )
+    return {
+        "url": str(probe.address),
+        "ok": _count(findings, "ok"),
+        "fail": _count(findings, "FAIL"),
+        "skipped": _count(findings, "skipped"),
+        "blocks": probe.blocks,
+        "frames": probe.frames,
+        "seconds": round(seconds, 3),
+        "rules": rules,
+    }

@@ -6,7 +6,7 @@ Address, key, token, connect, first frame. Uses the parts that `connect` uses; p
 from __future__ import annotations
 
 import argparse
-import json
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
@@ -21,6 +21,8 @@ from framewire.client.routes import way
 from framewire.client.session import Session
 from framewire.client.tokens import TokenSource, claims_in, life_of, token_source
 from framewire.client.wire import Wire
+
+from .terminal import one_line, print_json
 
 STEPS = ("address", "key", "token", "connect", "first frame")
 _PROMPT = "a lighthouse at dawn"
@@ -50,7 +52,7 @@ async def run_doctor(options: argparse.Namespace) -> int:
     failed = next((finding.step for finding in findings if finding.ok is False), None)
     if options.json:
         found = {"ok": failed is None, "failed": failed, "steps": [asdict(one) for one in findings]}
-        print(json.dumps(found))
+        print_json(found, sys.stdout)
     else:
         for finding in findings:
             _print(finding)
@@ -60,9 +62,9 @@ async def run_doctor(options: argparse.Namespace) -> int:
 def _print(finding: Finding) -> None:
     word = {True: "ok", False: "FAIL", None: "-"}[finding.ok]
     took = "" if finding.seconds is None else f" ({finding.seconds:.2f} s)"
-    print(f"{word:<5} {finding.step:<12} {finding.detail}{took}")
+    print(one_line(f"{word:<5} {finding.step:<12} {finding.detail}{took}"))
     if finding.hint:
-        print(f"{'':<19}{finding.hint}")
+        print(f"{'':<19}{one_line(finding.hint)}")
 
 
 class Examination:

@@ -16,6 +16,8 @@ from framewire.client.events import Event, Reconnected, Reconnecting
 from framewire.client.frames import Frame
 from framewire.protocol import BlockDone, Queued, Started, Steered, Warned
 
+from .terminal import columns, fitted, is_live, printable
+
 _REDRAW = 0.1
 _WINDOW = 2.0  # seconds over which the live rate is measured
 _SHORTEST = 0.25  # seconds; within less a rate is that of one block's frames, sent in one go
@@ -146,35 +148,43 @@ class Tally:
 
 
 class ProgressLine:
-    """One line that is drawn over itself, at most ten times a second; nothing off a terminal.
+    """One row that is drawn over itself, at most ten times a second; nothing off a terminal.
 
-    What is said stays, above it, on a terminal or not.
+    What is said stays, above it, on a terminal or not. A stream that is gone (the terminal was
+    closed) is written to no more.
     """
 
     def __init__(self, tally: Tally, stream: TextIO) -> None:
         self._tally = tally
         self._stream = stream
-        self._is_on = stream.isatty()
+        self._is_live = is_live(stream)
         self._drawn_at = -_REDRAW
         self._said: list[SaveError] = []
 
     def draw(self, prompt: str) -> None:
         now = time.monotonic()
-        if not self._is_on or now - self._drawn_at < _REDRAW:
+        if not self._is_live or now - self._drawn_at < _REDRAW:
             return
         self._drawn_at = now
-        self._stream.write(f"\r\x1b[2K{progress_text(self._tally, prompt)}")
-        self._stream.flush()
+        # The last column stays free: a cursor behind it is already in the next row.
+        room = columns(self._stream) - 1
+        text = fitted(progress_text(self._tally, prompt), room, self._stream.encoding)
+        self._write(f"\r\x1b[2K{text}")
 
     def clear(self) -> None:
-        if self._is_on:
-            self._stream.write("\r\x1b[2K")
-            self._stream.flush()
+        if self._is_live:
+            self._write("\r\x1b[2K")
 
     def say(self, text: str) -> None:
         self.clear()
-        self._stream.write(f"framewire: {text}\n")
-        self._stream.flush()
+        self._write(f"framewire: {printable(text)}\n")
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:
+            self._is_live = False
 
     def say_failures(self, failures: Sequence[SaveError]) -> None:
         """Each of them once."""

@@ -6,7 +6,6 @@ Says only what is so: a file is saved if it lies there.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from typing import Any
 from framewire.client.savers import PipeSaver, Recorder, Saved, Saver
 
 from .progress import Tally
+from .terminal import one_line, print_json
 
 
 def report(
@@ -29,10 +29,10 @@ def report(
     out = sys.stderr if piped else sys.stdout  # which then carries pictures and nothing else
     saved = [saver.saved for saver in savers if saver.saved is not None]
     if options.json:
-        print(json.dumps(tally.as_dict() | found | _as_dict(saved), ensure_ascii=False), file=out)
+        print_json(tally.as_dict() | found | _as_dict(saved), out)
     elif tally.frames:
         for text in (*_summary(tally), *map(saved_text, saved)):
-            print(text, file=out)
+            print(one_line(text), file=out)
         if not savers:
             print("nothing was saved: add --out video.mp4 or --out frames/", file=out)
 

@@ -28,6 +28,7 @@ from .outputs import savers_of
 from .progress import ProgressLine, Tally, connection_text
 from .report import interruption_text, report
 from .steer_plan import SteerPlan
+from .terminal import printable
 
 KREA_FPS = 16.0
 
@@ -81,7 +82,7 @@ async def run_stream(options: argparse.Namespace, savers: list[Saver]) -> int:
         }
         report(options, tally, savers, found)
         if error is not None:
-            print(f"framewire: {error.code}: {error}", file=sys.stderr)
+            print(printable(f"framewire: {error.code}: {error}"), file=sys.stderr)
         elif interrupted:
             print(f"framewire: {interruption_text(recorder)}", file=sys.stderr)
     return 0 if completed else 1

@@ -10,6 +10,7 @@ from support.import_graph import FILES, ROOT, module_name, short, syntax_tree
 
 READERS_OF_THE_ENVIRONMENT = {
     "client/cli.py",
+    "client/commands/terminal.py",
     "client/credentials.py",
     "client/local_worker.py",  # hands it on to the worker that it starts
     "worker/cli.py",  # the worker's entry points hand it to the config
