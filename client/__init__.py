@@ -25,7 +25,7 @@ from .events import Event, Reconnected, Reconnecting
 from .frames import Frame
 from .local_worker import endpoint, local_worker
 from .reconnect.policy import Reconnect, Redirect
-from .savers import Recorder, Saver, saver_for
+from .savers import Recorder, Saved, Saver, saver_for
 from .session import Session
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "Recorder",
     "Redirect",
     "SaveError",
+    "Saved",
     "Saver",
     "ServerError",
     "Session",

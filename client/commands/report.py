@@ -73,7 +73,8 @@ def _as_dict(saved: Sequence[Saved]) -> dict[str, Any]:
 
 def _summary(tally: Tally) -> Iterator[str]:
     speed = f"{tally.fps:.1f} fps, " if tally.fps else ""
-    yield (f"{tally.frames} frames in {tally.last_after:.1f} s ({speed}{size_text(tally.bytes)})")
+    took = f"{tally.last_after:.{1 if tally.last_after >= 1 else 2}f} s"
+    yield f"{tally.frames} frames in {took} ({speed}{size_text(tally.bytes)})"
     if tally.started is not None:
         said = tally.started
         yield f"seed {said.seed}, {said.width}x{said.height}, backend {said.backend}"

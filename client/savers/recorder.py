@@ -82,12 +82,14 @@ class Recorder:
             raise StateError("the recorder is closed")
         if self.failures and not self._open and not self._unopened:
             raise self.failures[0]
-        while len(self._waiting) >= self._limit:
-            self._room.clear()
-            await self._room.wait()
-        self._waiting.append((frame, prompt))
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write_out())
+        try:
+            while len(self._waiting) >= self._limit:
+                self._room.clear()
+                await self._room.wait()
+        finally:  # cancelled, too: it has arrived
+            self._waiting.append((frame, prompt))
+            if self._writing is None or self._writing.done():
+                self._writing = asyncio.create_task(self._write_out())
 
     @property
     def saved(self) -> list[Saved]:

@@ -64,6 +64,24 @@ async def test_one_interruption_loses_nothing(tmp_path: Path) -> None:
     assert [saved.frames for saved in recorder.saved] == [20, 20]
 
 
+async def test_a_frame_that_waits_for_room_is_not_lost(tmp_path: Path) -> None:
+    """It had arrived, and it is the last one."""
+    saver = Slow()
+    recorder = Recorder([saver], queue_frames=2)
+    await recorder.write(frame(0))
+    await asyncio.to_thread(saver.has_begun.wait, 30)
+    for index in (1, 2):
+        await recorder.write(frame(index))
+    writing = asyncio.create_task(recorder.write(frame(3)))
+    await asyncio.sleep(0)
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    saver.goes_on.set()
+    await recorder.close()
+    assert saver.written == 4
+
+
 async def test_a_second_interruption_finishes_the_files_and_counts_what_is_lost(
     tmp_path: Path,
 ) -> None:

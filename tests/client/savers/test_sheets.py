@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from support.frames_made import frame
 from support.servers.stand_in import picture
 
-from framewire.client import Recorder, SaveError
+from framewire.client import Recorder, SaveError, saver_for
 from framewire.client.savers import ContactSheetSaver, fonts
 from framewire.client.savers.captions import CaptionPen, one_line
 
@@ -170,6 +170,19 @@ def hostile() -> list[bytes]:
         head[at : at + 4] = size[1].to_bytes(2) + size[0].to_bytes(2)
         found.append(bytes(head))
     return [*found, picture(1) + bytes(8_000_000), picture(2, 1, 2048), picture(3, 2048, 1)]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.gif"])
+async def test_a_frame_too_large_to_decode_is_refused_by_its_header(
+    tmp_path: Path, name: str
+) -> None:
+    """900 megapixels in a few hundred bytes; the frames before it are kept."""
+    with pytest.raises(SaveError, match="frame 1 is no picture"):
+        async with Recorder([saver_for(str(tmp_path / name))]) as recorder:
+            await recorder.write(frame(0))
+            await recorder.write(frame(1, hostile()[0]))
+    (saved,) = recorder.saved
+    assert saved.frames == 1
 
 
 def test_hostile_frames_take_no_memory(tmp_path: Path) -> None:
