@@ -63,6 +63,7 @@ class Session:
         self._watchdog = Watchdog(frame_timeout, first_frame_timeout, self._fail)
         self._next_index = 0
         self._was_started = False
+        self._is_read = False
         self._closing: asyncio.Task[None] | None = None
         self._reading = asyncio.create_task(self._read(), name=f"read {name}")
 
@@ -155,13 +156,24 @@ class Session:
             ServerError: the server reports a failure.
             StallError: no frame for `frame_timeout` seconds.
             ConnectionLost: the connection ended before the stream did.
+            StateError: nothing was started, or another task waits for a frame: it would get some
+                of the frames, and one of the two would never learn of the stream's end.
         """
+        if self._is_read:
+            raise StateError(
+                "another task is reading this session",
+                hint="read in one task and hand the frames on",
+            )
         idle = self._inbox.is_empty and self._wire.state is not State.STREAMING
         if idle and self._inbox.failure is None:
             if not self._was_started:
                 raise StateError("no stream to read", hint="call start() first")
             raise StopAsyncIteration
-        frame = await self._inbox.get()
+        self._is_read = True
+        try:
+            frame = await self._inbox.get()
+        finally:
+            self._is_read = False
         if frame is None:
             raise StopAsyncIteration
         return frame
