@@ -17,6 +17,7 @@ DEFAULT_ALIAS = "krea-wan-14b"
 TOKEN_QUERY = "fal_jwt_token"
 
 _APP_ID = re.compile(r"[\w.-]+/[\w.-]+(/[\w./-]*)?")
+_KREAS_OWN = re.compile(r"\s*\w+://[^/]*/session/")
 _SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 _SECRETS = (
     (re.compile(rf"({TOKEN_QUERY}=)[^&\s\"']+"), r"\1…"),
@@ -121,6 +122,11 @@ def _is_http(url: str) -> bool:
 def _tokens_beside(parts: SplitResult) -> str:
     scheme = "https" if _SCHEMES[parts.scheme] == "wss" else "http"
     return urlunsplit((scheme, parts.netloc, "/tokens/", "", ""))
+
+
+def is_kreas_own(url: str) -> bool:
+    """Whether a URL has the shape of Krea's own server: `/session/{id}`."""
+    return _KREAS_OWN.match(url) is not None
 
 
 def redact(text: str) -> str:

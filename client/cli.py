@@ -15,9 +15,10 @@ from framewire.protocol import MAX_SEED
 from .address import parse_address
 from .check.command import run_check
 from .commands.doctor import run_doctor
+from .commands.input_options import KREA_FPS
 from .commands.signals import run
 from .commands.steer_plan import PlannedSteer, parse_steer
-from .commands.stream import KREA_FPS, prepare, run_stream
+from .commands.stream import prepare, run_stream
 from .commands.terminal import accept_any_text, printable
 from .connect import resolve_credentials
 from .credentials import fal_run_host
@@ -43,7 +44,12 @@ examples:
 
 --input gives every frame of the clip a frame of the result, in order, at the clip's rate. models
 that withhold the frames of their first pictures (Krea's: 3) are sent the clip's first frame three
-times more; what was made from those, and from the last block's padding, is left out.
+times more; what was made from those, and from the last block's padding, is left out. pictures that
+cannot be used are named and left out, damaged packets of a video are skipped.
+
+a name is a file's, whatever is in it, but for the words of --input: webcam, webcam:NAME and -. a file
+that is called so is ./webcam or ./-. in a folder numbers in names count as numbers (2 before 10), and
+hidden files are no pictures.
 """
 _CHECK_EPILOG = """\
 one line a rule, numbered as in the protocol document: ok, FAIL or skipped and why. Exits with 1
@@ -54,6 +60,7 @@ examples:
   framewire check ws://127.0.0.1:8000/ws
   FAL_KEY=... framewire check --fal fal-ai/krea-wan-14b
 """
+_FILE_OPTIONS = ("--input", "--start-frame", "--out", "--contact-sheet")
 _KEYS_HELP = (
     "the environment is asked for what is not given: FAL_KEY (or FAL_KEY_ID and FAL_KEY_SECRET, "
     "or FAL_API_KEY) for fal; FRAMEWIRE_TOKEN, FRAMEWIRE_KEY or FRAMEWIRE_SECRET for workers"
@@ -63,7 +70,7 @@ _KEYS_HELP = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     accept_any_text()
-    options = _parser().parse_args(argv)
+    options = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
     try:
         if options.command == "stream":
             return run(run_stream(options, prepare(options)))
@@ -178,7 +185,13 @@ def _add_stream_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--contact-sheet", metavar="FILE", help="the same as --out FILE.png")
     parser.add_argument("--blocks", type=int, metavar="N", help="how many blocks")
     parser.add_argument("--seed", type=int, metavar="S", help=f"0 to {MAX_SEED}")
-    parser.add_argument("--size", type=_size, metavar="WxH", help="such as 832x480")
+    parser.add_argument(
+        "--size",
+        type=_size,
+        metavar="WxH",
+        help="such as 832x480 (default: the model's; with --input 832x480, 480x832 or 640x640, "
+        "after its shape)",
+    )
     parser.add_argument("--steps", type=int, metavar="N", help="denoising steps, 1 to 8")
     parser.add_argument(
         "--steer",
@@ -199,7 +212,8 @@ def _add_stream_options(parser: argparse.ArgumentParser) -> None:
         "--input",
         metavar="CLIP|DIR|webcam",
         help="make the video from this one, frame by frame (needs framewire[video]), from a folder "
-        "of pictures, or live from a camera (webcam, or webcam:NAME)",
+        "of pictures, or live from a camera (webcam, or webcam:NAME; a file of that name is "
+        "./webcam)",
     )
     parser.add_argument(
         "--strength",
@@ -219,6 +233,18 @@ def _add_stream_options(parser: argparse.ArgumentParser) -> None:
         help="ask for bare JPEGs without events, as the hosted endpoint sends anyway",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """`--input -x.mp4` as `--input=-x.mp4`, for argparse would take the file for an option."""
+    found: list[str] = []
+    for argument in argv:
+        is_file = argument.startswith("-") and not argument.startswith("--") and argument != "-h"
+        if is_file and found and found[-1] in _FILE_OPTIONS:
+            found[-1] += f"={argument}"
+        else:
+            found.append(argument)
+    return found
 
 
 def _size(text: str) -> tuple[int, int]:

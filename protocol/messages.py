@@ -125,10 +125,14 @@ class Steered(_Said):
 
 
 class Warned(_Said):
-    """Something was refused while the stream goes on. Never has an `error` key."""
+    """Something was refused while the stream goes on. Never has an `error` key.
+
+    `request_id` is that of the input picture which was refused, if it was one and had one.
+    """
 
     type: Literal["warning"] = "warning"
     reason: str
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

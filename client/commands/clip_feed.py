@@ -2,8 +2,8 @@
 
 Owns the pace (never more than two blocks ahead of the frames that came back) and the length: each
 picture gets one frame. Models that withhold the frames of their first pictures are fed the first
-picture a few times more; the frames of those, and of the last block's padding, are left out. Knows
-no file.
+picture a few times more; the frames of those, and of the last block's padding, are left out. What
+cannot be used is told of and left out as well. Knows no file.
 """
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
+from typing import Any
 
 from framewire.client.errors import FramewireError, InputError
+from framewire.client.events import Event
 from framewire.client.frames import Frame
+from framewire.client.live_input.clip import Clip
+from framewire.client.live_input.pictures import Size, Unusable
 from framewire.client.session import Session
-
-from .clip_input import Clip
+from framewire.protocol import Warned
 
 logger = logging.getLogger(__name__)
 
@@ -26,29 +30,64 @@ LEAD = 3
 """How often the first picture is sent before its turn: as many frames as Krea's model withholds."""
 ENDLESS = 1_000_000
 """Blocks to ask for where only the input's end ends a stream."""
+PATIENCE = 10.0
+"""Seconds to wait for frames of what was sent, before one picture more is sent all the same."""
 
 
 class ClipFeed:
     """One clip into one stream.
 
+    Args:
+        covers: width and height that the stream is known to have.
+
     Attributes:
         sent: pictures of the clip that went out, the repetitions of the first not counted.
+        unusable: what was left out, here or by the worker.
+        on_unusable: told at once of each of them.
         failure: what ended it early.
     """
 
-    def __init__(self, clip: Clip) -> None:
+    def __init__(self, clip: Clip, covers: Size | None = None) -> None:
         self.sent = 0
+        self.unusable: list[Unusable] = []
+        self.on_unusable: Callable[[Unusable], None] | None = None
         self.failure: FramewireError | None = None
         self._clip = clip
-        self._kept = 0
+        self._covers = covers
+        self._next = 0  # the number of the picture whose frame is due
+        self._taken = 0
+        self._refused: set[int] = set()
         self._ended = False
         self._came = asyncio.Event()
+
+    @property
+    def used(self) -> int:
+        """Pictures that frames were made from; of a camera, those that were sent."""
+        return self._taken if self._is_whole else self.sent
+
+    @property
+    def total(self) -> int:
+        """All of the clip's pictures; those seen so far, where no more is known."""
+        unsent = sum(one.count for one in self.unusable) - len(self._refused)
+        return max(self._clip.total or 0, self.sent + unsent)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the report."""
+        return {
+            "name": self._clip.name,
+            "used": self.used,
+            "of": self.total,
+            "left_out": [str(one) for one in self.unusable],
+        }
 
     async def run(self, session: Session) -> None:
         """Send it all, then say that no more comes. A failure to read ends the stream as well."""
         try:
-            pictures = await asyncio.to_thread(self._clip.pictures)
+            pictures = await asyncio.to_thread(self._clip.pictures, self._covers)
             while (picture := await asyncio.to_thread(next, pictures, None)) is not None:
+                if isinstance(picture, Unusable):
+                    self._leave_out(picture)
+                    continue
                 if self.sent == 0 and self._is_whole:
                     for _ in range(LEAD):
                         await session.send_image(picture, request_id="lead")
@@ -58,7 +97,7 @@ class ClipFeed:
                 self.sent += 1
             self._ended = True
             if not self.sent:
-                raise InputError(f"{self._clip.name} has no pictures")
+                raise InputError(f"no picture of {self._clip.name} can be used")
         except FramewireError as error:
             self.failure = error
         except Exception as error:
@@ -76,27 +115,42 @@ class ClipFeed:
         """
         if not self._is_whole:
             return True
-        number = self._kept
+        number = self._next
         if frame.request_id is not None:
             number = int(frame.request_id) if frame.request_id.isdecimal() else -1
-        taken = self._kept <= number < self.sent
+        taken = self._next <= number < self.sent
         if taken:
-            self._kept = number + 1
+            self._next = number + 1
+            self._taken += 1
         self._came.set()
         return taken
+
+    def saw_event(self, event: Event) -> None:
+        """A picture that the worker refused is answered by that, as another is by its frame."""
+        if not isinstance(event, Warned) or not (event.request_id or "").isdecimal():
+            return
+        number = int(event.request_id or "")
+        if number < self.sent and number not in self._refused:
+            self._refused.add(number)
+            self._leave_out(Unusable(f"picture {number + 1}", f"refused: {event.reason}"))
+            self._came.set()
 
     def check(self) -> None:
         """After the stream: raise what ended the feed early.
 
         Raises:
             FramewireError: the clip could not be read to its end, a picture not be sent, or the
-                server made fewer frames than there were pictures.
+                server made fewer frames than there were pictures that it did not refuse.
         """
         if self.failure is not None:
             raise self.failure
-        if self._is_whole and self._ended and self._kept < self.sent:
+        if not self._is_whole or not self._ended:
+            return
+        if self._taken == 0:
+            raise InputError(f"no picture of {self._clip.name} could be used")
+        if self._taken + len(self._refused) < self.sent:
             raise InputError(
-                f"{self._kept} frames came for {self.sent} pictures of {self._clip.name}",
+                f"{self._taken} frames came for {self.sent} pictures of {self._clip.name}",
                 hint="a worker with batched steps keeps back its last blocks",
             )
 
@@ -104,8 +158,22 @@ class ClipFeed:
     def _is_whole(self) -> bool:
         return self._clip.policy == "all"
 
+    @property
+    def _on_their_way(self) -> int:
+        refused = sum(number >= self._next for number in self._refused)
+        return self.sent - self._next - refused
+
+    def _leave_out(self, what: Unusable) -> None:
+        self.unusable.append(what)
+        if self.on_unusable is not None:
+            self.on_unusable(what)
+
     async def _wait(self) -> None:
         """Wait while too many are on their way; a camera waits for nobody."""
-        while self._is_whole and self.sent - self._kept >= AHEAD:
+        while self._is_whole and self._on_their_way >= AHEAD:
             self._came.clear()
-            await self._came.wait()
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await self._came.wait()
+            except TimeoutError:
+                return  # a server may have dropped some without a word

@@ -9,9 +9,8 @@ import argparse
 from pathlib import Path
 
 from framewire.client.errors import SaveError
+from framewire.client.live_input.clip import Clip
 from framewire.client.savers import ContactSheetSaver, Saver, refuse_shared_files, saver_for
-
-from .clip_input import Clip
 
 
 def savers_of(options: argparse.Namespace) -> list[Saver]:

@@ -35,6 +35,8 @@ def report(
             print(one_line(text), file=out)
         if not savers:
             print("nothing was saved: add --out video.mp4 or --out frames/", file=out)
+    if not options.json and "input" in found:
+        print(one_line("{name}: {used} of {of} used".format(**found["input"])), file=out)
 
 
 def saved_text(saved: Saved) -> str:

@@ -10,12 +10,11 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 from framewire.client.address import redact
 from framewire.client.connect import connect
-from framewire.client.errors import FramewireError, InputError
+from framewire.client.errors import FramewireError
 from framewire.client.events import Event, Reconnected, Reconnecting
 from framewire.client.local_worker import local_worker
 from framewire.client.options import StartOptions, params_from
@@ -23,14 +22,12 @@ from framewire.client.savers import Recorder, Saver
 from framewire.client.session import Session
 
 from .clip_feed import ENDLESS, ClipFeed
-from .clip_input import clip_from
+from .input_options import look_at_input
 from .outputs import savers_of
 from .progress import ProgressLine, Tally, connection_text
 from .report import interruption_text, report
 from .steer_plan import SteerPlan
 from .terminal import printable
-
-KREA_FPS = 16.0
 
 
 def prepare(options: argparse.Namespace) -> list[Saver]:
@@ -39,34 +36,25 @@ def prepare(options: argparse.Namespace) -> list[Saver]:
     Raises:
         ParamsError: params out of range.
         SaveError: no such kind of file, or one that is read as well.
-        InputError: no such clip, picture or camera.
+        InputError: no such clip or camera, or a picture that cannot be used.
     """
-    options.start_picture = _read(options.start_frame) if options.start_frame else None
-    options.clip = clip_from(options.input) if options.input else None
-    if options.fps is None:
-        options.fps = (options.clip and options.clip.fps) or KREA_FPS
+    options.said = look_at_input(options)
     params_from(options.prompt, start_options(options))
     return savers_of(options)
-
-
-def _read(name: str) -> bytes:
-    try:
-        return Path(name).read_bytes()
-    except OSError as error:
-        raise InputError(f"{name}: {error.strerror}") from error
 
 
 async def run_stream(options: argparse.Namespace, savers: list[Saver]) -> int:
     """Stream, save and report; returns the exit code."""
     tally = Tally(prompts=[options.prompt])
     recorder = Recorder(savers, on_loss=_say_what_is_lost)
+    feed = None if options.clip is None else ClipFeed(options.clip, options.covers)
     error: FramewireError | None = None
     where: str | None = options.url or options.fal
     completed = interrupted = False
     try:
         async with _address(options) as address:
             where = address
-            await _stream(options, address, tally, recorder)
+            await _stream(options, address, tally, recorder, feed)
         completed = True
     except FramewireError as caught:
         error = caught
@@ -80,6 +68,8 @@ async def run_stream(options: argparse.Namespace, savers: list[Saver]) -> int:
             "interrupted": interrupted,
             "error": error and {"code": error.code, "reason": error.reason, "hint": error.hint},
         }
+        if feed is not None:
+            found["input"] = feed.as_dict()
         report(options, tally, savers, found)
         if error is not None:
             print(printable(f"framewire: {error.code}: {error}"), file=sys.stderr)
@@ -109,19 +99,28 @@ def start_options(options: argparse.Namespace) -> StartOptions:
 
 
 async def _stream(
-    options: argparse.Namespace, address: str, tally: Tally, recorder: Recorder
+    options: argparse.Namespace,
+    address: str,
+    tally: Tally,
+    recorder: Recorder,
+    feed: ClipFeed | None,
 ) -> None:
     plan = SteerPlan(options.steer, options.fps)
     line = ProgressLine(tally, sys.stderr)
+    for text in options.said:
+        line.say(text)
+    if feed is not None:
+        feed.on_unusable = lambda one: line.say(f"left out: {one}")
 
     def on_event(event: Event) -> None:
+        if feed is not None:
+            feed.saw_event(event)
         tally.saw_event(event)
         plan.saw_event(event)
         if isinstance(event, Reconnecting | Reconnected):
             line.say(connection_text(event))
         line.draw(tally.prompts[-1])
 
-    feed = None if options.clip is None else ClipFeed(options.clip)
     try:
         async with (
             recorder,

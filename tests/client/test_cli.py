@@ -1,13 +1,16 @@
 """The command line: what it sends, prints and returns."""
 
 import asyncio
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jwt
+import numpy as np
 import pytest
+from PIL import Image
 from support.servers.stand_in import Peer, after_params, picture, stand_in, streams, token_endpoint
 
 from framewire.client.cli import main
@@ -68,6 +71,48 @@ async def test_every_option_reaches_the_wire(tmp_path: Path) -> None:
         fmt="msgpack",
     )
     assert steer == Steer(prompt="a cat", interp_steps=1, at_block=4)
+
+
+async def test_a_large_start_frame_is_scaled_down_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Gateways drop what has several megabytes, without a word."""
+    photo, heard = tmp_path / "photo.png", Heard()
+    pixels = np.random.default_rng(0).integers(0, 256, (1500, 3000, 3), np.uint8)
+    Image.fromarray(pixels).save(photo, compress_level=1)
+    async with stand_in(heard) as server:
+        options = ("--url", server.url, "--start-frame", str(photo), "--size", "832x480")
+        assert await run("stream", "a fox", *options) == 0
+    sent = heard.messages[0].start_frame
+    assert len(sent) <= 1_000_000
+    width, height = Image.open(io.BytesIO(sent)).size
+    assert 832 <= width <= 2048 and height >= 480
+    assert "photo.png, 3000x1500 and 13.5 MB, is sent as" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("bad", [b"nothing", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", b""])
+async def test_a_start_frame_that_is_no_picture_is_refused_before_anything_is_started(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], bad: bytes
+) -> None:
+    (tmp_path / "start.heic").write_bytes(bad)
+    assert await run("stream", "a fox", "--start-frame", str(tmp_path / "start.heic")) == 2
+    said = capsys.readouterr().err
+    assert "start.heic is " in said
+    assert said.count("\n") == 1
+
+
+async def test_a_file_whose_name_begins_with_a_dash_is_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """argparse would take it for an option."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-start.jpg").write_bytes(picture(1))
+    heard = Heard()
+    async with stand_in(heard) as server:
+        options = ("--url", server.url, "--start-frame", "-start.jpg", "--out", "-out.gif")
+        assert await run("stream", "a fox", *options) == 0
+    assert heard.messages[0].start_frame == picture(1)
+    assert (tmp_path / "-out.gif").is_file()
 
 
 async def test_plain_asks_for_nothing_beyond_the_hosted_wire() -> None:

@@ -1,13 +1,16 @@
 """`framewire stream --input`: a clip in, a clip of the same length out, through real sockets."""
 
 import asyncio
+import io
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from support.servers.worker_server import serving
 from support.video_files_made import seen, video
 
@@ -61,37 +64,98 @@ async def test_the_result_has_the_clips_length_rate_and_order(
         assert levels == sorted(levels)
 
 
-async def test_a_live_model_gives_the_result_the_clips_size(tmp_path: Path) -> None:
+async def test_a_live_model_gives_the_result_the_clips_shape(tmp_path: Path) -> None:
+    """Not its size, though it would follow that of the first picture."""
     clip, out = tmp_path / "clip.mp4", tmp_path / "out.mp4"
-    clip.write_bytes(video([(90, 30, 20)] * 6, size=(96, 64)))
+    clip.write_bytes(video([(90, 30, 20)] * 2, size=(64, 96)))
     assert await restyled(backend_of("tiny-streamdiffusionv2"), clip, out) == 0
     result = seen(out.read_bytes())
-    assert result.size == (96, 64)
-    assert len(result.frames) == 6
+    assert result.size == (480, 832)
+    assert len(result.frames) == 2
 
 
-async def test_a_clip_that_breaks_off_is_streamed_that_far_and_reported(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("options", [(), ("--plain",)])
+async def test_bad_pictures_among_good_are_named_counted_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
 ) -> None:
-    """The frames of what could be read are saved; the exit code says that it is not all."""
-    rng = np.random.default_rng(0)
-    noisy = [rng.integers(0, 255, (64, 128, 3)).astype(np.uint8) for _ in range(14)]
+    """The rest is streamed, nothing is repeated for them, and the exit code is that of success."""
     folder, out = tmp_path / "clip", tmp_path / "out"
     folder.mkdir()
-    for number in range(14):
-        (folder / f"{number:02d}.png").write_bytes(_png(noisy[number]))
-    (folder / "99.png").mkdir()
-    code = await restyled(TestcardBackend(), folder, out, "--size", "128x64")
-    assert code == 1
-    assert len(list(out.glob("*.jpg"))) == 14
-    assert "99.png: Is a directory" in capsys.readouterr().err
+    for number in range(1, 31):
+        grey = np.full((64, 128, 3), 8 * number, np.uint8)
+        (folder / f"{number}.png").write_bytes(_png(grey))
+    (folder / "2.5.png").mkdir()
+    (folder / "10.jpg").write_bytes(b"\xff\xd8\xff\xe0 half")
+    (folder / "20b.jpg").write_bytes(b"nothing")
+    (folder / "._1.png").write_bytes(b"not counted")
+    code = await restyled(
+        TestcardBackend(), folder, out, "--size", "128x64", "--strength", "0.01", *options
+    )
+    assert code == 0
+    said = capsys.readouterr()
+    assert "left out: 2.5.png: is a folder" in said.err
+    assert "left out: 10.jpg: is damaged" in said.err
+    assert "left out: 20b.jpg: is no picture" in said.err
+    assert said.out.splitlines()[-1].endswith("30 of 33 used")
+    frames = [np.asarray(Image.open(path)) for path in sorted(out.glob("*.jpg"))]
+    levels = [float(frame.mean()) for frame in frames]
+    assert len(levels) == 30
+    if not options:  # a plain wire does not tell which frames are the lead's
+        assert all(after > before for before, after in pairwise(levels))
+
+
+@pytest.mark.parametrize("options", [(), ("--plain",), ("--json",)])
+async def test_the_exit_code_is_1_where_nothing_was_usable_and_the_report_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
+) -> None:
+    """In every mode, though no frame came."""
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.jpg").write_bytes(b"nothing")
+    assert await restyled(TestcardBackend(), folder, tmp_path / "out", *options) == 1
+    said = capsys.readouterr()
+    assert "no picture of" in said.err
+    if "--json" in options:
+        count = json.loads(said.out)["input"]
+        assert (count["used"], count["of"], len(count["left_out"])) == (0, 3, 3)
+    else:
+        assert said.out.splitlines()[-1].endswith("0 of 3 used")
+
+
+@pytest.mark.parametrize(
+    ("size", "made"),
+    [((128, 96), (832, 480)), ((64, 128), (480, 832)), ((96, 96), (640, 640))],
+)
+async def test_a_stream_without_a_size_takes_the_shape_of_its_clip_and_says_so(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    size: tuple[int, int],
+    made: tuple[int, int],
+) -> None:
+    clip, out = tmp_path / "clip.mp4", tmp_path / "out.mp4"
+    clip.write_bytes(video([(90, 30, 20)] * 2, size=size))
+    assert await restyled(TestcardBackend(), clip, out) == 0
+    assert seen(out.read_bytes()).size == made
+    assert f"the stream is {made[0]}x{made[1]}, after the shape of" in capsys.readouterr().err
+
+
+async def test_kreas_own_server_is_asked_for_no_other_size_than_its_own(tmp_path: Path) -> None:
+    """It fails at any other one."""
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(video([(90, 30, 20)] * 2, size=(64, 128)))
+    arguments = ["stream", "a fox", "--input", str(clip), "--url"]
+    for url, size in (
+        ("ws://127.0.0.1:9/session/abc", None),
+        ("ws://127.0.0.1:9/ws", (480, 832)),
+        ("ws://127.0.0.1:9/ws?next=/session/", (480, 832)),
+    ):
+        found = _parser().parse_args([*arguments, url])
+        prepare(found)
+        assert found.size == size
 
 
 def _png(pixels: Any) -> bytes:
-    import io
-
-    from PIL import Image
-
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, "PNG")
     return data.getvalue()

@@ -27,6 +27,7 @@ from framewire.worker.runtime.lane import LaneStuck
 from framewire.worker.runtime.settings import resolve_settings
 from framewire.worker.runtime.worker import Draining, Worker
 
+from .decoding import VideoError
 from .errors import (
     BackendHangs,
     CallerLeft,
@@ -41,7 +42,7 @@ from .errors import (
 from .fetching import Fetcher, FetchError
 from .prompt_expansion import ExpansionFailed, ExpansionOff, expand_prompt
 from .requests import FRAME_COUNTS, TextToVideo, VideoToVideo
-from .video import ExtraMissing, VideoError, VideoReader, VideoWriter, WriteError, require_av
+from .video import ExtraMissing, VideoReader, VideoWriter, WriteError, require_av
 
 T = TypeVar("T")
 Gone = Callable[[], Awaitable[bool]]

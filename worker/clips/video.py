@@ -1,12 +1,10 @@
 """Video files in and out, by PyAV (the extra `video`): MP4 written, uploads read as pictures.
 
-Everything here blocks, so it runs on the codec threads. What is read is hostile: only plain
-container formats are opened, nothing that names other files or addresses, and sizes are bounded.
+Everything here blocks, so it runs on the codec threads.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -19,16 +17,15 @@ from PIL import Image, ImageOps
 
 from framewire.worker.backends.base import Frames, Picture
 
+from .decoding import Decoding, VideoError
+
 FPS = 16
 _BT709 = 1  # ITU-T H.273: primaries, transfer and matrix alike
 _LIMITED, _FULL = 1, 2
-MAX_PIXELS = 10_000_000
-_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,gif"
-_MAX_SOURCE_FRAMES = 20_000
-
-
-class VideoError(ValueError):
-    """These bytes are no video that can be used; the message is one line for the sender."""
+_EARLY = Fraction(1, 4 * FPS)
+"""Seconds by which a frame may come too late: some containers round times to milliseconds."""
+_LONGEST = 60
+"""Seconds between two frames beyond which a file's clock has jumped rather than gone on."""
 
 
 class ExtraMissing(RuntimeError):
@@ -137,7 +134,9 @@ class VideoWriter:
 
 
 class VideoReader:
-    """The pictures of a video at 16 a second, upright, cropped about the centre and resized.
+    """The pictures of a video at 16 a second, as shown, cropped about the centre and resized.
+
+    Where a packet is damaged its time is cut out: nothing is repeated for it.
 
     Args:
         data: an MP4, MOV, WebM, Matroska or GIF file.
@@ -148,21 +147,16 @@ class VideoReader:
     """
 
     def __init__(self, data: bytes, width: int, height: int) -> None:
-        av = require_av()
-        self._damage: tuple[type[Exception], ...] = (av.error.FFmpegError, OSError, ValueError)
+        require_av()
         self._size = (width, height)
-        try:
-            # A playlist would make the library open what it names: files here, or URLs.
-            self._container = av.open(
-                io.BytesIO(data), options={"format_whitelist": _FORMATS, "protocol_whitelist": ""}
-            )
-        except self._damage as error:
-            raise VideoError("not an MP4, MOV, WebM, Matroska or GIF video") from error
-        if not self._container.streams.video:
-            self._container.close()
-            raise VideoError("there is no picture track in it")
+        self._decoding = Decoding(data)
         self._pictures = self._resampled()
         self._last: Picture | None = None
+
+    @property
+    def bad(self) -> int:
+        """Pictures that could not be decoded so far."""
+        return self._decoding.bad
 
     def take(self, count: int) -> list[Picture]:
         """The next `count` pictures [H, W, 3]; the last one is repeated at the end of the video.
@@ -170,7 +164,7 @@ class VideoReader:
         None of them once the video is used up.
 
         Raises:
-            VideoError: the video is damaged or too large.
+            VideoError: the video is too large, or damaged beyond use.
         """
         taken = list(islice(self._pictures, count))
         if taken:
@@ -191,45 +185,35 @@ class VideoReader:
     def close(self) -> None:
         """Close the file."""
         self._pictures.close()
-        self._container.close()
+        self._decoding.close()
 
     def _resampled(self) -> Generator[Picture, None, None]:
         """At each sixteenth of a second, the source frame that shows then."""
-        showing: Any = None
-        picture: Picture | None = None
-        started, count = 0.0, 0
-        for frame, at in self._timed():
-            if showing is None:
-                started = at
-            # A quarter of a step early: some containers round their times to milliseconds.
-            while showing is not None and started + count / FPS < at - 0.25 / FPS:
-                picture = self._fitted(showing) if picture is None else picture
+        clock, made = Fraction(0), 0
+        for frame, seconds in self._lasting():
+            clock += seconds
+            picture: Picture | None = None
+            while Fraction(made, FPS) < clock - _EARLY or (picture is None and made == 0):
+                picture = self._fitted(frame) if picture is None else picture
                 yield picture
-                count += 1
-            showing, picture = frame, None
-        if showing is not None:
-            yield self._fitted(showing)
+                made += 1
 
-    def _timed(self) -> Iterator[tuple[Any, float]]:
-        stream = self._container.streams.video[0]
-        rate = float(stream.average_rate or FPS)
-        try:
-            for index, frame in enumerate(self._container.decode(stream)):
-                if index >= _MAX_SOURCE_FRAMES:
-                    raise VideoError(f"more than {_MAX_SOURCE_FRAMES} source frames were read")
-                if frame.width * frame.height > MAX_PIXELS:
-                    raise VideoError(
-                        f"{frame.width}x{frame.height}; at most {MAX_PIXELS // 1_000_000} megapixels"
-                    )
-                yield frame, index / rate if frame.time is None else frame.time
-        except VideoError:
-            raise
-        except self._damage as error:
-            raise VideoError(
-                f"the video is damaged: {' '.join(str(error).split())[:120]}"
-            ) from error
+    def _lasting(self) -> Iterator[tuple[Any, Fraction]]:
+        """Each frame with the seconds for which it is shown."""
+        step = 1 / Fraction(self._decoding.stream.average_rate or FPS)
+        showing: Any = None
+        since = Fraction(0)
+        for frame in self._decoding.frames():
+            at = since + step if frame.pts is None else frame.pts * frame.time_base
+            if showing is not None:
+                until = next(self._decoding.gaps_before(at), at)
+                yield showing, until - since if 0 < until - since <= _LONGEST else step
+            list(self._decoding.gaps_before(at))
+            showing, since = frame, at
+        if showing is not None:
+            last = (showing.duration or 0) * showing.time_base
+            yield showing, last if 0 < last <= _LONGEST else step
 
     def _fitted(self, frame: Any) -> Picture:
-        upright = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
-        fitted = ImageOps.fit(Image.fromarray(upright), self._size, Image.Resampling.LANCZOS)
-        return np.array(fitted)
+        image = Image.fromarray(frame.to_ndarray(format="rgb24"))
+        return np.array(ImageOps.fit(image, self._size, Image.Resampling.LANCZOS))

@@ -10,7 +10,8 @@ import pytest
 from support.frames_made import first_picture_by_its_tag, patch_means, patches
 from support.video_files_made import seen, video, video_of
 
-from framewire.worker.clips.video import VideoError, VideoReader, VideoWriter, WriteError
+from framewire.worker.clips.decoding import VideoError
+from framewire.worker.clips.video import VideoReader, VideoWriter, WriteError
 
 HALVES_OF_128, HALVES_OF_64 = (slice(0, 64), slice(64, 128)), (slice(0, 32), slice(32, 64))
 REDS = [(10 + 8 * at, 0, 0) for at in range(30)]

@@ -1,0 +1,103 @@
+"""The frames of an opened video, as shown: damaged packets left out and counted, nothing held back.
+
+Knows containers and decoders (PyAV); opens nothing.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+from framewire.client.errors import InputError
+
+from .as_shown import AsShown
+from .pictures import Size
+
+_ERRORS_IN_A_ROW = 100
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders leave it out
+
+
+class Decoding:
+    """The picture track of a container.
+
+    Attributes:
+        stream: that track.
+        shown: what turns its frames into pictures.
+        packets: read so far, the damaged ones included.
+        bad: how many of them could not be decoded.
+
+    Raises:
+        InputError: it has no such track, or nothing decodes it.
+    """
+
+    def __init__(self, container: Any, name: str, covers: Size | None = None) -> None:
+        if not container.streams.video:
+            raise InputError(f"{name} has no picture track")
+        self.stream = container.streams.video[0]
+        self.shown = AsShown(covers)
+        self.packets = self.bad = 0
+        self._container = container
+        self._decoder = _decoder(self.stream, name)
+        self._gaps: list[Fraction] = []
+
+    def frames(self) -> Iterator[Any]:
+        """Every frame that can be decoded, in rgb24, in the order of showing."""
+        for frame in self._decoded():
+            frame.time_base = self.stream.time_base  # which a decoder that is drained forgets
+            yield from self.shown.take(frame, float(self.stream.sample_aspect_ratio or 1))
+        yield from self.shown.rest()
+
+    def gaps_before(self, at: Fraction) -> Iterator[Fraction]:
+        """The times before `at`, in seconds, of pictures that could not be decoded, each once."""
+        while self._gaps and self._gaps[0] < at:
+            yield heapq.heappop(self._gaps)
+
+    def missing(self) -> int:
+        """How many pictures the index tells of that the file is too short for. After the end."""
+        if "mp4" not in self._container.format.name:
+            return 0  # others list key frames only, if anything
+        return max(0, len(self.stream.index_entries) - self.packets)
+
+    def _decoded(self) -> Iterator[Any]:
+        import av
+
+        for packet in self._demuxed():
+            try:
+                yield from self._decoder.decode(packet if packet.size else None)
+            except (av.error.FFmpegError, ValueError):
+                self.bad += 1
+                if packet.pts is not None:
+                    heapq.heappush(self._gaps, packet.pts * packet.time_base)
+
+    def _demuxed(self) -> Iterator[Any]:
+        """The packets, ending with an empty one that drains the decoder."""
+        import av
+
+        failed = 0
+        while failed < _ERRORS_IN_A_ROW:
+            try:
+                for packet in self._container.demux(self.stream):
+                    failed = 0
+                    self.packets += packet.size > 0
+                    yield packet
+                return
+            except (av.error.FFmpegError, OSError, ValueError):
+                failed += 1
+        yield av.Packet()
+
+
+def _decoder(stream: Any, name: str) -> Any:
+    import av
+
+    context = stream.codec_context
+    if context is None:
+        raise InputError(f"{name} is of a kind that is not known here", hint="convert it to H.264")
+    tags = {key.lower(): value for key, value in stream.metadata.items()}
+    if tags.get("alpha_mode") == "1" and context.name in _WITH_ALPHA:
+        try:
+            return av.CodecContext.create(_WITH_ALPHA[context.name], "r")
+        except av.codec.codec.UnknownCodecError:
+            return context
+    return context

@@ -1,0 +1,132 @@
+"""The frames of an uploaded video, as shown: damaged packets left out and counted.
+
+What is read is hostile: only plain container formats are opened, nothing that names other files or
+addresses, and sizes are bounded.
+"""
+
+from __future__ import annotations
+
+import heapq
+import io
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+from .as_shown import AsShown
+
+MAX_PIXELS = 10_000_000
+MAX_FRAMES = 20_000
+_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,gif"
+_ERRORS_IN_A_ROW = 100
+_LITTLE = Fraction(1, 10)
+"""Of a video's pictures; where fewer can be decoded it has failed."""
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders leave it out
+
+
+class VideoError(ValueError):
+    """These bytes are no video that can be used; the message is one line for the sender."""
+
+
+class Decoding:
+    """The picture track of a video.
+
+    Args:
+        data: an MP4, MOV, WebM, Matroska or GIF file.
+
+    Attributes:
+        stream: that track.
+        packets: read so far, the damaged ones included.
+        bad: how many of them could not be decoded.
+
+    Raises:
+        VideoError: it is none of these, or has no such track.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        import av
+
+        self._errors: tuple[type[Exception], ...] = (av.error.FFmpegError, OSError, ValueError)
+        try:
+            # A playlist would make the library open what it names: files here, or URLs.
+            self._container: Any = av.open(
+                io.BytesIO(data), options={"format_whitelist": _FORMATS, "protocol_whitelist": ""}
+            )
+        except self._errors as error:
+            raise VideoError("not an MP4, MOV, WebM, Matroska or GIF video") from error
+        if not self._container.streams.video:
+            self._container.close()
+            raise VideoError("there is no picture track in it")
+        self.stream: Any = self._container.streams.video[0]
+        self.packets = self.bad = 0
+        self._shown = AsShown(MAX_PIXELS)
+        self._decoder = _decoder(self.stream)
+        self._gaps: list[Fraction] = []
+
+    def close(self) -> None:
+        """Close the file."""
+        self._container.close()
+
+    def frames(self) -> Iterator[Any]:
+        """Every frame that can be decoded, in rgb24, in the order of showing.
+
+        Raises:
+            VideoError: the frames are too large or too many, or few of them can be decoded.
+        """
+        count = 0
+        for count, frame in enumerate(self._decoded(), 1):
+            if count > MAX_FRAMES:
+                raise VideoError(f"more than {MAX_FRAMES} source frames were read")
+            if frame.width * frame.height > MAX_PIXELS:
+                size = f"{frame.width}x{frame.height}"
+                raise VideoError(f"{size}; at most {MAX_PIXELS // 1_000_000} megapixels")
+            frame.time_base = self.stream.time_base  # which a decoder that is drained forgets
+            yield from self._shown.take(frame, float(self.stream.sample_aspect_ratio or 1))
+        yield from self._shown.rest()
+        if count < (count + self.bad) * _LITTLE:
+            total = count + self.bad
+            raise VideoError(f"it is damaged: {count} of {total} pictures can be decoded")
+
+    def gaps_before(self, at: Fraction) -> Iterator[Fraction]:
+        """The times before `at`, in seconds, of pictures that could not be decoded, each once."""
+        while self._gaps and self._gaps[0] < at:
+            yield heapq.heappop(self._gaps)
+
+    def _decoded(self) -> Iterator[Any]:
+        for packet in self._demuxed():
+            try:
+                yield from self._decoder.decode(packet if packet.size else None)
+            except self._errors:
+                self.bad += 1
+                if packet.pts is not None:
+                    heapq.heappush(self._gaps, packet.pts * packet.time_base)
+
+    def _demuxed(self) -> Iterator[Any]:
+        """The packets, ending with an empty one that drains the decoder."""
+        import av
+
+        failed = 0
+        while failed < _ERRORS_IN_A_ROW:
+            try:
+                for packet in self._container.demux(self.stream):
+                    failed = 0
+                    self.packets += packet.size > 0
+                    yield packet
+                return
+            except self._errors:
+                failed += 1
+        yield av.Packet()
+
+
+def _decoder(stream: Any) -> Any:
+    import av
+
+    context = stream.codec_context
+    if context is None:
+        raise VideoError("its pictures are of a kind that is not known here")
+    tags = {key.lower(): value for key, value in stream.metadata.items()}
+    if tags.get("alpha_mode") == "1" and context.name in _WITH_ALPHA:
+        try:
+            return av.CodecContext.create(_WITH_ALPHA[context.name], "r")
+        except av.codec.codec.UnknownCodecError:
+            return context
+    return context
