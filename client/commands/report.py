@@ -60,7 +60,10 @@ def interruption_text(recorder: Recorder) -> str:
     """After Ctrl-C: what became of what had arrived."""
     if recorder.lost:
         return f"interrupted twice; {recorder.lost} frames that had arrived were not saved"
-    return "interrupted; what had arrived was saved"
+    if not recorder.saved:
+        return "interrupted; nothing was saved"
+    failed = ", but for what failed" if recorder.failures else ""
+    return f"interrupted; what had arrived was saved{failed}"
 
 
 def _as_dict(saved: Sequence[Saved]) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from .distinct import refuse_shared_files
 
 logger = logging.getLogger(__name__)
 
+_MOST_BYTES = 32_000_000
+
 
 class Recorder:
     """Writes each frame with every saver, in order.
@@ -33,7 +35,7 @@ class Recorder:
 
     Args:
         savers: may be empty.
-        queue_frames: frames that may wait to be written.
+        queue_frames: frames that may wait to be written, of 32 MB in all at most.
         on_loss: called when closing is broken off, before the files are finished.
 
     Attributes:
@@ -64,6 +66,7 @@ class Recorder:
         self._unopened = list(savers)
         self._open: list[Saver] = []
         self._waiting: deque[tuple[Frame, str | None]] = deque()
+        self._waiting_bytes = 0
         self._limit = queue_frames
         self._room = asyncio.Event()
         self._is_closed = False
@@ -83,11 +86,12 @@ class Recorder:
         if self.failures and not self._open and not self._unopened:
             raise self.failures[0]
         try:
-            while len(self._waiting) >= self._limit:
+            while len(self._waiting) >= self._limit or self._waiting_bytes >= _MOST_BYTES:
                 self._room.clear()
                 await self._room.wait()
         finally:  # cancelled, too: it has arrived
             self._waiting.append((frame, prompt))
+            self._waiting_bytes += len(frame.jpeg)
             if self._writing is None or self._writing.done():
                 self._writing = asyncio.create_task(self._write_out())
 
@@ -172,6 +176,7 @@ class Recorder:
         while self._waiting:
             batch = list(self._waiting)
             self._waiting.clear()
+            self._waiting_bytes = 0
             self._room.set()
             await loop.run_in_executor(self._thread, self._write_batch, batch)
 

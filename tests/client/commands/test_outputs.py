@@ -9,9 +9,11 @@ import pytest
 from support.servers.stand_in import after_params, picture, stand_in, streams
 from support.video_files_made import video
 
-from framewire.client import Frame
+from framewire.client import Frame, Recorder
 from framewire.client.cli import main
 from framewire.client.commands.progress import Tally, progress_text
+from framewire.client.commands.report import interruption_text
+from framewire.client.savers import FolderSaver
 
 NOWHERE = "ws://127.0.0.1:9/ws"
 
@@ -106,6 +108,21 @@ async def test_saved_is_said_of_what_was_saved_only(
     assert found["files"] == [f"{tmp_path}/a.mov", f"{tmp_path}/a.mkv"]
     assert [(one["frames"], one["seconds"]) for one in found["saved"]] == [(6, 0.375)] * 2
     assert [one["bytes"] for one in found["saved"]] == sizes
+
+
+async def test_after_an_interruption_saved_is_said_of_what_was_saved_only(tmp_path: Path) -> None:
+    """Nothing, all, or all but what failed."""
+    nothing = Recorder([FolderSaver(tmp_path / "a")])
+    await nothing.close()
+    assert interruption_text(nothing) == "interrupted; nothing was saved"
+    everything = Recorder([FolderSaver(tmp_path / "b")])
+    (tmp_path / "file").write_bytes(b"")
+    partly = Recorder([FolderSaver(tmp_path / "c"), FolderSaver(tmp_path / "file/d")])
+    for recorder in (everything, partly):
+        await recorder.write(Frame(0, None, picture(0), 0.0))
+        await recorder.close()
+    assert interruption_text(everything) == "interrupted; what had arrived was saved"
+    assert interruption_text(partly).endswith("was saved, but for what failed")
 
 
 async def test_the_null_device_is_written_to_and_reported(

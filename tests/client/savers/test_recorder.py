@@ -1,4 +1,4 @@
-"""Ctrl-C while files are written: the first one loses nothing, a second one says what it cost."""
+"""Frames that wait to be written: bounded; Ctrl-C loses none of them, a second one says how many."""
 
 import asyncio
 import threading
@@ -98,3 +98,22 @@ async def test_a_second_interruption_finishes_the_files_and_counts_what_is_lost(
     assert saver.written + recorder.lost == 20
     assert recorder.lost > 0
     assert [saved.frames for saved in recorder.saved] == [saver.written, saver.written]
+
+
+async def test_frames_that_wait_are_bounded_in_bytes_too() -> None:
+    """Forty-eight frames of what a message may be are most of a gigabyte."""
+    saver = Slow()
+    recorder = Recorder([saver])
+    await recorder.write(frame(0))
+    await asyncio.to_thread(saver.has_begun.wait, 30)
+    large = bytes(10_000_000)
+    for index in range(1, 5):  # up to the limit and one over it
+        await recorder.write(frame(index, large))
+    writing = asyncio.create_task(recorder.write(frame(5, large)))
+    await asyncio.sleep(0)
+    assert not writing.done()
+    assert recorder.waiting == 4
+    saver.goes_on.set()
+    await writing
+    await recorder.close()
+    assert saver.written == 6
