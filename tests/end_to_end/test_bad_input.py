@@ -5,8 +5,6 @@ must have gone on and the worker must serve a new one.
 """
 
 import asyncio
-import struct
-import zlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,6 +12,7 @@ import msgpack
 import pytest
 import pytest_asyncio
 import websockets.sync.client
+from support.hostile_pictures import jpeg_of_scans, png_of_size, webp_of_size
 from support.servers.worker_server import Running, serving
 from support.viewers.raw_viewer import SMALL, RawViewer, colour, connected, streamed
 
@@ -107,23 +106,6 @@ async def test_what_is_no_params_at_all_is_a_bad_message_and_the_next_params_are
         await still_open(viewer)
 
 
-def png_header(width: int, height: int) -> bytes:
-    """A PNG that says it is so large, and has hardly any data."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + head
-        + chunk(b"IDAT", zlib.compress(b"\0" * 999))
-        + chunk(b"IEND", b"")
-    )
-
-
 BAD_PARAMS = {
     "no prompt": ({"prompt": None}, "prompt"),
     "a blank prompt": ({"prompt": " \n"}, "prompt"),
@@ -149,9 +131,10 @@ BAD_PARAMS = {
     "a picture that is a path": ({"start_frame": "/etc/passwd"}, "start_frame"),
     "a picture that is a URL": ({"start_frame": "http://127.0.0.1/x.png"}, "start_frame"),
     "half a picture": ({"start_frame": colour((1, 2, 3))[:200]}, "start_frame"),
-    "100 megapixels": ({"start_frame": png_header(10_000, 10_000)}, "start_frame"),
-    "four gigapixels in a strip": ({"start_frame": png_header(2**31 - 1, 2)}, "start_frame"),
-    "a picture without pixels": ({"start_frame": png_header(0, 0)}, "start_frame"),
+    "100 megapixels": ({"start_frame": png_of_size(10_000, 10_000)}, "start_frame"),
+    "four gigapixels in a strip": ({"start_frame": png_of_size(2**31 - 1, 2)}, "start_frame"),
+    "65 scans": ({"start_frame": jpeg_of_scans(65)}, "start_frame"),
+    "a picture without pixels": ({"start_frame": png_of_size(0, 0)}, "start_frame"),
     "an empty picture": ({"start_frame": b""}, "start_frame"),
 }
 
@@ -253,7 +236,14 @@ async def test_twenty_in_a_row_close_the_socket_and_a_stream_in_between_forgives
 
 
 async def test_bad_pictures_in_live_input_do_not_end_the_stream(worker: Running) -> None:
-    bad = [b"none", png_header(10_000, 10_000), colour((1, 1, 1))[:200], b"GIF89a\1\0\1\0"]
+    bad = [
+        b"none",
+        png_of_size(4_000, 2_501),
+        webp_of_size(6_000, 6_000),
+        jpeg_of_scans(17),
+        colour((1, 1, 1))[:200],
+        b"GIF89a\1\0\1\0",
+    ]
     async with connected(worker.url + "?fmt=msgpack") as viewer:
         await viewer.say(**(GOOD | {"webcam_mode": True, "input": "all"}))
         for number in range(6):

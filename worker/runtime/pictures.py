@@ -19,9 +19,9 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from framewire.protocol.picture_header import START_FRAME, Bounds, PictureRefused, judge_picture
 from framewire.worker.backends.base import Frames
 
-MAX_PIXELS = 40_000_000
 MIN_SIDE, MAX_SIDE = 64, 2048
 
 _Picture = JpegImageFile | PngImageFile | WebPImageFile
@@ -48,7 +48,9 @@ class PictureError(ValueError):
     """These bytes are no picture that can be used; the message is one line for the sender."""
 
 
-def decode_picture(data: bytes, width: int | None, height: int | None) -> NDArray[np.uint8]:
+def decode_picture(
+    data: bytes, width: int | None, height: int | None, bounds: Bounds = START_FRAME
+) -> NDArray[np.uint8]:
     """The picture in `data`, upright, cropped about its centre and resized; alpha over black.
 
     Args:
@@ -59,9 +61,9 @@ def decode_picture(data: bytes, width: int | None, height: int | None) -> NDArra
         [height, width, 3] uint8 RGB.
 
     Raises:
-        PictureError: no still picture of these formats, too large, or damaged.
+        PictureError: no still picture of these formats, beyond `bounds`, or damaged.
     """
-    image = _opened(data)
+    image = _opened(data, bounds)
     turned = _orientation(image)
     own = _upright_size(image, turned)
     size = (width or own[0], height or own[1])
@@ -76,13 +78,13 @@ def decode_picture(data: bytes, width: int | None, height: int | None) -> NDArra
     return np.array(fitted)
 
 
-def picture_size(data: bytes) -> tuple[int, int]:
+def picture_size(data: bytes, bounds: Bounds = START_FRAME) -> tuple[int, int]:
     """Width and height of the picture in `data` when upright, from its header alone.
 
     Raises:
-        PictureError: no still picture of the known formats, or too large.
+        PictureError: no still picture of the known formats, or beyond `bounds`.
     """
-    image = _opened(data)
+    image = _opened(data, bounds)
     return _upright_size(image, _orientation(image))
 
 
@@ -113,7 +115,7 @@ def encode_jpegs(frames: Frames, quality: int = 90) -> list[bytes]:
     ]
 
 
-def _opened(data: bytes) -> _Picture:
+def _opened(data: bytes, bounds: Bounds) -> _Picture:
     """The picture with its header read and judged, its pixels not decoded.
 
     The plugins are called directly: `Image.open` would take a phone's JPEG with a preview in it
@@ -121,47 +123,26 @@ def _opened(data: bytes) -> _Picture:
     """
     image: _Picture
     try:
+        judge_picture(data, bounds)  # the WebP plugin allocates the canvas when it opens
         if data.startswith(b"\xff\xd8\xff"):
             image = JpegImageFile(io.BytesIO(data))
         elif data.startswith(b"\x89PNG\r\n\x1a\n"):
             image = PngImageFile(io.BytesIO(data))
         elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-            _check_pixels(_webp_canvas(data))  # the plugin allocates the canvas when it opens
             image = WebPImageFile(io.BytesIO(data))
         else:
             raise PictureError("not a JPEG, PNG or WebP picture")
     except PictureError:
         raise
+    except PictureRefused as error:
+        raise PictureError(str(error)) from error
     except _DAMAGE as error:
         raise PictureError(f"the picture's header is damaged: {_one_line(error)}") from error
-    _check_pixels(image.size)
+    if image.width * image.height > bounds.pixels:  # the plugin reads another size from it
+        raise PictureError("the picture's header is damaged: it has two sizes")
     if not isinstance(image, JpegImageFile) and image.is_animated:
         raise PictureError("an animated picture; send a still one")
     return image
-
-
-def _check_pixels(size: tuple[int, int]) -> None:
-    width, height = size
-    if width * height > MAX_PIXELS:
-        raise PictureError(
-            f"{width}x{height} is {width * height / 1e6:.0f} megapixels; "
-            f"at most {MAX_PIXELS // 1_000_000}"
-        )
-
-
-def _webp_canvas(data: bytes) -> tuple[int, int]:
-    """Width and height in a WebP header (RFC 9649, sections 2.5 to 2.7, and RFC 6386, 9.1)."""
-    kind, head = data[12:16], data[20:30].ljust(10, b"\0")
-    if kind == b"VP8X":
-        return (
-            1 + int.from_bytes(head[4:7], "little"),
-            1 + int.from_bytes(head[7:10], "little"),
-        )
-    if kind == b"VP8L":
-        bits = int.from_bytes(head[1:5], "little")
-        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    width, height = struct.unpack("<HH", head[6:10])
-    return width & 0x3FFF, height & 0x3FFF
 
 
 def _orientation(image: _Picture) -> int:

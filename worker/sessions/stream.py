@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any, Final, TypeVar
 
 from framewire.protocol import Completed, Started, Steered
+from framewire.protocol.picture_header import LIVE
 from framewire.protocol.steering import Due, Steering
 from framewire.worker.backends.base import BackendSession, Block, Change, Picture, Settings
 from framewire.worker.runtime.pictures import PictureError, decode_picture
@@ -207,7 +208,7 @@ class Stream:
             if id(arrived) not in decoded:
                 with suppress(PictureError):
                     decoded[id(arrived)] = decode_picture(
-                        arrived.data, self._settings.width, self._settings.height
+                        arrived.data, self._settings.width, self._settings.height, LIVE
                     )
         unreadable = len({id(arrived) for arrived in taken}) - len(decoded)
         self._worker.metrics.pictures_dropped.inc(unreadable)

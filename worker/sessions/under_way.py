@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 
 from framewire.protocol import Params, Steer
+from framewire.protocol.picture_header import LIVE
 from framewire.protocol.steering import Steering
 from framewire.worker.backends.base import Settings
 from framewire.worker.runtime.pictures import PictureError, picture_size
@@ -60,7 +61,7 @@ class UnderWay:
         metrics = self._worker.metrics
         metrics.pictures.inc()
         try:
-            await self._worker.on_codec(lambda: picture_size(data))
+            await self._worker.on_codec(lambda: picture_size(data, LIVE))
         except PictureError:
             metrics.pictures_dropped.inc()
             raise

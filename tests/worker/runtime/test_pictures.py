@@ -4,7 +4,6 @@ import io
 import struct
 import threading
 import time
-import zlib
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
+from support.hostile_pictures import jpeg_of_scans, jpeg_of_size, png_of_size, webp_header
 
+from framewire.protocol.picture_header import LIVE
 from framewire.worker.runtime import pictures
 from framewire.worker.runtime.pictures import (
-    MAX_PIXELS,
     PictureError,
     decode_picture,
     encode_jpegs,
@@ -47,31 +47,6 @@ def corners() -> Image.Image:
     array[:16, :32], array[:16, 32:] = (255, 0, 0), (0, 255, 0)
     array[16:, :32], array[16:, 32:] = (0, 0, 255), (255, 255, 255)
     return Image.fromarray(array)
-
-
-def png_header(width: int, height: int) -> bytes:
-    """A PNG that says how large it is and holds nothing."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        check = struct.pack(">I", zlib.crc32(kind + body))
-        return struct.pack(">I", len(body)) + kind + body + check
-
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    body = chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + body
-
-
-def webp_header(kind: bytes, head: bytes) -> bytes:
-    chunk = kind + struct.pack("<I", len(head)) + head
-    return b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk
-
-
-def jpeg_of_size(width: int, height: int) -> bytes:
-    """A small JPEG whose header is changed to claim another size."""
-    data = bytearray(saved(Image.new("RGB", (16, 16)), "JPEG"))
-    at = data.index(b"\xff\xc0")
-    data[at + 5 : at + 9] = struct.pack(">HH", height, width)
-    return bytes(data)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -123,8 +98,8 @@ def test_a_phones_jpeg_with_a_second_picture_inside_is_a_still() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        png_header(10_000, 10_000),
-        png_header(60_000, 60_000),
+        png_of_size(10_000, 10_000),
+        png_of_size(60_000, 60_000),
         jpeg_of_size(10_000, 10_000),
         webp_header(b"VP8X", b"\0\0\0\0" + (9_999).to_bytes(3, "little") * 2),
         webp_header(b"VP8L", b"\x2f" + (9_999 | 9_999 << 14).to_bytes(4, "little")),
@@ -138,8 +113,16 @@ def test_too_many_pixels_are_refused_from_the_header(data: bytes) -> None:
 
 
 def test_the_largest_picture_that_is_allowed_is_not_refused_for_its_size() -> None:
-    assert picture_size(png_header(8_000, 5_000)) == (8_000, 5_000)
-    assert MAX_PIXELS == 8_000 * 5_000
+    assert picture_size(png_of_size(8_000, 5_000)) == (8_000, 5_000)
+
+
+def test_too_many_scans_are_refused_before_a_pixel_is_decoded() -> None:
+    """Each scan of a progressive JPEG is a pass over all its pixels."""
+    assert decode_picture(jpeg_of_scans(64), None, None).shape == (64, 64, 3)
+    with pytest.raises(PictureError, match="more than 64 scans"):
+        decode_picture(jpeg_of_scans(65), None, None)
+    with pytest.raises(PictureError, match="more than 16 scans"):
+        decode_picture(jpeg_of_scans(17), None, None, LIVE)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
