@@ -28,12 +28,13 @@ from framewire.protocol import (
 )
 from framewire.protocol import Frame as WireFrame
 
-from .errors import ConnectionLost, FramewireError, StateError, error_from
+from .errors import ConnectionLost, FramewireError, ServerError, StateError, error_from
 from .events import OnEvent, tell
 from .frames import Frame
 from .inbox import Inbox
+from .limits.due import FramesDue
+from .limits.watchdog import Watchdog
 from .options import ImageOptions, StartOptions, SteerOptions, params_from, steer_from
-from .watchdog import Watchdog
 from .wire import Wire
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class Session:
         self._inbox = inbox
         self._on_event = on_event
         self._watchdog = Watchdog(frame_timeout, first_frame_timeout, self._fail)
+        self._due = FramesDue()
         self._next_index = 0
         self._was_started = False
         self._is_read = False
@@ -94,6 +96,7 @@ class Session:
         self._next_index = 0
         self._was_started = True
         self._watchdog.start(params)
+        self._due.start(params)
         await self._send(params)
 
     async def steer(self, prompt: str | None = None, **options: Unpack[SteerOptions]) -> bool:
@@ -118,6 +121,7 @@ class Session:
         if not self._was_started:
             raise StateError("nothing to reset", hint="call start() first")
         self._inbox.clear()
+        self._due.steer(message)
         await self._send(message)
         self._watchdog.resume()
 
@@ -195,6 +199,7 @@ class Session:
             # Sent now, a prompt would start a stream that nobody reads.
             logger.info("%s: not sent, the stream has completed", self._name)
             return False
+        self._due.steer(message)
         await self._send(message)
         return True
 
@@ -242,11 +247,18 @@ class Session:
                 self._watchdog.stop()
                 self._inbox.end_stream(error_from(message))
             case Queued() | Started() | BlockDone() | Steered() | Warned():
+                if isinstance(message, BlockDone):
+                    self._due.learn(message)
                 tell(self._on_event, message)
             case _:
                 logger.debug("%s: not understood: %r", self._name, message)
 
     async def _take_frame(self, message: WireFrame) -> None:
+        try:
+            self._due.take()
+        except ServerError as error:
+            self._fail(error)
+            return
         index = self._next_index if message.index is None else message.index
         self._next_index = index + 1
         frame = Frame(

@@ -82,6 +82,8 @@ class SocketWire:
         self._frames = 0
         self._frames_due: int | None = None
         self._in_order = False
+        self._enveloped = False  # every binary message is a frame that tells its index
+        self._due_index: int | None = None  # of the next one of these
 
     @property
     def state(self) -> State:
@@ -91,6 +93,7 @@ class SocketWire:
         data = self._protocol.send(message)
         if isinstance(message, Params):
             self._frames, self._frames_due = 0, None
+            self._enveloped = self._enveloped or message.fmt == "msgpack"
         if message.num_blocks is not None:
             self._frames_due = 12 * message.num_blocks - 6
         try:
@@ -107,14 +110,28 @@ class SocketWire:
             try:
                 message = cast(FromWorker, self._protocol.receive(data))
             except RemoteProtocolError as error:
+                if isinstance(data, bytes) and self._enveloped:
+                    raise ConnectionLost(f"{self._name} sent a frame that came damaged") from None
                 # The reference server says `completed` twice; nothing is lost by going on.
                 logger.debug("%s sent what the protocol does not allow: %s", self._name, error)
                 continue
             if isinstance(message, Frame):
                 self._frames += 1
+                self._check_order(message)
             # Our worker, told by what only it says, keeps `completed` last.
             self._in_order = self._in_order or _is_ours(message)
             return message
+
+    def _check_order(self, frame: Frame) -> None:
+        """Frames that tell their index come without a gap; 0 again behind a reset."""
+        if frame.index is None:
+            return
+        self._enveloped = True
+        if self._due_index is not None and frame.index not in (0, self._due_index):
+            raise ConnectionLost(
+                f"{self._name} went on with frame {frame.index}; {self._due_index} did not come"
+            )
+        self._due_index = frame.index + 1
 
     async def close(self) -> None:
         # The peer's close waits behind the frames that nobody has read: read them away.

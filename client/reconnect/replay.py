@@ -21,13 +21,11 @@ from framewire.protocol import (
     Steer,
     Steered,
 )
+from framewire.protocol.limits import DEFAULT_BLOCKS
 from framewire.protocol.steering import Steering
 
 from .counts import Counts
 from .translation import just_picture, translated, without_picture, without_prompt
-
-DEFAULT_BLOCKS = 20
-"""What the wire says that an absent `num_blocks` is."""
 
 
 class Replay:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from framewire.client.errors import ConnectionLost, FramewireError, error_from
 from framewire.client.events import OnEvent, Reconnected, Reconnecting, tell
-from framewire.client.watchdog import Watchdog
+from framewire.client.limits.watchdog import Watchdog
 from framewire.client.wire import Wire
 from framewire.protocol import (
     Completed,

@@ -8,12 +8,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from framewire.protocol import FromWorker, Params, Queued
-
-from .errors import StallError
+from framewire.client.errors import StallError
+from framewire.protocol import (
+    BlockDone,
+    Completed,
+    Error,
+    Frame,
+    FromWorker,
+    Params,
+    Queued,
+    Started,
+)
 
 REPEATS_AFTER = 10.0
 """Seconds after which a worker that lacks pictures goes on with the newest one."""
+_BLOCKS_WITHOUT_FRAMES = 16
+"""More than any model's delay between a block's making and its frames."""
 _FRAMES_A_BLOCK = 12  # a paced worker may be silent for as long as one block plays
 
 
@@ -39,6 +49,8 @@ class Watchdog:
         self._alive_at = 0.0
         self._waiting = False  # for the first message
         self._queued = False
+        self._place: int | None = None  # in the worker's line
+        self._empty_blocks = 0
         self._held = 0
         self._grace = 0.0
         self._live = False
@@ -46,7 +58,8 @@ class Watchdog:
 
     def start(self, params: Params) -> None:
         """A stream was asked for."""
-        self._waiting, self._queued = True, False
+        self._waiting, self._queued, self._place = True, False, None
+        self._empty_blocks = 0
         self._live, self._pictures = bool(params.webcam_mode), 0
         self._grace = _FRAMES_A_BLOCK / params.fps if params.fps else 0.0
         self._arm()
@@ -63,12 +76,36 @@ class Watchdog:
             self._timer = None
 
     def heard(self, message: FromWorker) -> None:
-        """The worker is alive."""
+        """The worker said something, which counts if it brings the stream on.
+
+        Words alone can be said for ever: a start counts once, a place in the line if it is nearer
+        than the one before, a block without frames a few times.
+        """
+        if not self._is_progress(message):
+            return
         self._alive_at = self._now()
         self._queued = isinstance(message, Queued)
         if self._waiting:
             self._waiting = False
             self._arm()  # the limit is another one from here on
+
+    def _is_progress(self, message: FromWorker) -> bool:
+        match message:
+            case Frame():
+                self._empty_blocks = 0
+                return True
+            case Completed() | Error():
+                return True
+            case Started():
+                return self._waiting or self._queued
+            case Queued():
+                nearer = self._place is None or message.position < self._place
+                self._place = message.position if nearer else self._place
+                return nearer
+            case BlockDone():
+                self._empty_blocks += 1
+                return self._empty_blocks <= _BLOCKS_WITHOUT_FRAMES
+        return False
 
     def sent_picture(self) -> None:
         """The stream is live, and the worker has one picture more to make frames from."""

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from framewire.client import StallError
-from framewire.client.watchdog import REPEATS_AFTER, Watchdog
-from framewire.protocol import Frame, Params, Queued
+from framewire.client.limits.watchdog import REPEATS_AFTER, Watchdog
+from framewire.protocol import BlockDone, Frame, Params, Queued, Started, Steered, Warned
 
 FRAME = Frame(jpeg=b"")
 
@@ -48,6 +48,35 @@ async def test_a_worker_that_never_answers(dog: Clocked) -> None:
     dog.start(Params(prompt="a"))
     assert dog.is_stalled_after(61)
     assert "no answer" in str(dog.stalls[0])
+
+
+WORDS = [
+    Warned(reason="still here"),
+    Steered(block=1, prompt_version=1),
+    Started(session_id="s", seed=1, width=8, height=8, num_blocks=1, backend="x"),
+    BlockDone(block=1, index=6, frames=0, prompt_version=1),
+]
+
+
+@pytest.mark.parametrize("words", WORDS, ids=lambda words: type(words).__name__)
+async def test_words_without_frames_do_not_keep_it_quiet_for_ever(
+    dog: Clocked, words: Warned | Steered | Started | BlockDone
+) -> None:
+    dog.start(Params(prompt="a"))
+    dog.heard(FRAME)
+    for _ in range(100):
+        if dog.is_stalled_after(5):
+            return
+        dog.heard(words)
+    raise AssertionError("it was quiet for 500 s")
+
+
+async def test_a_place_in_the_line_that_comes_no_nearer_is_no_progress(dog: Clocked) -> None:
+    dog.start(Params(prompt="a"))
+    dog.heard(Queued(position=3))
+    dog.heard(FRAME)
+    dog.heard(Queued(position=3))
+    assert dog.is_stalled_after(11)
 
 
 def _queue(dog: Clocked) -> None:

@@ -1,0 +1,71 @@
+"""How many frames a stream may have at most, so that a server that never stops is not saved for ever.
+
+Exact where block events show how many frames the blocks have; elsewhere four times the hosted
+model's shape, and some more, so that no odd model is cut off. Knows no socket.
+"""
+
+from __future__ import annotations
+
+from framewire.client.errors import ServerError
+from framewire.protocol import BlockDone, Params, Steer
+from framewire.protocol.limits import DEFAULT_BLOCKS
+
+_FRAMES_A_BLOCK = 12
+_SLACK = 4
+_MORE = 500
+
+
+class FramesDue:
+    """Counts the frames of one stream after the other against what was asked for."""
+
+    def __init__(self) -> None:
+        self._blocks = DEFAULT_BLOCKS
+        self._frames = 0
+        self._first = self._later = 0  # frames of the first block, and of later ones
+        self._steered = False
+        self._most = 0
+        self._count_anew()
+
+    def start(self, params: Params) -> None:
+        """A stream was asked for; a length that is left out stays what it was."""
+        self._blocks = params.num_blocks or self._blocks
+        self._frames = self._first = self._later = 0
+        self._steered = False
+        self._count_anew()
+
+    def steer(self, steer: Steer) -> None:
+        """A map was sent: another length, or a reset, counts anew from here on."""
+        if steer.num_blocks is not None:
+            asked = steer.num_blocks
+            self._blocks = asked if steer.at_block is None else max(asked, self._blocks)
+        if steer.num_blocks is not None or steer.action == "reset":
+            self._steered = True  # blocks under way still come, of the stream as it was
+            self._count_anew()
+
+    def learn(self, done: BlockDone) -> None:
+        """The frames of a block are known, and with them how many all blocks have."""
+        if done.block == 0:
+            self._first = done.frames
+        else:  # a connection that took over begins with a short one
+            self._later = max(self._later, done.frames)
+        if self._later and not self._steered:
+            whole = max(self._first, self._later) + self._later * (self._blocks - 1)
+            self._most = min(self._most, whole)
+
+    def take(self) -> None:
+        """One frame more.
+
+        Raises:
+            ServerError: it is more than were asked for.
+        """
+        self._frames += 1
+        if self._frames > self._most:
+            raise ServerError(
+                f"the server goes on sending: {self._frames} frames came, of {self._blocks} "
+                f"blocks at most {self._most} were due",
+                code="TOO_MANY_FRAMES",
+                hint="what came is kept; is it a worker that keeps to num_blocks?",
+            )
+
+    def _count_anew(self) -> None:
+        self._most = self._frames + _SLACK * _FRAMES_A_BLOCK * self._blocks + _MORE
