@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from framewire.client.inbox import Inbox
 def later():
     from framewire.client.opening import opened
-    importlib.import_module("framewire.client.watchdog")
+    importlib.import_module("framewire.client.frames")
 """
 
 
 def test_an_import_counts_wherever_it_stands_and_however_it_is_spelled() -> None:
     """Else the checks below would pass over it."""
-    names = ("wire", "tokens", "events", "session", "errors", "inbox", "opening", "watchdog")
+    names = ("wire", "tokens", "events", "session", "errors", "inbox", "opening", "frames")
     modules = {f"framewire.client.{name}" for name in names}
     assert modules <= MODULES.keys()
     assert imports_of(ast.parse(EVERY_WAY), "framewire.client") == modules
