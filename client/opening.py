@@ -136,6 +136,9 @@ class Opener:
             async with asyncio.timeout(self.ready_timeout):
                 while wire.state is State.OPENING:
                     message = await wire.receive()
+                    if isinstance(message, Error) and not message.ends_session:
+                        # There are no params yet: it is the address that is wrong.
+                        raise ConnectError(f"{self.address}: {message.reason}")
                     if isinstance(message, Error):
                         raise error_from(message)
                     if isinstance(message, Event):

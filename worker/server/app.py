@@ -13,9 +13,11 @@ from fastapi import FastAPI, Header, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
+from starlette.routing import WebSocketRoute
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from framewire.protocol import TokenRequest
+from framewire.protocol import Error, ErrorCode, TokenRequest
 from framewire.worker.backends.base import Backend
 from framewire.worker.clips.maker import ClipMaker
 from framewire.worker.clips.store import ClipStore
@@ -25,7 +27,7 @@ from framewire.worker.runtime.worker import Worker
 from .auth import Gate, Unauthorized
 from .bodies import read_body
 from .clip_routes import add_clip_routes
-from .websocket import serve_websocket
+from .websocket import refuse, serve_websocket
 
 TOKEN_REQUEST_BYTES = 16_384
 """More than what may be asked for takes: 16 apps of 128 characters."""
@@ -125,3 +127,18 @@ def _add_websockets(app: FastAPI, gate: Gate) -> None:
     @app.websocket("/session/{session_id}")
     async def as_krea(websocket: WebSocket, session_id: str) -> None:
         await serve_websocket(app.state.worker, gate, websocket, session_id=session_id[:128])
+
+    paths = [route.path for route in app.routes if isinstance(route, WebSocketRoute)]
+    not_found = app.router.default
+
+    async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+        """Said in words: a refused upgrade would be an HTTP 403, as if a token were missing."""
+        if scope["type"] != "websocket":
+            return await not_found(scope, receive, send)
+        websocket = WebSocket(scope, receive, send)
+        await websocket.accept()
+        reason = f"no stream at {scope['path'][:80]!r}: there are {', '.join(paths)}"
+        await refuse(app.state.worker, websocket, Error(code=ErrorCode.BAD_MESSAGE, reason=reason))
+        return None
+
+    app.router.default = nowhere

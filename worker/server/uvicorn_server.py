@@ -43,7 +43,9 @@ def bind(config: Config) -> list[socket.socket]:
             one = failing.enter_context(socket.socket(family, kind, protocol))
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
-                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                # `::` is every address of this machine's, those of IPv4 too, whatever the system's
+                # own default is; of a name, IPv4 addresses are bound beside.
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, config.host != "::")
             one.bind(address)
             bound.append(one)
         failing.pop_all()

@@ -42,11 +42,7 @@ async def serve_websocket(
     viewer = StarletteSocket(websocket)
     refusal = _refusal(worker, gate, websocket, alias)
     if refusal is not None:
-        error, close_code = refusal
-        worker.metrics.errors.labels(error.code).inc()
-        with suppress(Disconnected):
-            await viewer.send(Connection(Role.WORKER).send(error))
-            await viewer.close(close_code, error.reason)
+        await refuse(worker, websocket, *refusal)
         return
     query = websocket.query_params
     session = Session(
@@ -59,6 +55,21 @@ async def serve_websocket(
     )
     async with worker.connected():
         await session.run()
+
+
+async def refuse(
+    worker: Worker, websocket: WebSocket, error: Error, close_code: CloseCode | None = None
+) -> None:
+    """Say why an accepted websocket is not served, and close it.
+
+    Args:
+        close_code: another than the one that fits the error.
+    """
+    worker.metrics.errors.labels(error.code).inc()
+    viewer = StarletteSocket(websocket)
+    with suppress(Disconnected):
+        await viewer.send(Connection(Role.WORKER).send(error))
+        await viewer.close(close_code or CLOSE_CODES[ErrorCode(error.code)], error.reason)
 
 
 def _refusal(
