@@ -92,7 +92,9 @@ class Config:
         False, "send expansion_key to another machine without TLS, where others can read it"
     )
     expansion_model: str = setting("", "the model to ask there")
-    codec_threads: int = setting(2, "threads that encode and decode pictures", least=1)
+    codec_threads: int = setting(
+        2, "threads that encode frames; as many again decode what comes in", least=1
+    )
     ssl_keyfile: str = setting("", "TLS key")
     ssl_certfile: str = setting("", "TLS certificate")
     log_level: str = setting("info", "debug, info, warning or error")

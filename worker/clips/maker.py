@@ -120,8 +120,8 @@ class ClipMaker:
         if worker.draining.is_set():
             raise Draining
         async with worker.connected(), worker.admission.place(worker.config.queue_timeout, _ignore):
-            settings = await worker.on_codec(
-                lambda: resolve_settings(params, worker.backend.defaults)
+            settings = await worker.in_turn(
+                path, lambda: resolve_settings(params, worker.backend.defaults)
             )
             async with worker.opened(settings) as session:
                 run = _Run(worker, session, request.num_frames, gone)
@@ -189,8 +189,8 @@ class _Run:
         return True
 
     async def _off_loop(self, call: Callable[[], T]) -> T:
-        """Run on the codec threads, and to the end: what a thread uses must not be closed."""
-        running = asyncio.ensure_future(self._worker.on_codec(call))
+        """Run on a thread, and to the end: what a thread uses must not be closed."""
+        running = asyncio.ensure_future(self._worker.in_turn(self, call))
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:

@@ -1,6 +1,6 @@
 """Video files in and out, by PyAV (the extra `video`): MP4 written, uploads read as pictures.
 
-Everything here blocks, so it runs on the codec threads.
+Everything here blocks, so it runs on the worker's threads.
 """
 
 from __future__ import annotations

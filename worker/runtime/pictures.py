@@ -1,6 +1,6 @@
 """Pictures in and frames out: decodes what a viewer sends, encodes what a backend made.
 
-Everything here blocks, so it runs on the codec threads. Knows no session. What comes in is
+Everything here blocks, so it runs on the worker's threads. Knows no session. What comes in is
 hostile: it is told by its content, and its header is judged before a pixel is decoded.
 """
 

@@ -1,6 +1,6 @@
 """From params to settings: defaults of the preset, snapped sizes, a drawn seed, a start frame.
 
-Blocking (it decodes a picture), so it runs on the codec threads.
+Blocking (it decodes a picture), so it runs on the threads for what comes in.
 """
 
 from __future__ import annotations

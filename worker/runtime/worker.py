@@ -1,4 +1,4 @@
-"""What all sessions of one worker share: settings, backend, lane, places, codec threads, counts.
+"""What all sessions of one worker share: settings, backend, lane, places, threads, counts.
 
 Holds them and says whether the worker is ready or draining; does nothing on its own.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
@@ -16,6 +16,7 @@ from framewire.worker.backends.base import Backend, BackendSession, KnowsItsRoom
 from framewire.worker.config import Config
 
 from .admission import Admission
+from .fair_threads import FairThreads
 from .lane import Lane, LaneStuck
 from .metrics import Metrics
 
@@ -43,8 +44,12 @@ class Worker:
         self.draining = asyncio.Event()
         self._drained_by = 0.0
         self.connections: set[asyncio.Task[None]] = set()
-        self._codec_calls = 0
-        self._codec = ThreadPoolExecutor(config.codec_threads, thread_name_prefix="framewire-codec")
+        self._encodings = 0
+        # Threads of their own: whatever others send to be decoded delays no frame.
+        self._encoders = ThreadPoolExecutor(
+            config.codec_threads, thread_name_prefix="framewire-encode"
+        )
+        self._others = FairThreads(config.codec_threads, "framewire-decode")
 
     async def load(self) -> None:
         """Load the backend, and settle how many sessions there is room for."""
@@ -73,17 +78,21 @@ class Worker:
             "backend": self.backend.name,
         }
 
-    async def on_codec(self, call: Callable[[], T]) -> T:
-        """Run a blocking call (decoding, encoding) on the codec threads."""
-        self._codec_calls += 1
+    async def encode(self, call: Callable[[], T]) -> T:
+        """Run a blocking call that makes a live stream's frames, on the encoding threads."""
+        self._encodings += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._codec, call)
+            return await asyncio.get_running_loop().run_in_executor(self._encoders, call)
         finally:
-            self._codec_calls -= 1
+            self._encodings -= 1
 
-    def codec_share(self, most: int) -> int:
-        """How many parts to make of work for the codec threads: `most`, or as many as idle."""
-        return max(1, min(most, self.config.codec_threads - self._codec_calls))
+    def encode_share(self, most: int) -> int:
+        """How many parts to make of work for those threads: `most`, or as many as idle."""
+        return max(1, min(most, self.config.codec_threads - self._encodings))
+
+    async def in_turn(self, caller: Hashable, call: Callable[[], T]) -> T:
+        """Run any other blocking call (decoding what came in, say), in turn with other callers."""
+        return await asyncio.wrap_future(self._others.submit(caller, call))
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
@@ -144,7 +153,8 @@ class Worker:
 
     def close(self) -> None:
         """Free the backend; the sessions have ended."""
-        self._codec.shutdown(wait=False, cancel_futures=True)
+        self._encoders.shutdown(wait=False, cancel_futures=True)
+        self._others.close()
         if not self.lane.stuck:
             self.backend.close()
         self.lane.close()

@@ -91,7 +91,7 @@ def _check(config: Config, gate: Gate, request: Request, authorization: str) -> 
 
 async def _parsed(worker: Worker, model: type[Model], body: bytearray) -> Model:
     try:
-        return await worker.on_codec(lambda: model.model_validate_json(body))
+        return await worker.in_turn(object(), lambda: model.model_validate_json(body))
     except ValidationError as error:
         detail: list[Any] = error.errors(
             include_url=False, include_context=False, include_input=False

@@ -1,7 +1,7 @@
 """From made blocks to frames in the outbox: finishing, JPEG encoding and telling, in order.
 
 Runs beside the lane, so that the next block is made while the last one is encoded. Knows the
-codec threads and the outbox; knows neither the backend session nor the socket.
+encoding threads and the outbox; knows neither the backend session nor the socket.
 """
 
 from __future__ import annotations
@@ -104,13 +104,13 @@ class Finisher:
                 self._deliver(made, finished)
 
     async def _finish(self, made: Made) -> _Finished:
-        """Encode on several codec threads where they idle.
+        """Encode on several threads where they idle.
 
         Where they don't, one does all of it: no more blocks are unencoded than there are threads.
         """
-        if self._worker.codec_share(2) == 1:
-            return await self._worker.on_codec(lambda: self._finish_alone(made))
-        block, ready_at = await self._worker.on_codec(lambda: self._block(made))
+        if self._worker.encode_share(2) == 1:
+            return await self._worker.encode(lambda: self._finish_alone(made))
+        block, ready_at = await self._worker.encode(lambda: self._block(made))
         began = time.perf_counter()
         jpegs = await self._encode(block.frames)
         return _finished(made, block, jpegs, ready_at, began)
@@ -137,14 +137,14 @@ class Finisher:
             )
 
     async def _encode(self, frames: Frames) -> list[bytes]:
-        """Every frame as a JPEG, on all codec threads that idle."""
+        """Every frame as a JPEG, on all threads that idle."""
         quality = self._worker.config.jpeg_quality
-        count = -(-len(frames) // self._worker.codec_share(len(frames)))
+        count = -(-len(frames) // self._worker.encode_share(len(frames)))
         calls = [
             partial(encode_jpegs, frames[first : first + count], quality)
             for first in range(0, len(frames), count or 1)
         ]
-        parts = await asyncio.gather(*(self._worker.on_codec(call) for call in calls))
+        parts = await asyncio.gather(*(self._worker.encode(call) for call in calls))
         return [jpeg for part in parts for jpeg in part]
 
     def _deliver(self, made: Made, finished: _Finished) -> None:

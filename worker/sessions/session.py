@@ -70,6 +70,7 @@ class Session:
         self._writer = Writer(worker, socket, self._outbox)
         self._begin: asyncio.Queue[UnderWay] = asyncio.Queue(maxsize=1)
         self._under_way: UnderWay | None = None
+        self._turn = object()
 
     async def run(self) -> None:
         """Serve until either side ends it. Raises nothing."""
@@ -154,7 +155,7 @@ class Session:
         self._outbox.say(error)
 
     def _take_params(self, params: Params) -> None:
-        self._under_way = UnderWay(self._worker, params, self._under_way)
+        self._under_way = UnderWay(self._worker, self._turn, params, self._under_way)
         merged = self._under_way.steering.params
         self._writer.fps = merged.fps
         if merged.events is not None:
@@ -224,6 +225,7 @@ class Session:
             while True:
                 stream = under_way.stream = Stream(
                     self._worker,
+                    self._turn,
                     self.session_id,
                     settings,
                     under_way.steering,

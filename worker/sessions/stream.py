@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Hashable
 from enum import Enum
 from typing import Any, Final, TypeVar
 
@@ -42,6 +41,9 @@ _INTERRUPTED: Final = _Interrupted.YES
 class Stream:
     """One run from settings to the last frame.
 
+    Args:
+        viewer: whose turn it is where pictures are decoded.
+
     Attributes:
         block: the index of the next block.
     """
@@ -49,6 +51,7 @@ class Stream:
     def __init__(
         self,
         worker: Worker,
+        viewer: Hashable,
         session_id: str,
         settings: Settings,
         steering: Steering,
@@ -56,6 +59,7 @@ class Stream:
         outbox: Outbox,
     ) -> None:
         self._worker = worker
+        self._viewer = viewer
         self._session_id = session_id
         self._settings = settings
         self._steering = steering
@@ -197,21 +201,13 @@ class Stream:
         )
 
     async def _decoded(self, taken: list[Arrived]) -> list[Picture]:
-        if not taken:  # nothing to do is not to wait for those who encode
-            return []
-        return await self._worker.on_codec(lambda: self._decode(taken))
-
-    def _decode(self, taken: list[Arrived]) -> list[Picture]:
         """The pictures at the session's size; one that cannot be read repeats the one before."""
-        decoded: dict[int, Picture] = {}
-        for arrived in taken:
-            if id(arrived) not in decoded:
-                with suppress(PictureError):
-                    decoded[id(arrived)] = decode_picture(
-                        arrived.data, self._settings.width, self._settings.height, LIVE
-                    )
-        unreadable = len({id(arrived) for arrived in taken}) - len(decoded)
-        self._worker.metrics.pictures_dropped.inc(unreadable)
+        each = {id(arrived): arrived for arrived in taken}  # the newest may be there repeatedly
+        found = await asyncio.gather(*map(self._decode, each.values()))
+        decoded = {
+            key: picture for key, picture in zip(each, found, strict=True) if picture is not None
+        }
+        self._worker.metrics.pictures_dropped.inc(len(each) - len(decoded))
         last = self._last_picture
         if last is None:
             last = next(iter(decoded.values()), None)
@@ -220,6 +216,15 @@ class Stream:
         pictures = [last := decoded.get(id(arrived), last) for arrived in taken]
         self._last_picture = last
         return pictures
+
+    async def _decode(self, arrived: Arrived) -> Picture | None:
+        width, height = self._settings.width, self._settings.height
+        try:
+            return await self._worker.in_turn(
+                self._viewer, lambda: decode_picture(arrived.data, width, height, LIVE)
+            )
+        except PictureError:
+            return None
 
     async def _until(self, wait: Coroutine[Any, Any, T], finisher: Finisher) -> T | _Interrupted:
         """Wait for `wait`, for an interrupt, or for finishing to fail."""

@@ -6,6 +6,7 @@ Resets make another stream of it; other params make another one of these.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Hashable
 
 from framewire.protocol import Params, Steer
 from framewire.protocol.picture_header import LIVE
@@ -27,9 +28,16 @@ class UnderWay:
         stream: what makes the blocks, once there is a place for it.
     """
 
-    def __init__(self, worker: Worker, params: Params, before: UnderWay | None = None) -> None:
-        """Begin with `params`, where keys that are absent keep their value from `before`."""
+    def __init__(
+        self, worker: Worker, viewer: Hashable, params: Params, before: UnderWay | None = None
+    ) -> None:
+        """Begin with `params`, where keys that are absent keep their value from `before`.
+
+        Args:
+            viewer: whose turn it is where pictures are decoded.
+        """
         self._worker = worker
+        self._viewer = viewer
         self.before = before
         if before is None:
             self.steering = Steering(params)
@@ -61,7 +69,7 @@ class UnderWay:
         metrics = self._worker.metrics
         metrics.pictures.inc()
         try:
-            await self._worker.on_codec(lambda: picture_size(data, LIVE))
+            await self._worker.in_turn(self._viewer, lambda: picture_size(data, LIVE))
         except PictureError:
             metrics.pictures_dropped.inc()
             raise
@@ -93,7 +101,12 @@ class UnderWay:
         """
         params, defaults = self.steering.params, self._worker.backend.defaults
         first = await self._first_picture() if size_follows_input(params, defaults) else None
-        settings = await self._worker.on_codec(lambda: resolve_settings(params, defaults, first))
+        if params.start_frame is None and first is None:  # who sends no picture waits for none
+            settings = resolve_settings(params, defaults)
+        else:
+            settings = await self._worker.in_turn(
+                self._viewer, lambda: resolve_settings(params, defaults, first)
+            )
         self.steering.params = self.steering.params.model_copy(update={"seed": settings.seed})
         return settings
 

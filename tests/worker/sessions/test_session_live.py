@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import msgpack
+import numpy as np
 from support.engines.scripted_backend import Gate, ScriptedBackend, entered
 from support.viewers.memory_viewer import (
     errors,
@@ -129,14 +130,14 @@ async def test_live_input_of_broken_pictures_alone_does_not_spin() -> None:
     backend = ScriptedBackend()
     async with running_worker(backend, input_patience=0.02, ready_timeout=0.3) as worker:
         calls = 0
-        on_codec = worker.on_codec
+        in_turn = worker.in_turn
 
-        async def counted(call: Any) -> Any:
+        async def counted(caller: Any, call: Any) -> Any:
             nonlocal calls
             calls += 1
-            return await on_codec(call)
+            return await in_turn(caller, call)
 
-        worker.on_codec = counted  # type: ignore[method-assign]
+        worker.in_turn = counted  # type: ignore[method-assign]
         viewer = await ready(worker)
         viewer.say(prompt="a", webcam_mode=True)
         viewer.say(image=picture(7)[:60])
@@ -193,3 +194,39 @@ async def test_pictures_that_follow_refused_params_do_not_end_the_session() -> N
             viewer.say(image=picture(red))
         viewer.say(prompt="b", num_blocks=1)
         assert len(frames_in(await viewer.stream())) == 2
+
+
+async def test_no_frame_waits_for_what_others_have_decoded() -> None:
+    """While every thread that decodes is taken, a stream from text begins, goes on and ends."""
+    async with running_worker(ScriptedBackend()) as worker:
+        gates = [Gate() for _ in range(worker.config.codec_threads)]
+        held = [asyncio.create_task(worker.in_turn(gate, gate)) for gate in gates]
+        for gate in gates:
+            await entered(gate)
+        viewer = await ready(worker)
+        viewer.say(prompt="a", num_blocks=5)
+        assert len(frames_in(await viewer.stream())) == 10
+        for gate in gates:
+            gate.open()
+        await asyncio.gather(*held)
+
+
+async def test_a_live_block_s_pictures_are_one_job_each() -> None:
+    """So that others get their turn in between, however large the pictures are."""
+    async with running_worker(ScriptedBackend(live=3)) as worker:
+        results: list[Any] = []
+        in_turn = worker.in_turn
+
+        async def counted(caller: Any, call: Any) -> Any:
+            result = await in_turn(caller, call)
+            results.append(result)
+            return result
+
+        worker.in_turn = counted  # type: ignore[method-assign]
+        viewer = await ready(worker)
+        viewer.say(prompt="a", num_blocks=1, webcam_mode=True, input="all")
+        for red in (5, 6, 7):
+            viewer.say(image=picture(red))
+        await viewer.stream()
+    decoded = [result for result in results if isinstance(result, np.ndarray)]
+    assert [array.shape for array in decoded] == [(64, 64, 3)] * 3
