@@ -91,6 +91,26 @@ async def test_realtime_reads_envelopes_without_being_told_anything(worker: Runn
     assert [answer["index"] for answer in answers[:18]] == list(range(18))
 
 
+async def test_realtime_by_its_own_path_streams_with_nothing_said(worker: Running) -> None:
+    """`realtime(APP)` opens `/OWNER/ALIAS/realtime`, and reads every message as msgpack."""
+    async with fals_client() as client, client.realtime(APP) as connection:
+        assert await connection.recv() == {"status": "ready"}
+        await connection.send(params())
+        answers = [await asyncio.wait_for(connection.recv(), 10) for _ in range(19)]
+    assert [answer["index"] for answer in answers[:18]] == list(range(18))
+    assert all(answer["image"].startswith(b"\xff\xd8") for answer in answers[:18])
+    assert answers[18]["status"] == "completed"
+
+
+async def test_realtime_paths_send_bare_frames_to_who_asks_for_them(worker: Running) -> None:
+    url = f"ws://127.0.0.1:{worker.port}/realtime?fmt=jpeg"
+    headers = {"Authorization": f"Key {KEY}"}
+    async with websockets.connect(url, additional_headers=headers, proxy=None) as socket:
+        assert await socket.recv() == READY
+        await socket.send(msgpack.packb(params()))
+        assert (await asyncio.wait_for(socket.recv(), 10)).startswith(b"\xff\xd8")
+
+
 async def test_realtime_raises_our_errors_as_its_own(worker: Running) -> None:
     async with fals_client() as client, client.realtime(APP, path="/ws") as connection:
         assert await connection.recv() == {"status": "ready"}

@@ -44,7 +44,7 @@ _LAST_WORDS = 30
 class KreaWan(  # type: ignore[no-untyped-call]
     fal.App, name="krea-wan-14b", python_version="3.11"
 ):
-    """Krea Realtime 14B (or any backend) on fal: `/ws`, `/text-to-video`, `/video-to-video`."""
+    """Krea Realtime 14B (or any backend) on fal: `/ws`, `/realtime`, `/text-to-video`, `/video-to-video`."""
 
     machine_type: ClassVar[str | list[str]] = ["GPU-B200", "GPU-H200", "GPU-H100"]
     num_gpus = 1
@@ -114,6 +114,11 @@ class KreaWan(  # type: ignore[no-untyped-call]
     async def ws(self, websocket: WebSocket) -> None:
         """One viewer: the wire of the hosted `krea-wan-14b`."""
         await serve_websocket(self._served(), self._gate, websocket)
+
+    @fal.endpoint("/realtime", is_websocket=True)
+    async def realtime(self, websocket: WebSocket) -> None:
+        """The same for fal's SDKs, which read every binary message as msgpack."""
+        await serve_websocket(self._served(), self._gate, websocket, envelope=True)
 
     @fal.endpoint("/text-to-video")
     async def text_to_video(self, wanted: TextToVideo, request: Request) -> ClipAnswer:

@@ -124,6 +124,15 @@ def _add_websockets(app: FastAPI, gate: Gate) -> None:
     async def as_on_fal(websocket: WebSocket, owner: str, alias: str) -> None:
         await serve_websocket(app.state.worker, gate, websocket, alias=alias)
 
+    @app.websocket("/realtime")
+    async def for_sdks(websocket: WebSocket) -> None:
+        """Where fal's SDKs connect by themselves: they read every binary message as msgpack."""
+        await serve_websocket(app.state.worker, gate, websocket, envelope=True)
+
+    @app.websocket("/{owner}/{alias}/realtime")
+    async def for_sdks_on_fal(websocket: WebSocket, owner: str, alias: str) -> None:
+        await serve_websocket(app.state.worker, gate, websocket, alias=alias, envelope=True)
+
     @app.websocket("/session/{session_id}")
     async def as_krea(websocket: WebSocket, session_id: str) -> None:
         await serve_websocket(app.state.worker, gate, websocket, session_id=session_id[:128])

@@ -31,12 +31,14 @@ async def serve_websocket(
     *,
     session_id: str | None = None,
     alias: str | None = None,
+    envelope: bool = False,
 ) -> None:
     """Accept a websocket, then serve a session on it or say why not. Returns when it is over.
 
     Args:
         session_id: given in the URL, for clients of Krea's own server.
         alias: the app that the URL names; None where it names none.
+        envelope: send frames as msgpack maps unless the URL or the params say otherwise.
     """
     await websocket.accept()
     viewer = StarletteSocket(websocket)
@@ -51,7 +53,7 @@ async def serve_websocket(
         session_id=session_id,
         worker_name=socket.gethostname() if session_id else None,
         events=query.get("events", "").lower() in _TRUE,
-        envelope=query.get("fmt") == "msgpack",
+        envelope=query.get("fmt", "msgpack" if envelope else "jpeg") == "msgpack",
     )
     async with worker.connected():
         await session.run()
