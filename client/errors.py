@@ -17,7 +17,7 @@ FramewireError
 ├── InputError             a clip or a camera could not be read
 └── SaveError              a file could not be written
 
-Knows no socket. Each carries `code`, `reason` and `hint` (what to do); texts are free of secrets.
+Each carries `code`, `reason` and `hint` (what to do); texts are free of secrets.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What has arrived and was not read yet: frames, and where streams end. Bounded.
 
-Knows no socket. When full, `wait` holds the filler back (and with it, through TCP, the worker);
-`newest` drops the oldest frame and counts it. Ends of streams are never dropped.
+When full, `wait` holds the filler back (and with it, through TCP, the worker); `newest` drops the oldest
+frame and counts it. Ends of streams are never dropped.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The way to a server: straight to this machine, else through the environment's proxy, if any.
 
 One rule for HTTP and WebSockets, so that a token is minted the way that its stream goes. Owns what
-may go over it in clear, and what a way that fails is called. Knows no message.
+may go over it in clear, and what a way that fails is called.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Tokens in time: minted where the credentials say, kept, and renewed before they expire.
 
-Knows no WebSocket. How long a token lives is measured on the monotonic clock from the moment it
-came, so that neither a wrong nor a jumping wall clock makes a stale token look fresh.
+How long a token lives is measured on the monotonic clock from the moment it came, so that
+neither a wrong nor a jumping wall clock makes a stale token look fresh.
 """
 
 from __future__ import annotations

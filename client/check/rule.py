@@ -1,4 +1,4 @@
-"""What a rule of the wire is, and what came of checking one. Knows no rule."""
+"""What a rule of the wire is, and what came of checking one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The two ways in which checking a rule ends other than well, and how a rule says so.
-
-Knows no rule and no socket.
-"""
+"""The two ways in which checking a rule ends other than well, and how a rule says so."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 Owns the pace (never more than two blocks ahead of the frames that came back) and the length: each
 picture gets one frame. Models that withhold the frames of their first pictures are fed the first
 picture a few times more; the frames of those, and of the last block's padding, are left out. What
-cannot be used is told of and left out as well. Knows no file.
+cannot be used is told of and left out as well.
 """
 
 from __future__ import annotations

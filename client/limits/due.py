@@ -1,7 +1,7 @@
 """How many frames a stream may have at most, so that a server that never stops is not saved for ever.
 
 Exact where block events show how many frames the blocks have; elsewhere four times the hosted
-model's shape, and some more, so that no odd model is cut off. Knows no socket.
+model's shape, and some more, so that no odd model is cut off.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Notices when a stream has gone silent. Knows no socket: it is told, and it calls back.
+"""Notices when a stream has gone silent.
 
 A timer looks at the clock now and then, so that hearing a message costs one assignment.
 """

@@ -1,7 +1,7 @@
 """Decoded frames turned into pictures as a player shows them, by FFmpeg's filters.
 
 Deinterlaced, of standard range and gamut, transparency over black, upright or mirrored as the
-display matrix says, with square pixels, RGB. Knows no file and no time.
+display matrix says, with square pixels, RGB.
 """
 
 from __future__ import annotations

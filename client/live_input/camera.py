@@ -1,4 +1,4 @@
-"""What a camera sees, as JPEGs, by FFmpeg's drivers (the extra `video`). Knows no session."""
+"""What a camera sees, as JPEGs, by FFmpeg's drivers (the extra `video`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where live input comes from: what `--input` means. Knows no session."""
+"""Where live input comes from: what `--input` means."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Single pictures made fit for the wire: checked, and scaled down where they are large.
 
 Pillow (the extra `video`) does it; without it pictures go as they are, and their size is said.
-Knows no session and no folder.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """How far one stream has come, counted on from connection to connection.
 
 Each connection counts frames, blocks and prompts from its own start; the caller sees one stream.
-Knows neither params nor steers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One stream across connections: what was asked for, and what a new connection is asked for.
 
 What is in force follows from the maps that were sent as it does in the worker, by the same rule
-(`protocol.steering`); how far the stream has come is in `counts`. Knows no socket.
+(`protocol.steering`); how far the stream has come is in `counts`.
 """
 
 from __future__ import annotations

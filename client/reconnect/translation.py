@@ -1,7 +1,7 @@
 """A steer as a later connection of the same stream has to be told it.
 
 Its worker was asked for the rest of the stream only: it counts blocks from there, and has not
-seen the pictures before. Knows no socket.
+seen the pictures before.
 """
 
 from __future__ import annotations

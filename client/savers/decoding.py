@@ -1,4 +1,4 @@
-"""From a frame's JPEG to a picture that PyAV can work with. Knows no file."""
+"""From a frame's JPEG to a picture that PyAV can work with."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Writing to an open descriptor: all of it or an error, and no wait for ever on a pipe.
-
-Knows no name and no format.
-"""
+"""Writing to an open descriptor: all of it or an error, and no wait for ever on a pipe."""
 
 from __future__ import annotations
 

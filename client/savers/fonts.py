@@ -1,7 +1,7 @@
 """Fonts for captions in any script: Pillow's own, then whatever the machine has.
 
 Owns finding a font that has a character. A font says so by drawing something else than its
-picture for what it lacks (a box, mostly). Knows no layout.
+picture for what it lacks (a box, mostly).
 """
 
 from __future__ import annotations

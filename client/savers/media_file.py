@@ -1,7 +1,7 @@
 """A video container as PyAV writes it, and what becomes of it when the writing fails.
 
 Owns the order of header, pictures, flush and trailer: FFmpeg crashes where a container without a
-header is flushed. Knows no codec and no JPEG.
+header is flushed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How the hub is asked: to which addresses its token goes, and which no proxy may see.
 
 A token is for the hub alone: neither for the storage that the hub sends us to nor, in clear, for
-a network. Knows no file and no cache.
+a network.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A drain put in front of whatever a process does on SIGTERM and SIGINT.
 
-For servers that are not ours and cut their sockets at once. Knows neither server nor host.
+For servers that are not ours and cut their sockets at once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Threads that work for many callers, so that none of them waits for all that another one wants.
 
-Of those who wait, the one whose calls have taken the least time goes next. Knows neither pictures
-nor sessions. The threads are daemons: a process that ends does not wait for what they are at.
+Of those who wait, the one whose calls have taken the least time goes next. The threads
+are daemons: a process that ends does not wait for what they are at.
 """
 
 from __future__ import annotations

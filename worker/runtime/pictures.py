@@ -1,7 +1,7 @@
 """Pictures in and frames out: decodes what a viewer sends, encodes what a backend made.
 
-Everything here blocks, so it runs on the worker's threads. Knows no session. What comes in is
-hostile: it is told by its content, and its header is judged before a pixel is decoded.
+Everything here blocks, so it runs on the worker's threads. What comes in is hostile: it is told by
+its content, and its header is judged before a pixel is decoded.
 """
 
 from __future__ import annotations
