@@ -5,6 +5,7 @@ Knows no credentials and opens nothing.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
@@ -18,6 +19,7 @@ TOKEN_QUERY = "fal_jwt_token"
 
 _APP_ID = re.compile(r"[\w.-]+/[\w.-]+(/[\w./-]*)?")
 _KREAS_OWN = re.compile(r"\s*\w+://[^/]*/session/")
+_PLACE = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[\w.-]+)(:(?P<port>\d+))?")
 _SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 _SECRETS = (
     (re.compile(rf"({TOKEN_QUERY}=)[^&\s\"']+"), r"\1…"),
@@ -67,7 +69,9 @@ def parse_address(
 
     Args:
         url_or_app: `ws://`, `wss://`, `http://` or `https://` URL (without a path: `/ws`), or a
-            fal app id such as `fal-ai/krea-wan-14b`, with or without `/ws`.
+            fal app id such as `fal-ai/krea-wan-14b`, with or without `/ws`. The scheme may be
+            left out where a port, `localhost` or an IP address tells a host from an app's owner:
+            it is `wss` for port 443, else `ws`.
         run_host: the host behind app ids.
         token_url: where to mint, instead of fal's `/tokens/` or the worker's own.
 
@@ -81,6 +85,9 @@ def parse_address(
         )
     if "://" in text:
         return _from_url(text, run_host, token_url)
+    certain = _with_scheme(text)
+    if certain is not None:
+        return _from_url(certain, run_host, token_url)
     if not _APP_ID.fullmatch(text):
         raise AddressError(
             f"{redact(text)!r} is neither a WebSocket URL nor an app id",
@@ -89,6 +96,31 @@ def parse_address(
     owner, alias, *path = text.strip("/").split("/")
     url = f"wss://{run_host}/{owner}/{alias}/{'/'.join(path) or 'ws'}"
     return Address(url, alias, token_url or FAL_TOKEN_URL, is_fal=True)
+
+
+def _with_scheme(text: str) -> str | None:
+    """The URL that `text` certainly is without its scheme; None where it may be an app id."""
+    place = re.split(r"[/?]", text, maxsplit=1)[0]
+    rest = text[len(place) :]
+    if _is_ip(place):  # an IPv6 address without brackets is bare, too
+        port = ""
+        place = f"[{place}]" if ":" in place else place
+    else:
+        found = _PLACE.fullmatch(place)
+        if found is None:
+            return None
+        host, port = found["host"].strip("[]"), found["port"] or ""
+        if not port and host.lower() != "localhost" and not _is_ip(host):
+            return None
+    return f"{'wss' if port == '443' else 'ws'}://{place}{rest}"
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _from_url(text: str, run_host: str, token_url: str | None) -> Address:

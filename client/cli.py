@@ -155,7 +155,7 @@ def _add_check_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_where(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--url", help="a worker, such as ws://127.0.0.1:8000/ws")
+    where.add_argument("--url", help="a worker, such as ws://127.0.0.1:8000/ws or gpu:8000")
     where.add_argument("--fal", metavar="APP", help="an app on fal, such as fal-ai/krea-wan-14b")
     keys = parser.add_mutually_exclusive_group()
     keys.add_argument("--key", help="becomes a token at /tokens/; better set in the environment")

@@ -28,7 +28,8 @@ class connect:
     the session yourself.
 
     Args:
-        url_or_app: `ws://host:port/ws` (or http, https, wss), or a fal app id (`owner/alias`).
+        url_or_app: `ws://host:port/ws` (or http, https, wss; `host:port` will do), or a fal app id
+            (`owner/alias`).
 
         key: becomes a token at fal's or the worker's `/tokens/`.
         token: a ready-made JWT.

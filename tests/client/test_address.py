@@ -18,6 +18,18 @@ from framewire.client.errors import AddressError
         ("https://host/session/a", "wss://host/session/a", "krea-wan-14b", False),
         ("ws://host/me/mine/ws?events=1", "ws://host/me/mine/ws?events=1", "mine", False),
         ("ws://[::1]:8000/ws", "ws://[::1]:8000/ws", "krea-wan-14b", False),
+        ("localhost", "ws://localhost/ws", "krea-wan-14b", False),
+        ("localhost/ws", "ws://localhost/ws", "krea-wan-14b", False),
+        ("localhost/me/mine/ws", "ws://localhost/me/mine/ws", "mine", False),
+        ("gpu:8000", "ws://gpu:8000/ws", "krea-wan-14b", False),
+        ("gpu:8000/me/mine/ws?events=1", "ws://gpu:8000/me/mine/ws?events=1", "mine", False),
+        ("gpu.example:443", "wss://gpu.example:443/ws", "krea-wan-14b", False),
+        ("10.0.0.7/ws", "ws://10.0.0.7/ws", "krea-wan-14b", False),
+        ("127.0.0.1?events=1", "ws://127.0.0.1/ws?events=1", "krea-wan-14b", False),
+        ("::1", "ws://[::1]/ws", "krea-wan-14b", False),
+        ("[::1]:8000/ws", "ws://[::1]:8000/ws", "krea-wan-14b", False),
+        ("fal-ai/localhost", "wss://fal.run/fal-ai/localhost/ws", "localhost", True),
+        ("localhost.example/app", "wss://fal.run/localhost.example/app/ws", "app", True),
     ],
 )
 def test_urls_and_app_ids_become_one_address(text: str, url: str, alias: str, is_fal: bool) -> None:
@@ -27,7 +39,19 @@ def test_urls_and_app_ids_become_one_address(text: str, url: str, alias: str, is
 
 
 @pytest.mark.parametrize(
-    "text", ["", "krea", "ftp://host/ws", "ws://", "ws://host:port/ws", "a b/c", "ws://h:99999/ws"]
+    "text",
+    [
+        "",
+        "krea",
+        "ftp://host/ws",
+        "ws://",
+        "ws://host:port/ws",
+        "a b/c",
+        "ws://h:99999/ws",
+        "h:99999",
+        "h:x/ws",
+        "me@h:1",
+    ],
 )
 def test_what_is_no_address_is_refused_with_an_example(text: str) -> None:
     """A typo is told from an unreachable host."""

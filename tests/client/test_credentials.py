@@ -60,3 +60,18 @@ def test_a_key_that_is_no_header_value_is_refused_unseen(key: str) -> None:
 def test_repr_shows_nothing() -> None:
     """Credentials end up in tracebacks and debuggers."""
     assert "hidden" not in repr(Credentials(secret="hidden"))
+
+
+@pytest.mark.parametrize("text", ["localhost/ws", "127.0.0.1/app", "gpu:8000", "gpu:443/a/b/ws"])
+def test_a_host_without_a_scheme_is_offered_no_fal_key(text: str) -> None:
+    """It was once taken for an app of an owner by that name."""
+    environ = {"FAL_KEY": "id:secret", "FRAMEWIRE_KEY": "k"}
+    assert credentials_from_env(parse_address(text), environ).key == "k"
+    assert credentials_from_env(parse_address("owner/alias"), environ).key == "id:secret"
+
+
+def test_an_empty_variable_is_as_unset() -> None:
+    """The next one counts."""
+    environ = {"FRAMEWIRE_TOKEN": "", "FRAMEWIRE_KEY": " ", "FRAMEWIRE_SECRET": "s"}
+    assert credentials_from_env(WORKER, environ).secret == "s"
+    assert not credentials_from_env(WORKER, dict.fromkeys(environ, ""))

@@ -37,7 +37,7 @@ MAY_IMPORT = {
 }
 """The parts of the worker from the bottom up, and those that each may name; the command line and
 the bench may name all."""
-OUTERMOST = {"cli", "bench"}
+OUTERMOST = {"__main__", "cli", "bench"}
 ENGINE_ORDER = ("engine", "generation", "context", "denoising", "network")
 ENGINE_LEAVES = ("checkpoint", "interfaces", "params", "preset", "schedule", "text", "vae")
 
