@@ -52,8 +52,13 @@ class Address:
         return f"<Address {self}>"
 
     @property
+    def token(self) -> str | None:
+        """The one in the URL."""
+        return dict(parse_qsl(urlsplit(self.url).query)).get(TOKEN_QUERY)
+
+    @property
     def has_token(self) -> bool:
-        return any(name == TOKEN_QUERY for name, _ in parse_qsl(urlsplit(self.url).query))
+        return self.token is not None
 
     def with_token(self, token: str) -> str:
         """The URL that carries `token` in its query."""

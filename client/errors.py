@@ -182,4 +182,6 @@ def error_from(said: Error) -> FramewireError:
     """The exception for an error message of the server."""
     if not said.ends_session:
         return ParamsError(said.reason, code=said.code, errors=said.errors)
-    return _BY_CODE.get(said.code, ServerError)(said.reason, code=said.code)
+    kind = _BY_CODE.get(said.code, ServerError)
+    repeats = kind.default_hint and kind.default_hint in said.reason
+    return kind(said.reason, code=said.code, hint="" if repeats else None)

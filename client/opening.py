@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidHandshake, InvalidStatus
+from websockets.http11 import Response
 
 from framewire.protocol import MAX_MESSAGE_BYTES, Error, Event, Ready, State, Unknown
 
@@ -28,6 +29,7 @@ from .errors import (
 from .events import OnEvent, tell
 from .routes import hint_for, open_socket, refuse_plaintext, way
 from .tokens import TokenSource
+from .validity import server_time, why_refused
 from .wire import SocketWire, Wire
 
 PING_INTERVAL = 20.0
@@ -77,6 +79,9 @@ class Opener:
             wire = SocketWire(socket, str(self.address))
             try:
                 await self._await_ready(wire)
+            except AuthError as error:
+                await wire.close()
+                raise self._with_clock(error, token, socket.response) from error
             except BaseException:
                 await wire.close()
                 raise
@@ -107,7 +112,10 @@ class Opener:
             )
         except InvalidStatus as error:
             body = bytes(error.response.body or b"")
-            raise self._refused(error.response.status_code, body) from None
+            refused = self._refused(error.response.status_code, body)
+            if isinstance(refused, AuthError):
+                refused = self._with_clock(refused, token, error.response)
+            raise refused from None
         except TimeoutError:
             raise ConnectError(
                 f"{self.address} did not answer within {self.open_timeout:g} s"
@@ -130,6 +138,20 @@ class Opener:
         if status in (429, 503):
             return CapacityError(reason)
         return ConnectError(reason)
+
+    def _with_clock(
+        self, error: AuthError, token: str | None, response: Response | None
+    ) -> AuthError:
+        """The refusal, with what the server's clock tells about it."""
+        token = token or self.address.token
+        if token is None or response is None:
+            return error
+        found = why_refused(token, server_time(response.headers))
+        if found is None:
+            return error
+        return AuthError(
+            f"{self.address} refused the token: {found.reason}", code=error.code, hint=found.hint
+        )
 
     async def _await_ready(self, wire: SocketWire) -> None:
         try:
@@ -158,8 +180,6 @@ class Opener:
         match error.close_code:
             case 1008:
                 return AuthError(reason, hint="is the token valid, unexpired and for this app?")
-            case 1013:
-                return CapacityError(reason)
             case 1011 if self.address.is_fal:
                 return ConnectError(
                     reason, hint="does the app exist, may the key use it, does its runner start?"

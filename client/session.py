@@ -35,7 +35,7 @@ from .inbox import Inbox
 from .limits.due import FramesDue
 from .limits.watchdog import Watchdog
 from .options import ImageOptions, StartOptions, SteerOptions, params_from, steer_from
-from .wire import Wire
+from .wire import CLOSED, Wire
 
 logger = logging.getLogger(__name__)
 
@@ -208,7 +208,7 @@ class Session:
             await self._wire.send(message)
         except LocalProtocolError as error:
             raise StateError(str(error), hint="call start() first") from error
-        except ConnectionLost as error:
+        except CLOSED as error:
             # The server may have said why just before; that tells more than the close.
             await asyncio.wait([self._reading], timeout=1.0)
             raise self._inbox.failure or error from None

@@ -18,6 +18,7 @@ from websockets.exceptions import ConcurrencyError, ConnectionClosed
 
 from framewire.protocol import (
     BlockDone,
+    CloseCode,
     Completed,
     Connection,
     Frame,
@@ -35,13 +36,17 @@ from framewire.protocol import (
     parse_text,
 )
 
-from .errors import ConnectionLost
+from .errors import CapacityError, ConnectionLost
 
 SEND_TIMEOUT = 30.0
 STRAGGLERS = 0.5
 """Seconds to wait for frames that `completed` has overtaken (Krea's server sends it early)."""
 
 logger = logging.getLogger(__name__)
+
+
+CLOSED = (ConnectionLost, CapacityError)
+"""What ends a connection without a message; the latter where the close says that it is full."""
 
 
 class Wire(Protocol):
@@ -164,7 +169,7 @@ class SocketWire:
                 if isinstance(data, bytes):
                     return data
                 self._after.append(data)
-        except (TimeoutError, ConnectionLost):
+        except (TimeoutError, *CLOSED):
             pass  # no more frames; if the socket is closed, the next read says so
         completed, self._held_back = self._held_back, None
         return completed
@@ -192,23 +197,22 @@ def _is_ours(message: FromWorker) -> bool:
     return isinstance(message, Queued | Started | BlockDone | Steered | Warned)
 
 
-def lost(name: str, closed: ConnectionClosed) -> ConnectionLost:
-    """The exception for a close that nobody asked for."""
+def lost(name: str, closed: ConnectionClosed) -> ConnectionLost | CapacityError:
+    """The exception for a close that nobody asked for; one of `CLOSED`."""
     frame = closed.rcvd
     if frame is None:
         if closed.sent is not None and closed.sent.reason:
             return ConnectionLost(f"the connection to {name} broke: {closed.sent.reason}")
         return ConnectionLost(f"the connection to {name} broke")
     said = f": {frame.reason}" if frame.reason else " without a reason"
-    hint = _HINTS.get(frame.code)
-    return ConnectionLost(
-        f"{name} closed with {frame.code}{said}", close_code=frame.code, hint=hint
-    )
+    reason = f"{name} closed with {frame.code}{said}"
+    if frame.code == CloseCode.TRY_LATER:
+        return CapacityError(reason)
+    return ConnectionLost(reason, close_code=frame.code, hint=_HINTS.get(frame.code))
 
 
 _HINTS = {
     1008: "the token may have expired, or a limit was passed",
     1009: "a message was too large for it",
     1012: "it is being restarted; connect anew",
-    1013: "it is full; try again later",
 }

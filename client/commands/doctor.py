@@ -14,12 +14,13 @@ from dataclasses import asdict, dataclass
 from framewire.client.address import Address, parse_address, redact
 from framewire.client.connect import resolve_credentials
 from framewire.client.credentials import Credentials, fal_run_host
-from framewire.client.errors import AuthError, ConnectError, ConnectionLost, FramewireError
+from framewire.client.errors import ConnectError, ConnectionLost, FramewireError
 from framewire.client.inbox import Inbox
 from framewire.client.opening import Opener
 from framewire.client.routes import way
 from framewire.client.session import Session
 from framewire.client.tokens import TokenSource, claims_in, life_of, token_source
+from framewire.client.validity import ask_time, is_doubtful, why_refused
 from framewire.client.wire import Wire
 
 from .terminal import one_line, print_json
@@ -135,14 +136,29 @@ class Examination:
             allow_plaintext=self._options.allow_plaintext,
         )
         token = await self._tokens.get()
+        given = self._credentials.token or self._address.token
+        if given is not None:
+            await self._judge(given)
         if token is None:
             return "in the URL" if self._address.has_token else "none is sent"
-        if self._credentials.token is not None:
-            _judge(token, self._address.alias)
         life = life_of(token)
         where = f" at {redact(self._address.token_url)}" if self._credentials.key else ""
         told = "it does not tell its life" if life is None else f"it lives {life:.0f} s"
         return f"{'minted' if self._credentials.token is None else 'given'}{where}; {told}"
+
+    async def _judge(self, token: str) -> None:
+        """Refuse what says itself that it opens nothing; what it does not say is not judged."""
+        theirs = await ask_time(self._address.url) if is_doubtful(token) else None
+        wrong = why_refused(token, theirs)
+        if wrong is not None:
+            raise wrong
+        apps, alias = claims_in(token).get("allowed_apps"), self._address.alias
+        known = {str(app).split("/")[-1] for app in apps} if isinstance(apps, list) else set()
+        if known and alias not in known:
+            raise ConnectError(
+                f"the token is for {', '.join(sorted(known))}, not for {alias}",
+                hint="mint one for the app's last name, without its owner",
+            )
 
     async def _connect(self) -> str:
         opener = Opener(
@@ -180,18 +196,3 @@ async def _try(step: str, way: Callable[[], Awaitable[str]]) -> Finding:
     except FramewireError as error:
         return Finding(step, False, error.reason, error.hint, time.monotonic() - began)
     return Finding(step, True, detail, seconds=time.monotonic() - began)
-
-
-def _judge(token: str, alias: str) -> None:
-    """Refuse a token that says itself that it opens nothing; what it does not say is not judged."""
-    told = claims_in(token)
-    expires = told.get("exp")
-    if isinstance(expires, int | float) and expires <= time.time():
-        gone = time.time() - expires
-        raise AuthError(f"the token expired {gone:.0f} s ago", hint="mint another: framewire token")
-    apps = told.get("allowed_apps")
-    if isinstance(apps, list) and apps and alias not in {str(app).split("/")[-1] for app in apps}:
-        raise ConnectError(
-            f"the token is for {', '.join(map(str, apps))}, not for {alias}",
-            hint="mint one for the app's last name, without its owner",
-        )

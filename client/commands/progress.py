@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-from framewire.client.errors import SaveError
+from framewire.client.errors import CapacityError, SaveError
 from framewire.client.events import Event, Reconnected, Reconnecting
 from framewire.client.frames import Frame
 from framewire.protocol import BlockDone, Queued, Started, Steered, Warned
@@ -209,11 +209,10 @@ def connection_text(event: Reconnecting | Reconnected) -> str:
     """What has become of the connection, in one line."""
     if isinstance(event, Reconnected):
         again = "attempt" if event.attempts == 1 else "attempts"
-        return (
-            f"connected again after {event.seconds:.1f} s, {event.attempts} {again}; "
-            f"going on from frame {event.frames}"
-        )
-    return (
-        f"connection lost after {event.frames} frames: {event.cause.reason}; "
-        f"attempt {event.attempt} to reconnect in {event.delay:.1f} s"
-    )
+        on = f"; going on from frame {event.frames}" if event.frames else ""
+        return f"connected again after {event.seconds:.1f} s, {event.attempts} {again}{on}"
+    if isinstance(event.cause, CapacityError):
+        what = f"the server is full: {event.cause.reason}"
+    else:
+        what = f"connection lost after {event.frames} frames: {event.cause.reason}"
+    return f"{what}; attempt {event.attempt} to reconnect in {event.delay:.1f} s"

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from framewire.client.errors import ConnectionLost, FramewireError, error_from
 from framewire.client.events import OnEvent, Reconnected, Reconnecting, tell
 from framewire.client.limits.watchdog import Watchdog
-from framewire.client.wire import Wire
+from framewire.client.wire import CLOSED, Wire
 from framewire.protocol import (
     Completed,
     Error,
@@ -100,7 +100,7 @@ class ReconnectingWire:
             try:
                 for one in sent:
                     await wire.send(one)
-            except ConnectionLost as error:
+            except CLOSED as error:
                 if wire is self._wire:
                     self._break(error)  # receive() replays it
 
@@ -134,7 +134,7 @@ class ReconnectingWire:
         try:
             async with asyncio.timeout(0 if self._broken else None) as self._scope:
                 message = await wire.receive()
-        except ConnectionLost as error:
+        except CLOSED as error:
             self._lose(self._broken or error)
         except TimeoutError:
             assert self._broken is not None, "nothing else ends the scope"

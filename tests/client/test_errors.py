@@ -54,3 +54,9 @@ def test_text_is_reason_and_hint() -> None:
     assert str(errors.CapacityError("full")) == "full (try again later)"
     assert str(ParamsError("bad", hint="do this")) == "bad (do this)"
     assert str(ParamsError("bad")) == "bad"
+
+
+def test_a_hint_that_the_server_gave_already_is_not_repeated() -> None:
+    full = error_from(Error(code="AT_CAPACITY", reason="every place is taken: try again later"))
+    assert str(full) == "every place is taken: try again later"
+    assert str(error_from(Error(code="AT_CAPACITY", reason="full"))) == "full (try again later)"

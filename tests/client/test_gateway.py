@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from support.servers.gateway import ALIAS, Gateway, gateway
+from support.servers.stand_in import after_params, stand_in
 from support.servers.worker_server import serving
 from support.viewers.raw_viewer import SMALL
 
@@ -149,3 +150,16 @@ async def test_a_token_that_the_gateway_refuses_is_not_offered_again(fal: Gatewa
         await opener()
     await (await opener()).close()
     assert len(fal.minted) == 2 and fal.refused_tokens == 1
+
+
+@pytest.mark.parametrize("reason", ["", "no runner is free"])
+async def test_a_close_that_says_full_is_no_lost_connection(reason: str) -> None:
+    """Also in mid stream, and whether or not it says more than its code."""
+    async with (
+        stand_in(after_params(code=1013, reason=reason, frames=2)) as server,
+        connect(server.url) as session,
+    ):
+        await session.start("a fox")
+        with pytest.raises(CapacityError, match="closed with 1013") as caught:
+            _ = [frame async for frame in session]
+    assert caught.value.code == "AT_CAPACITY"

@@ -4,8 +4,23 @@ import io
 
 import pytest
 
-from framewire.client import Frame, Queued, Started, Steered, Warned
-from framewire.client.commands.progress import ProgressLine, Tally, progress_text
+from framewire.client import (
+    CapacityError,
+    ConnectionLost,
+    Frame,
+    Queued,
+    Reconnected,
+    Reconnecting,
+    Started,
+    Steered,
+    Warned,
+)
+from framewire.client.commands.progress import (
+    ProgressLine,
+    Tally,
+    connection_text,
+    progress_text,
+)
 
 
 def frame(index: int, version: int | None = None) -> Frame:
@@ -98,3 +113,16 @@ def test_the_line_is_drawn_on_terminals_only(tally: Tally) -> None:
     assert terminal.getvalue().count("waiting") == 1
     assert terminal.getvalue().endswith("\r\x1b[2K")
     assert file.getvalue() == ""
+
+
+def test_a_full_server_is_not_called_a_lost_connection() -> None:
+    """It is waited for in the same way, but nothing was lost."""
+    full = CapacityError("every place is taken: try again later")
+    said = connection_text(Reconnecting(2, 1.5, full, 0))
+    assert said == (
+        "the server is full: every place is taken: try again later; attempt 2 to reconnect in 1.5 s"
+    )
+    lost = connection_text(Reconnecting(1, 0.5, ConnectionLost("it broke"), 18))
+    assert lost.startswith("connection lost after 18 frames: it broke; ")
+    assert connection_text(Reconnected(1, 2.0, 0)) == "connected again after 2.0 s, 1 attempt"
+    assert connection_text(Reconnected(2, 2.0, 18)).endswith("2 attempts; going on from frame 18")
