@@ -102,6 +102,7 @@ def _serve(config: Config, as_json: bool) -> int:
     try:
         from .backends import choose
         from .server.app import create_app
+        from .server.few_lines import FewLines
         from .server.page_address import page_address
         from .server.redact import RedactTokens
         from .server.uvicorn_server import Server, bind
@@ -114,6 +115,7 @@ def _serve(config: Config, as_json: bool) -> int:
         level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     for handler in logging.getLogger().handlers:
+        handler.addFilter(FewLines())
         handler.addFilter(RedactTokens())
     try:
         backend, why = choose(config.backend, config.model)

@@ -5,6 +5,7 @@ The only reader of the environment in the worker. Knows no server and no backend
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -53,6 +54,23 @@ class Config:
     )
     queue: int = setting(16, "streams that may wait for a place", least=0)
     max_connections: int = setting(256, "websockets at once")
+    caller_sockets: int = setting(
+        64, "sockets that one address may have open; 0: any number", least=0
+    )
+    caller_handshakes: int = setting(
+        16, "of these, that have not asked for anything yet; 0: any number", least=0
+    )
+    caller_tokens: int = setting(
+        30, "tokens that one address may ask for in a minute; 0: any number", least=0
+    )
+    caller_clips: int = setting(
+        4, "clips that one address may have made at once; 0: any number", least=0
+    )
+    forwarded_allow_ips: str = setting(
+        "127.0.0.1",
+        "proxies whose X-Forwarded-For and -Proto are believed: addresses and networks, "
+        "comma-separated; * is any",
+    )
     auth: AuthMode = setting(
         "none",
         "who may connect: none (loopback only), jwt, or platform (a gateway has checked)",
@@ -103,6 +121,7 @@ class Config:
         try:
             check_settings(self)
             AllowedHosts(self.video_hosts)
+            _check_proxies(self.forwarded_allow_ips)
         except ValueError as error:
             raise ConfigError(str(error)) from None
         if not self.loopback and self.auth == "none":
@@ -158,3 +177,12 @@ def _is_private(url: str) -> bool:
     """Whether nobody on the way can read what is sent to `url`."""
     parts = urlsplit(url)
     return parts.scheme != "http" or is_loopback(parts.hostname)
+
+
+def _check_proxies(listed: str) -> None:
+    """Raises ValueError where one is neither an address nor a network; a name would never match."""
+    for proxy in [] if listed == "*" else filter(None, map(str.strip, listed.split(","))):
+        try:
+            ipaddress.ip_network(proxy)
+        except ValueError as error:
+            raise ValueError(f"forwarded_allow_ips: {error}") from None

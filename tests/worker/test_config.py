@@ -84,6 +84,9 @@ def test_tokens_need_something_to_sign_or_mint_them_with() -> None:
         ({"warm_sizes": "832x480,big"}, "expected WIDTHxHEIGHT"),
         ({"warm_sizes": "100x100"}, "multiples of 16"),
         ({"codec_threads": 0}, "codec_threads must be at least 1"),
+        ({"caller_sockets": -1}, "caller_sockets must be at least 0"),
+        ({"forwarded_allow_ips": "127.0.0.1, proxy.example"}, "forwarded_allow_ips.*proxy.example"),
+        ({"forwarded_allow_ips": "10.0.0.1/8"}, "forwarded_allow_ips.*host bits"),
     ],
 )
 def test_what_cannot_be_served_with_is_refused_in_words(

@@ -23,6 +23,8 @@ class Metrics:
             return Gauge(f"framewire_{name}", text, registry=registry)
 
         self.connections = gauge("connections", "Open websockets.")
+        self.sockets = gauge("sockets", "Open TCP connections.")
+        self.half_message_bytes = gauge("half_message_bytes", "Bytes of messages not whole yet.")
         self.sessions = gauge("sessions", "Streams that hold a place.")
         self.waiting = gauge("waiting", "Streams that wait for a place.")
         self.frames = counter("frames", "Frames sent.")
@@ -30,6 +32,9 @@ class Metrics:
         self.bytes_sent = counter("bytes_sent", "Bytes of messages sent.")
         self.bytes_received = counter("bytes_received", "Bytes of messages received.")
         self.errors = counter("errors", "Errors said or swallowed, by code.", "code")
+        self.refusals = counter(
+            "refusals", "Callers turned away at the doors, by reason.", "reason"
+        )
         self.pictures = counter("pictures", "Input pictures received.")
         self.pictures_dropped = counter("pictures_dropped", "Input pictures not used.")
         self.stage_seconds = Histogram(

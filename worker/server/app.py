@@ -26,7 +26,9 @@ from framewire.worker.runtime.worker import Worker
 
 from .auth import Gate, Unauthorized
 from .bodies import read_body
+from .caller_limits import CallerLimits, caller_of, too_many
 from .clip_routes import add_clip_routes
+from .doors.refusals import Refused
 from .websocket import refuse, serve_websocket
 
 TOKEN_REQUEST_BYTES = 16_384
@@ -53,6 +55,8 @@ def create_app(config: Config, backend: Backend) -> FastAPI:
     app = FastAPI(title="framewire worker", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.gate = gate
     app.add_exception_handler(ClientDisconnect, _nobody_there)
+    app.add_exception_handler(Refused, too_many)
+    app.add_middleware(CallerLimits)
     _add_status(app, gate)
     _add_tokens(app, config, gate)
     _add_websockets(app, gate)
@@ -96,6 +100,7 @@ def _add_tokens(app: FastAPI, config: Config, gate: Gate) -> None:
     @app.post("/tokens/")
     async def tokens(request: Request, authorization: Annotated[str, Header()] = "") -> Any:
         """fal's mint: a key in, a bare JSON string out."""
+        caller_of(request).check_mint()
         try:
             gate.check_minter(authorization)
             gate.check_browser(request.headers.get("host", ""), request.headers.get("origin", ""))
@@ -106,6 +111,7 @@ def _add_tokens(app: FastAPI, config: Config, gate: Gate) -> None:
     @app.post("/api/fal")
     async def browser_token(request: Request, authorization: Annotated[str, Header()] = "") -> Any:
         """The browser's mint: the key stays here, app and life are fixed."""
+        caller_of(request).check_mint()
         try:
             gate.check_browser(request.headers.get("host", ""), request.headers.get("origin", ""))
             gate.check_minter(authorization)

@@ -18,6 +18,7 @@ from framewire.worker.runtime.worker import Worker
 
 from .auth import Gate, Unauthorized
 from .bodies import read_body
+from .caller_limits import caller_of
 from .clip_errors import clip_errors_as_http
 
 _ROOM_FOR_JSON = 100_000
@@ -34,7 +35,8 @@ def add_clip_routes(app: FastAPI, config: Config, gate: Gate) -> None:
         request: Request, authorization: Annotated[str, Header()] = ""
     ) -> ClipAnswer:
         _check(config, gate, request, authorization)
-        return await _serve(request, TextToVideo, _ROOM_FOR_JSON, ClipMaker.text_to_video)
+        with caller_of(request).clip():
+            return await _serve(request, TextToVideo, _ROOM_FOR_JSON, ClipMaker.text_to_video)
 
     @app.post("/video-to-video")
     @app.post("/{owner}/{alias}/video-to-video")
@@ -44,7 +46,8 @@ def add_clip_routes(app: FastAPI, config: Config, gate: Gate) -> None:
         _check(config, gate, request, authorization)
         # Base64 makes four characters of three bytes.
         limit = config.video_megabytes * 1_000_000 * 4 // 3 + _ROOM_FOR_JSON
-        return await _serve(request, VideoToVideo, limit, ClipMaker.video_to_video)
+        with caller_of(request).clip():
+            return await _serve(request, VideoToVideo, limit, ClipMaker.video_to_video)
 
     @app.get("/clips/{name}", name="clip")
     async def clip(name: str) -> FileResponse:

@@ -1,7 +1,8 @@
 """The life of a worker process: listen, serve, drain on a signal, exit.
 
-uvicorn does the work; here is what it lacks: a drain before the shutdown. What it lacks on a
-connection is in `uvicorn_protocols`, what its log must not show in `redact`.
+uvicorn does the work; here is what it lacks: a drain before the shutdown, and listeners that bound
+what comes in. What it lacks on a connection is in `uvicorn_http` and `uvicorn_websocket`, what its log must
+not show in `redact`.
 """
 
 from __future__ import annotations
@@ -12,15 +13,24 @@ import socket
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from framewire.protocol import MAX_MESSAGE_BYTES
 from framewire.worker.config import Config
+from framewire.worker.runtime.metrics import Metrics
 from framewire.worker.runtime.worker import Worker
 
-from .uvicorn_protocols import HttpProtocol, WebSocketProtocol
+from .doors.callers import Callers, Visit
+from .doors.descriptors import raise_limit, room_for_sockets
+from .doors.half_messages import HalfMessages
+from .doors.listener import Listener
+from .doors.refusals import Refusals
+from .uvicorn_http import HttpProtocol
+from .uvicorn_websocket import WebSocketProtocol
 
 logger = logging.getLogger(__name__)
 
@@ -77,23 +87,52 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 lifespan="on",
+                forwarded_allow_ips=config.forwarded_allow_ips,
             )
         )
+        self._settings = config
         self._app = app
         self._on_listening = on_listening
         self._starting: asyncio.Task[None] | None = None
         self._drain: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self._starting = asyncio.create_task(super().startup(sockets))
+        self._starting = asyncio.create_task(super().startup([]))
         try:
             await self._starting
         except asyncio.CancelledError:
             logger.info("stopped before it was ready")
             logging.getLogger("uvicorn.error").disabled = True  # it would show a failed load
             raise SystemExit(0) from None
-        if self.started and self.servers:
-            self._on_listening(self.servers[0].sockets[0].getsockname()[1])
+        if not self.started:
+            return
+        try:
+            self._listen(bind(self._settings) if sockets is None else sockets)
+        except OSError:
+            await self.lifespan.shutdown()
+            raise
+        self._on_listening(self.servers[0].sockets[0].getsockname()[1])
+
+    def _listen(self, sockets: list[socket.socket]) -> None:
+        raise_limit()
+        worker: Worker | None = getattr(self._app.state, "worker", None)
+        metrics = Metrics() if worker is None else worker.metrics
+        refusals = Refusals(metrics)
+        app: Any = self._app
+        trusted = ProxyHeadersMiddleware(app, self._settings.forwarded_allow_ips).trusted_hosts
+        callers = Callers(
+            self._settings, metrics, refusals, trusted.__contains__, room_for_sockets()
+        )
+        half_messages = HalfMessages(metrics, refusals)
+
+        def protocol(visit: Visit) -> asyncio.Protocol:
+            return HttpProtocol(
+                self.config, self.server_state, self.lifespan.state, visit, half_messages
+            )
+
+        for bound in sockets:
+            listener = Listener(bound, callers, refusals, protocol, self.config.ssl)
+            self.servers.append(listener)  # type: ignore[arg-type]
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """First signal: drain, then exit; while a model loads, just exit. Second: exit now."""

@@ -41,11 +41,11 @@ async def serve_websocket(
         envelope: send frames as msgpack maps unless the URL or the params say otherwise.
     """
     await websocket.accept()
-    viewer = StarletteSocket(websocket)
     refusal = _refusal(worker, gate, websocket, alias)
     if refusal is not None:
         await refuse(worker, websocket, *refusal)
         return
+    viewer = StarletteSocket(websocket)
     query = websocket.query_params
     session = Session(
         worker,

@@ -27,7 +27,7 @@ from framewire.worker import backends
 from framewire.worker.backends.base import Backend, Block, Picture, Settings
 from framewire.worker.backends.testcard import TestcardBackend, TestcardSession
 from framewire.worker.cli import main
-from framewire.worker.server import uvicorn_protocols
+from framewire.worker.server import uvicorn_http
 
 HEAD_SECONDS, BODY_SECONDS = 2.0, 1.0
 OPTIONS = ("--stall-timeout", "1", "--ready-timeout", "3", "--idle-timeout", "3", "--grace", "5")
@@ -165,6 +165,6 @@ def _choose(name: str, *_: object, **__: object) -> tuple[Backend, str]:
 if __name__ == "__main__":
     signal.signal(signal.SIGUSR1, _tell_tasks)
     backends.choose = _choose
-    uvicorn_protocols.HEAD_SECONDS = HEAD_SECONDS
-    uvicorn_protocols.BODY_SECONDS = BODY_SECONDS
+    uvicorn_http.HEAD_SECONDS = HEAD_SECONDS
+    uvicorn_http.BODY_SECONDS = BODY_SECONDS
     sys.exit(main())
