@@ -22,9 +22,13 @@ Each carries `code`, `reason` and `hint` (what to do); texts are free of secrets
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from framewire.protocol import Error, ErrorCode
+
+_NUMBERED = re.compile(r"^\[(?:Errno|WinError) -?\d+\] ")
+_NO_WORDS = re.compile(r"^(?:Error number|Unknown error|errno)\b.*\d")
 
 
 class FramewireError(Exception):
@@ -185,3 +189,15 @@ def error_from(said: Error) -> FramewireError:
     kind = _BY_CODE.get(said.code, ServerError)
     repeats = kind.default_hint and kind.default_hint in said.reason
     return kind(said.reason, code=said.code, hint="" if repeats else None)
+
+
+def in_words(error: Exception) -> str:
+    """What the system or FFmpeg said of a failure, without its number.
+
+    FFmpeg has no words for some of its numbers; then these are ours.
+    """
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    said = _NUMBERED.sub("", said)
+    if _NO_WORDS.search(said):
+        return f"FFmpeg failed and tells no reason ({said})"
+    return str(said)

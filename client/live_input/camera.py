@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from framewire.client.errors import InputError
+from framewire.client.errors import InputError, in_words
 
 from .decoding import Decoding
 from .pictures import encoded
@@ -34,7 +34,7 @@ def camera_pictures(device: str) -> Iterator[bytes]:
         container = av.open(device, format=driver)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         hint = "name another as --input webcam:NAME"
-        raise InputError(f"no camera at {device}: {error}", hint=hint) from error
+        raise InputError(f"no camera at {device}: {in_words(error)}", hint=hint) from error
     with container:
         for frame in Decoding(container, device).frames():
             yield encoded(frame.to_image())

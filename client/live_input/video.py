@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from framewire.client.errors import InputError
+from framewire.client.errors import InputError, in_words
 
 from .decoding import Decoding
 from .pictures import VIDEO_EXTRA, Size, Unusable, encoded
@@ -117,8 +117,7 @@ def _opened(path: Path) -> Iterator[Any]:
             container = av.open(file, options={"protocol_whitelist": ""})
             opened.enter_context(container)
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            said = getattr(error, "strerror", None) or str(error)
-            raise InputError(f"{path} is no video that can be read: {said}") from error
+            raise InputError(f"{path} is no video that can be read: {in_words(error)}") from error
         yield container
 
 

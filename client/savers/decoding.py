@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from framewire.client.errors import SaveError
+from framewire.client.errors import SaveError, in_words
 from framewire.client.frames import Frame
 
 from .base import VIDEO_EXTRA
@@ -58,8 +58,7 @@ class JpegDecoder:
         try:
             pictures = self._codec.decode(self._av.Packet(frame.jpeg))
         except (self._av.error.FFmpegError, OSError, ValueError) as error:
-            said = getattr(error, "strerror", None) or error
-            raise SaveError(f"frame {frame.index} is no picture: {said}") from error
+            raise SaveError(f"frame {frame.index} is no picture: {in_words(error)}") from error
         if not pictures:
             raise SaveError(f"frame {frame.index} is no picture")
         return pictures[0]

@@ -14,7 +14,7 @@ import stat
 import time
 from pathlib import Path
 
-from framewire.client.errors import SaveError
+from framewire.client.errors import SaveError, in_words
 
 from .descriptor import STALL_LIMIT, write_file, write_pipe
 
@@ -38,8 +38,7 @@ def is_written_through(path: Path) -> bool:
 
 def save_error(path: Path, error: Exception) -> SaveError:
     """In words, whatever the number."""
-    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return SaveError(f"{path}: {said}")
+    return SaveError(f"{path}: {in_words(error)}")
 
 
 class OutputFile:
@@ -129,8 +128,9 @@ class OutputFile:
             size = self._part.stat().st_size
             self._part.replace(self._final)
         except OSError as error:
-            said = error.strerror or error
-            raise SaveError(f"{self.path}: {said}", hint=f"it lies at {self._part}") from error
+            raise SaveError(
+                f"{self.path}: {in_words(error)}", hint=f"it lies at {self._part}"
+            ) from error
         return size
 
     def discard(self) -> None:

@@ -1,12 +1,15 @@
 """The exceptions: the tree that the docstring draws, and what each carries."""
 
 import re
+from collections.abc import Callable
 
+import av
 import pytest
 
 from framewire.client import errors
 from framewire.client.errors import FramewireError, ParamsError, error_from
 from framewire.protocol import Error
+from framewire.worker.clips import errors as clip_errors
 
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:
@@ -60,3 +63,37 @@ def test_a_hint_that_the_server_gave_already_is_not_repeated() -> None:
     full = error_from(Error(code="AT_CAPACITY", reason="every place is taken: try again later"))
     assert str(full) == "every place is taken: try again later"
     assert str(error_from(Error(code="AT_CAPACITY", reason="full"))) == "full (try again later)"
+
+
+@pytest.mark.parametrize("in_words", [errors.in_words, clip_errors.in_words])
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (-0x41444E49, "Invalid data found when processing input"),
+        (-5, "Input/output error"),
+        (-138, "FFmpeg failed and tells no reason (Error number -138 occurred)"),
+    ],
+)
+def test_ffmpegs_numbers_never_come_without_words(
+    in_words: Callable[[Exception], str], code: int, words: str
+) -> None:
+    """Nobody knows what 1094995529 is."""
+    with pytest.raises(Exception) as caught:
+        av.error.err_check(code, "x.mp4")
+    assert in_words(caught.value) == words
+
+
+@pytest.mark.parametrize("in_words", [errors.in_words, clip_errors.in_words])
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("[Errno 5] it broke"), "it broke"),
+        (ValueError("no such format"), "no such format"),
+        (EOFError(), "EOFError"),
+    ],
+)
+def test_failures_are_told_in_words(
+    in_words: Callable[[Exception], str], error: Exception, words: str
+) -> None:
+    assert in_words(error) == words

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+_NUMBERED = re.compile(r"^\[(?:Errno|WinError) -?\d+\] ")
+_NO_WORDS = re.compile(r"^(?:Error number|Unknown error|errno)\b.*\d")
+
 
 class ClipError(Exception):
     """There is no clip; the message is one line for the caller."""
@@ -49,3 +54,15 @@ class ClipNotWritten(ClipError):
 
 class CallerLeft(ClipError):
     """Nobody waits for the clip any more."""
+
+
+def in_words(error: Exception) -> str:
+    """What the system or FFmpeg said of a failure, without its number.
+
+    FFmpeg has no words for some of its numbers; then these are ours.
+    """
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    said = _NUMBERED.sub("", said)
+    if _NO_WORDS.search(said):
+        return f"FFmpeg failed and tells no reason ({said})"
+    return str(said)

@@ -18,6 +18,7 @@ from PIL import Image, ImageOps
 from framewire.worker.backends.base import Frames, Picture
 
 from .decoding import Decoding, VideoError
+from .errors import in_words
 
 FPS = 16
 _BT709 = 1  # ITU-T H.273: primaries, transfer and matrix alike
@@ -129,8 +130,7 @@ class VideoWriter:
             yield
         except (self._av.error.FFmpegError, OSError, ValueError) as error:
             self._is_sound = False
-            said = getattr(error, "strerror", None) or type(error).__name__
-            raise WriteError(f"the clip cannot be written: {said}") from error
+            raise WriteError(f"the clip cannot be written: {in_words(error)}") from error
 
 
 class VideoReader:
