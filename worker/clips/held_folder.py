@@ -17,6 +17,8 @@ from pathlib import Path
 if sys.platform != "win32":
     import fcntl
 
+_RANDOM_BYTES = 8
+
 
 class HeldFolder:
     """A new folder in the system's temporary one, held until it is removed.
@@ -32,7 +34,7 @@ class HeldFolder:
         new = Path(tempfile.mkdtemp(prefix="framewire-new-"))
         self._lock = os.open(new, os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(self._lock, fcntl.LOCK_EX)  # before others can find it
-        self.path = new.rename(new.with_name(prefix + secrets.token_hex(8)))
+        self.path = new.rename(new.with_name(prefix + secrets.token_hex(_RANDOM_BYTES)))
 
     def remove(self) -> None:
         """Delete it with all that is in it."""
@@ -42,10 +44,14 @@ class HeldFolder:
 
 
 def remove_abandoned(prefix: str) -> None:
-    """Delete this user's folders of that prefix that no process holds any more."""
+    """Delete this user's folders of that prefix that no process holds any more.
+
+    Only of names that a `HeldFolder` gives: one that a person has named, or that an older worker
+    holds without a lock, stays.
+    """
     if sys.platform == "win32":
         return
-    for folder in Path(tempfile.gettempdir()).glob(prefix + "*"):
+    for folder in Path(tempfile.gettempdir()).glob(prefix + "[0-9a-f]" * (2 * _RANDOM_BYTES)):
         try:
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError:

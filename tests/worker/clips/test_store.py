@@ -81,7 +81,7 @@ async def test_what_a_killed_worker_has_left_is_removed_by_the_next_and_a_live_o
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    other = tmp_path / "framewire-clips-is-a-link"
+    other = tmp_path / "framewire-clips-0123456789abcdef"
     (tmp_path / "elsewhere").mkdir()
     other.symlink_to(tmp_path / "elsewhere")
     holder = await asyncio.create_subprocess_exec(
@@ -105,3 +105,16 @@ async def test_what_a_killed_worker_has_left_is_removed_by_the_next_and_a_live_o
     assert not there(left.parent)
     assert other.is_symlink() and (tmp_path / "elsewhere").is_dir()
     store.close()
+
+
+@pytest.mark.parametrize("name", ["framewire-clips-of-mine", "framewire-clips-4f_x2abq"])
+async def test_a_folder_that_only_begins_like_a_workers_stays(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be a person's, or that of an older worker, which holds no lock."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    clip = tmp_path / name / "a.mp4"
+    clip.parent.mkdir()
+    clip.write_bytes(b"x")
+    ClipStore(60, 1000).close()
+    assert clip.read_bytes() == b"x"
