@@ -1,4 +1,4 @@
-"""Fetching what a `video_url` names, where the operator's rule allows it, and nothing else.
+"""Fetching what a `video_url` names, where the operator allows it, and nothing else.
 
 A name is resolved once, every address is judged, and the connection goes to a judged address:
 what the name means a moment later (DNS rebinding) does not matter. Redirects are judged anew.
@@ -31,12 +31,12 @@ class Fetcher:
     """Turns a `video_url` into bytes.
 
     Args:
-        rule: the operator's.
+        allowed: the hosts that the operator allows.
         limit: bytes that a file may have.
     """
 
-    def __init__(self, rule: AllowedHosts, limit: int) -> None:
-        self._rule: Final = rule
+    def __init__(self, allowed: AllowedHosts, limit: int) -> None:
+        self._allowed: Final = allowed
         self._limit: Final = limit
 
     async def fetch(self, url: str) -> bytes:
@@ -106,12 +106,12 @@ class Fetcher:
             literal = ipaddress.ip_address(host)
         except ValueError:
             return await self._resolved(host, port)
-        if not self._rule.allows_address(literal, named=False):
+        if not self._allowed.allows_address(literal, named=False):
             raise FetchError(_refused(host))
         return literal
 
     async def _resolved(self, host: str, port: int) -> Address:
-        if not self._rule.allows_name(host):
+        if not self._allowed.allows_name(host):
             raise FetchError(_refused(host))
         try:
             loop = asyncio.get_running_loop()
@@ -119,7 +119,7 @@ class Fetcher:
         except (OSError, UnicodeError):
             raise FetchError(f"{host} is not known") from None
         addresses = [ipaddress.ip_address(entry[4][0]) for entry in found]
-        if not all(self._rule.allows_address(address, named=True) for address in addresses):
+        if not all(self._allowed.allows_address(address, named=True) for address in addresses):
             raise FetchError(f"{host} leads to a private address")
         return addresses[0]
 

@@ -44,7 +44,7 @@ _LAST_WORDS = 30
 class KreaWan(  # type: ignore[no-untyped-call]
     fal.App, name="krea-wan-14b", python_version="3.11"
 ):
-    """Krea Realtime 14B (or any backend) on fal: `/ws`, `/realtime`, `/text-to-video`, `/video-to-video`."""
+    """Krea Realtime 14B (or any backend) on fal: streams at `/ws` and `/realtime`, and clips."""
 
     machine_type: ClassVar[str | list[str]] = ["GPU-B200", "GPU-H200", "GPU-H100"]
     num_gpus = 1

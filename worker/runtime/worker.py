@@ -52,7 +52,7 @@ class Worker:
         self._others = FairThreads(config.codec_threads, "framewire-decode")
 
     async def load(self) -> None:
-        """Load the backend, and settle how many sessions there is room for."""
+        """Load the backend, and count how many sessions there is room for."""
         await self.lane.run(self.backend.load, limited=False)
         if self.config.max_sessions:
             return

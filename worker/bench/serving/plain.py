@@ -1,7 +1,7 @@
 """The plain way to serve frames, to compare with: what one writes first, and it works.
 
-A task a frame: the decoder's float tensor -> 8 bits -> PIL -> JPEG, into a queue, from which another task sends.
-Over a real websocket on the same server, with the same messages around it.
+A task a frame: the decoder's float tensor -> 8 bits -> PIL -> JPEG, into a queue, from which
+another task sends. Over a real websocket on the same server, with the same messages around it.
 """
 
 from __future__ import annotations
