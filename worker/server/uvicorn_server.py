@@ -35,6 +35,7 @@ from .uvicorn_websocket import WebSocketProtocol
 logger = logging.getLogger(__name__)
 
 SHUTDOWN_SECONDS = 1
+WAKE_SECONDS = 0.1
 
 
 def bind(config: Config) -> list[socket.socket]:
@@ -98,6 +99,8 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._starting = asyncio.create_task(super().startup([]))
+        while not self._starting.done():  # a signal that came between two waits is seen at the next
+            await asyncio.wait([self._starting], timeout=WAKE_SECONDS)
         try:
             await self._starting
         except asyncio.CancelledError:
