@@ -16,6 +16,7 @@ READERS_OF_THE_ENVIRONMENT = {
     "worker/cli.py",  # the worker's entry points hand it to the config
     "worker/config.py",
     "worker/on_fal/app.py",
+    "worker/runtime/decoding_process.py",  # hands some of it on to the process that it starts
 }
 OPTIONAL = {"fal"}
 """Extras that need not be installed where the tests run."""

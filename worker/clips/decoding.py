@@ -12,11 +12,16 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
+from framewire.protocol.picture_header import read_header
+
 from .as_shown import AsShown
 
 MAX_PIXELS = 10_000_000
-MAX_FRAMES = 20_000
+MAX_FRAMES = 6_000
+MAX_PIXELS_IN_ALL = 6_000_000_000
+"""Of the frames that are read: ten seconds of 4K at 60 a second."""
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,gif"
+_PIXELS = {"max_pixels": str(MAX_PIXELS * 11 // 10)}  # with the rims of coded pictures
 _ERRORS_IN_A_ROW = 100
 _LITTLE = Fraction(1, 10)
 """Of a video's pictures; where fewer can be decoded it has failed."""
@@ -45,11 +50,13 @@ class Decoding:
     def __init__(self, data: bytes) -> None:
         import av
 
+        self._judge_screen(data)
         self._errors: tuple[type[Exception], ...] = (av.error.FFmpegError, OSError, ValueError)
         try:
             # A playlist would make the library open what it names: files here, or URLs.
             self._container: Any = av.open(
-                io.BytesIO(data), options={"format_whitelist": _FORMATS, "protocol_whitelist": ""}
+                io.BytesIO(data),
+                options={"format_whitelist": _FORMATS, "protocol_whitelist": ""} | _PIXELS,
             )
         except self._errors as error:
             raise VideoError("not an MP4, MOV, WebM, Matroska or GIF video") from error
@@ -60,7 +67,14 @@ class Decoding:
         self.packets = self.bad = 0
         self._shown = AsShown(MAX_PIXELS)
         self._decoder = _decoder(self.stream)
+        self._decoder.options = _PIXELS  # pictures of another size than the track says
         self._gaps: list[Fraction] = []
+
+    def _judge_screen(self, data: bytes) -> None:
+        """Of a GIF FFmpeg decodes a picture when it opens it, as large as the screen."""
+        header = read_header(data)
+        if header is not None:
+            _check_pixels(header.width, header.height)
 
     def close(self) -> None:
         """Close the file."""
@@ -72,13 +86,16 @@ class Decoding:
         Raises:
             VideoError: the frames are too large or too many, or few of them can be decoded.
         """
-        count = 0
+        count = pixels = 0
+        _check_pixels(self.stream.width, self.stream.height)
         for count, frame in enumerate(self._decoded(), 1):
-            if count > MAX_FRAMES:
-                raise VideoError(f"more than {MAX_FRAMES} source frames were read")
-            if frame.width * frame.height > MAX_PIXELS:
-                size = f"{frame.width}x{frame.height}"
-                raise VideoError(f"{size}; at most {MAX_PIXELS // 1_000_000} megapixels")
+            _check_pixels(frame.width, frame.height)
+            pixels += frame.width * frame.height
+            if count > MAX_FRAMES or pixels > MAX_PIXELS_IN_ALL:
+                raise VideoError(
+                    f"its pictures are too many or too large: at most {MAX_FRAMES} are read, and "
+                    f"{MAX_PIXELS_IN_ALL // 1_000_000_000} gigapixels of them"
+                )
             frame.time_base = self.stream.time_base  # which a decoder that is drained forgets
             yield from self._shown.take(frame, float(self.stream.sample_aspect_ratio or 1))
         yield from self._shown.rest()
@@ -115,6 +132,11 @@ class Decoding:
             except self._errors:
                 failed += 1
         yield av.Packet()
+
+
+def _check_pixels(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise VideoError(f"{width}x{height}; at most {MAX_PIXELS // 1_000_000} megapixels")
 
 
 def _decoder(stream: Any) -> Any:

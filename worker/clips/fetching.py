@@ -21,6 +21,7 @@ from framewire.worker.allowed_hosts import Address, AllowedHosts
 FETCH_SECONDS = 60.0
 _CONNECT_SECONDS = 10.0
 _REDIRECTS = 3
+_PIECE = 1 << 20  # characters of base64 decoded at a time, a multiple of 4
 
 
 class FetchError(ValueError):
@@ -61,10 +62,16 @@ class Fetcher:
             raise FetchError("a data URL must be base64: data:video/mp4;base64,…")
         if len(body) > self._limit * 4 // 3 + 4:
             raise FetchError(self._too_large())
-        try:
-            return base64.b64decode(body, validate=True)
-        except (binascii.Error, ValueError):
-            raise FetchError("the data URL is no base64") from None
+        pieces = []
+        for start in range(0, len(body), _PIECE):  # in between, other threads may run
+            try:
+                piece = base64.b64decode(body[start : start + _PIECE], validate=True)
+            except (binascii.Error, ValueError):
+                raise FetchError("the data URL is no base64") from None
+            pieces.append(piece)
+            if len(piece) < _PIECE // 4 * 3 and start + _PIECE < len(body):
+                raise FetchError("the data URL is no base64: it goes on behind its end")
+        return b"".join(pieces)
 
     async def _over_http(self, url: str) -> bytes:
         tls = await asyncio.to_thread(httpx.create_ssl_context, trust_env=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -42,7 +42,11 @@ from .errors import (
 from .fetching import Fetcher, FetchError
 from .prompt_expansion import ExpansionFailed, ExpansionOff, expand_prompt
 from .requests import FRAME_COUNTS, TextToVideo, VideoToVideo
-from .video import ExtraMissing, VideoReader, VideoWriter, WriteError, require_av
+from .upload import Upload, uploaded
+from .video import ExtraMissing, VideoWriter, WriteError, require_av
+
+_LOOK_SECONDS = 0.25
+"""How often it is looked whether a clip is wanted still."""
 
 T = TypeVar("T")
 Gone = Callable[[], Awaitable[bool]]
@@ -117,66 +121,90 @@ class ClipMaker:
             prompt = await expand_prompt(worker.config, prompt)
         keys = request.model_dump(include={"width", "height", "seed", "strength"})
         params = Params(prompt=prompt, webcam_mode=video is not None, **keys)
-        if worker.draining.is_set():
-            raise Draining
-        async with worker.connected(), worker.admission.place(worker.config.queue_timeout, _ignore):
-            settings = await worker.in_turn(
-                path, lambda: resolve_settings(params, worker.backend.defaults)
+        settings = resolve_settings(params, worker.backend.defaults)
+        wanted = _Wanted(worker, gone)
+        await wanted.check()
+        async with worker.connected(), AsyncExitStack() as stack:
+            upload = None
+            if video is not None:
+                opening = uploaded(video, settings.width, settings.height)
+                upload = await wanted.while_it_is(stack.enter_async_context(opening))
+                del video, opening
+            await stack.enter_async_context(
+                worker.admission.place(worker.config.queue_timeout, _ignore)
             )
-            async with worker.opened(settings) as session:
-                run = _Run(worker, session, request.num_frames, gone)
-                frames = await run.into(path, settings, video)
+            session = await stack.enter_async_context(worker.opened(settings))
+            run = _Run(worker, session, request.num_frames, wanted)
+            frames = await run.into(path, settings, upload)
         return MadeClip(path, frames, settings.seed)
+
+
+class _Wanted:
+    """Whether a clip is wanted still: its caller is there, and the worker goes on."""
+
+    def __init__(self, worker: Worker, gone: Gone) -> None:
+        self._draining = worker.draining
+        self._gone = gone
+
+    async def check(self) -> None:
+        """Raise Draining or CallerLeft where it is not."""
+        if self._draining.is_set():
+            raise Draining
+        if await self._gone():
+            raise CallerLeft("the caller has left")
+
+    async def while_it_is(self, work: Awaitable[T]) -> T:
+        """What comes of `work`, which is cancelled where the clip is not wanted any more."""
+        task = asyncio.ensure_future(work)
+        try:
+            while not (await asyncio.wait({task}, timeout=_LOOK_SECONDS))[0]:
+                await self.check()
+            return task.result()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 class _Run:
     """One clip: blocks until it has its frames (None: until the video is used up)."""
 
     def __init__(
-        self, worker: Worker, session: BackendSession, num_frames: int | None, gone: Gone
+        self, worker: Worker, session: BackendSession, num_frames: int | None, wanted: _Wanted
     ) -> None:
         self._worker = worker
         self._session = session
-        self._wanted = num_frames
-        self._gone = gone
+        self._num_frames = num_frames
+        self._wanted = wanted
         self._made = 0
 
-    async def into(self, path: Path, settings: Settings, video: bytes | None) -> int:
+    async def into(self, path: Path, settings: Settings, upload: Upload | None) -> int:
         """Write the file; returns its number of frames."""
         width, height = settings.width, settings.height
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._worker.config.session_timeout
         writer = await self._off_loop(lambda: VideoWriter(path, width, height))
-        reader = None
         try:
-            if video is not None:
-                reader = await self._off_loop(lambda: VideoReader(video, width, height))
-            while await self._block(writer, reader):
+            while await self._block(writer, upload):
                 if loop.time() > deadline:
                     raise TimeoutError
         finally:
-            if reader is not None:
-                await self._off_loop(reader.close)
             await self._off_loop(writer.close)
         return self._made
 
-    async def _block(self, writer: VideoWriter, reader: VideoReader | None) -> bool:
+    async def _block(self, writer: VideoWriter, upload: Upload | None) -> bool:
         """Make one block, unless none is wanted any more."""
-        most = FRAME_COUNTS[-1] if self._wanted is None else self._wanted
+        most = FRAME_COUNTS[-1] if self._num_frames is None else self._num_frames
         if self._made >= most:
             return False
-        if self._worker.draining.is_set():
-            raise Draining
-        if await self._gone():
-            raise CallerLeft("the caller has left")
+        await self._wanted.check()
         pictures: list[Picture] = []
         count = self._session.pictures_wanted()
-        if count and reader is not None:
-            pictures = await self._off_loop(lambda: reader.take(count))
-            enough = self._wanted is None and self._made >= FRAME_COUNTS[0]
+        if count and upload is not None:
+            pictures = await self._wanted.while_it_is(upload.take(count))
+            enough = self._num_frames is None and self._made >= FRAME_COUNTS[0]
             if not pictures and enough:
                 return False
-            pictures = pictures or [reader.last()] * count
+            pictures = pictures or [upload.last()] * count
         finish = await self._worker.lane.run(lambda: self._session.next_block(pictures))
 
         def write() -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 
 from framewire.protocol import MAX_SEED, Params
-from framewire.worker.backends.base import Defaults, Settings, SettingsError
+from framewire.worker.backends.base import Defaults, Picture, Settings, SettingsError
 
 from .pictures import PictureError, decode_picture, picture_size, snapped
 
@@ -20,24 +20,27 @@ def size_follows_input(params: Params, defaults: Defaults) -> bool:
     return follows and not sized and params.start_frame is None
 
 
-def resolve_settings(params: Params, defaults: Defaults, first: bytes | None = None) -> Settings:
+def resolve_settings(
+    params: Params,
+    defaults: Defaults,
+    first: bytes | None = None,
+    start_frame: Picture | None = None,
+) -> Settings:
     """Every value that a stream is made from.
 
     Args:
         first: the first live picture, where `size_follows_input`.
+        start_frame: that of the params, where it was decoded elsewhere to `stream_size`.
 
     Raises:
         SettingsError: the start frame is no picture that can be used.
     """
-    try:
-        width, height = _size(params, defaults, first)
-        start_frame = (
-            decode_picture(params.start_frame, width, height)
-            if params.start_frame is not None
-            else None
-        )
-    except PictureError as error:
-        raise SettingsError("start_frame", str(error)) from error
+    width, height = stream_size(params, defaults, first)
+    if start_frame is None and params.start_frame is not None:
+        try:
+            start_frame = decode_picture(params.start_frame, width, height)
+        except PictureError as error:
+            raise SettingsError("start_frame", str(error)) from error
 
     def either(key: str) -> object:
         value = getattr(params, key)
@@ -63,10 +66,18 @@ def resolve_settings(params: Params, defaults: Defaults, first: bytes | None = N
     )
 
 
-def _size(params: Params, defaults: Defaults, first: bytes | None) -> tuple[int, int]:
+def stream_size(params: Params, defaults: Defaults, first: bytes | None) -> tuple[int, int]:
+    """Width and height of the stream, in pixels.
+
+    Raises:
+        SettingsError: they follow a picture that cannot be used.
+    """
     width, height = params.width, params.height
     followed = params.start_frame if defaults.follows_start_frame else None
     followed = followed or first
     if followed is not None and width is None and height is None:
-        width, height = picture_size(followed)
+        try:
+            width, height = picture_size(followed)
+        except PictureError as error:
+            raise SettingsError("start_frame", str(error)) from error
     return snapped(width or defaults.width, height or defaults.height, defaults.multiple)

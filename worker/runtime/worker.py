@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from framewire.worker.backends.base import Backend, BackendSession, KnowsItsRoom, Settings
 from framewire.worker.config import Config
@@ -50,6 +50,7 @@ class Worker:
             config.codec_threads, thread_name_prefix="framewire-encode"
         )
         self._others = FairThreads(config.codec_threads, "framewire-decode")
+        self.large_pictures = asyncio.Semaphore(config.codec_threads)
 
     async def load(self) -> None:
         """Load the backend, and count how many sessions there is room for."""
@@ -93,6 +94,24 @@ class Worker:
     async def in_turn(self, caller: Hashable, call: Callable[[], T]) -> T:
         """Run any other blocking call (decoding what came in, say), in turn with other callers."""
         return await asyncio.wrap_future(self._others.submit(caller, call))
+
+    async def unless_draining(self, work: Coroutine[Any, Any, T]) -> T:
+        """What comes of `work`, which is cancelled where the worker shuts down meanwhile.
+
+        Raises:
+            Draining: it does.
+        """
+        task = asyncio.ensure_future(work)
+        drained = asyncio.create_task(self.draining.wait())
+        try:
+            await asyncio.wait((task, drained), return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise Draining
+            return task.result()
+        finally:
+            task.cancel()
+            drained.cancel()
+            await asyncio.gather(task, drained, return_exceptions=True)
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:

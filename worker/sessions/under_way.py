@@ -13,8 +13,9 @@ from framewire.protocol.picture_header import LIVE
 from framewire.protocol.steering import Steering
 from framewire.worker.backends.base import Settings
 from framewire.worker.runtime.pictures import PictureError, picture_size
-from framewire.worker.runtime.settings import resolve_settings, size_follows_input
-from framewire.worker.runtime.worker import Draining, Worker
+from framewire.worker.runtime.resolving import resolved
+from framewire.worker.runtime.settings import size_follows_input
+from framewire.worker.runtime.worker import Worker
 
 from .input_queue import Arrived, InputQueue
 from .stream import Stream
@@ -100,28 +101,12 @@ class UnderWay:
             Draining: the worker shuts down while that is waited for.
         """
         params, defaults = self.steering.params, self._worker.backend.defaults
-        first = await self._first_picture() if size_follows_input(params, defaults) else None
-        if params.start_frame is None and first is None:  # who sends no picture waits for none
-            settings = resolve_settings(params, defaults)
-        else:
-            settings = await self._worker.in_turn(
-                self._viewer, lambda: resolve_settings(params, defaults, first)
-            )
+        first = None
+        if size_follows_input(params, defaults):
+            first = await self._worker.unless_draining(self.input.first())
+        settings = await resolved(self._worker, self._viewer, params, first)
         self.steering.params = self.steering.params.model_copy(update={"seed": settings.seed})
         return settings
-
-    async def _first_picture(self) -> bytes | None:
-        picture = asyncio.create_task(self.input.first())
-        drained = asyncio.create_task(self._worker.draining.wait())
-        try:
-            await asyncio.wait((picture, drained), return_when=asyncio.FIRST_COMPLETED)
-            if not picture.done():
-                raise Draining
-            return picture.result()
-        finally:
-            picture.cancel()
-            drained.cancel()
-            await asyncio.gather(picture, drained, return_exceptions=True)
 
     def _new_input(self) -> InputQueue:
         config = self._worker.config

@@ -58,6 +58,16 @@ async def test_data_urls_need_no_rule() -> None:
         await nothing.fetch("data:;base64," + "A" * 2000)
 
 
+async def test_a_long_data_url_is_decoded_whole_and_only_its_end_may_be_padded() -> None:
+    large = Fetcher(AllowedHosts(""), 4_000_000)
+    data = bytes(range(256)) * 12_000
+    body = base64.b64encode(data).decode()
+    assert await large.fetch(f"data:;base64,{body}") == data
+    padded = "A" * (2**20 - 4) + "AA==" + "A" * 400
+    with pytest.raises(FetchError, match="no base64"):
+        await large.fetch(f"data:;base64,{padded}")
+
+
 async def test_a_redirect_is_judged_like_the_first_url() -> None:
     async with answering(redirect("/b.mp4"), ok(b"moved")) as port:
         assert await fetcher().fetch(f"http://127.0.0.1:{port}/a.mp4") == b"moved"

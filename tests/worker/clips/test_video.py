@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.frames_made import first_picture_by_its_tag, patch_means, patches
+from support.hostile_pictures import gif_of_size
+from support.hostile_videos import crowded_video
 from support.video_files_made import seen, video, video_of
 
+from framewire.worker.clips import decoding
 from framewire.worker.clips.decoding import VideoError
 from framewire.worker.clips.video import VideoReader, VideoWriter, WriteError
 
@@ -186,3 +189,36 @@ def test_a_disk_that_gets_full_is_an_error_in_words(tmp_path: Path, room: int) -
 def test_a_folder_that_is_gone_is_an_error_in_words(tmp_path: Path) -> None:
     with pytest.raises(WriteError, match="No such file or directory"):
         VideoWriter(tmp_path / "gone/a.mp4", 128, 64)
+
+
+def test_pictures_are_bounded_in_number_and_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A video of some kilobytes may hold hundreds of large pictures within a few milliseconds."""
+    data = crowded_video(10, (256, 128))
+    for bound, most in (("MAX_FRAMES", 8), ("MAX_PIXELS_IN_ALL", 8 * 256 * 128)):
+        with monkeypatch.context() as patched:
+            patched.setattr(decoding, bound, most)
+            reader = VideoReader(data, 64, 64)
+            with pytest.raises(VideoError, match="too many or too large"):
+                reader.take(12)
+            reader.close()
+
+
+def test_a_gif_is_judged_by_its_screen_before_it_is_opened() -> None:
+    """FFmpeg paints the whole screen for one pixel: a gigabyte for 35 bytes."""
+    with pytest.raises(VideoError, match="16000x16000; at most 10 megapixels"):
+        VideoReader(gif_of_size(16_000, 16_000), 64, 64)
+    reader = VideoReader(gif_of_size(640, 480), 64, 64)
+    assert len(reader.take(1)) == 1
+    reader.close()
+
+
+def test_a_picture_larger_than_its_track_says_is_not_decoded() -> None:
+    """The header of the file says 256x128, the stream within it 4096x3072."""
+    data = bytearray(crowded_video(3, (4096, 3072)))
+    for box, at in ((b"tkhd", 80), (b"avc1", 28)):
+        where = data.index(box) + at
+        size = (256 << 16, 128 << 16) if box == b"tkhd" else (256, 128)
+        packed = struct.pack(">II" if box == b"tkhd" else ">HH", *size)
+        data[where : where + len(packed)] = packed
+    with pytest.raises(VideoError):
+        VideoReader(bytes(data), 64, 64).take(1)
