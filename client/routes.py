@@ -145,8 +145,7 @@ def hint_for(url: str, error: BaseException) -> str:
         if isinstance(found, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY" in text:
             return "its certificate is not trusted here: SSL_CERT_FILE names a file of authorities"
         if secure and (isinstance(found, _CUT) or any(sign in text for sign in _NO_TLS)):
-            plain = "ws://" if urlsplit(url).scheme == "wss" else "http://"
-            return f"it seems to speak no TLS at that port: {plain}, or another port"
+            return "it seems to speak no TLS at that port: use ws:// (http://), or another port"
         found = found.__cause__ or found.__context__
     return "is the worker running there?" if is_here(url) else ""
 
