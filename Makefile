@@ -16,10 +16,10 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/python examples/demo.py
 
-# Tensors in tests are small: more threads only wait for each other.
+# Two processes, a file at a time; tensors are small: more threads only wait for each other.
 test: export OMP_NUM_THREADS ?= 1
 test: setup
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 check: setup
 	.ci/check

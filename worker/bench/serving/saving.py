@@ -72,7 +72,9 @@ def _client_fps(url: str, blocks: int, folder: str) -> float:
     )
     if done.returncode != 0:
         raise RuntimeError(f"framewire stream failed: {done.stderr.strip()}")
-    return float(json.loads(done.stdout)["fps"])
+    report = json.loads(done.stdout)
+    took = max(report["seconds"] - report["first_frame_seconds"], 0.001)  # told in milliseconds
+    return float((report["frames"] - 1) / took)
 
 
 def _save(pipe: Pipe, url: str, blocks: int, folder: str) -> None:
