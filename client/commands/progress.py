@@ -80,7 +80,7 @@ class Tally:
                     waiting = (one for one in self.steers if one["block"] is None)
                     if (steer := next(waiting, None)) is not None:
                         steer["block"] = event.block
-            case Warned():
+            case Warned(request_id=None):  # of input the report tells by itself
                 self.warnings.append(event.reason)
             case Reconnecting():
                 self._causes.append(event.cause.reason)

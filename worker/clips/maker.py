@@ -7,6 +7,7 @@ failure is called over HTTP, is theirs.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
@@ -47,6 +48,8 @@ from .video import ExtraMissing, VideoWriter, WriteError, require_av
 
 _LOOK_SECONDS = 0.25
 """How often it is looked whether a clip is wanted still."""
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Gone = Callable[[], Awaitable[bool]]
@@ -189,6 +192,9 @@ class _Run:
                     raise TimeoutError
         finally:
             await self._off_loop(writer.close)
+            if upload is not None and upload.left_out:
+                self._worker.metrics.pictures_dropped.inc(upload.left_out)
+                logger.warning("%d damaged packets of an upload were left out", upload.left_out)
         return self._made
 
     async def _block(self, writer: VideoWriter, upload: Upload | None) -> bool:

@@ -24,6 +24,11 @@ class Upload:
         self._process = process
         self._last: Picture | None = None
 
+    @property
+    def left_out(self) -> int:
+        """Pictures that could not be decoded so far."""
+        return self._process.left_out
+
     async def take(self, count: int) -> list[Picture]:
         """The next `count` pictures [H, W, 3]; the last one is repeated at the end of the video.
 

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from framewire.worker.runtime.decoding_child import Take, serve
+from framewire.worker.backends.base import Picture
+from framewire.worker.runtime.decoding_child import serve
 
 from .decoding import VideoError
 from .video import VideoReader
 
 
-def opened(data: bytes, width: int, height: int) -> Take:
-    """What takes the next so many pictures of the video."""
-    reader = VideoReader(data, width, height)
-    return lambda count: reader.take(count)
+class _Video:
+    """Takes the next so many pictures of a video, and counts those that cannot be decoded."""
+
+    def __init__(self, data: bytes, width: int, height: int) -> None:
+        self._reader = VideoReader(data, width, height)
+
+    def __call__(self, count: int) -> list[Picture]:
+        return self._reader.take(count)
+
+    @property
+    def left_out(self) -> int:
+        return self._reader.bad
 
 
 if __name__ == "__main__":
-    serve(opened, VideoError)
+    serve(_Video, VideoError)

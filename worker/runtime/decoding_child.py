@@ -30,7 +30,8 @@ def serve(opened: Callable[..., Take], refusals: type[Exception]) -> None:
 
     Args:
         opened: called with the file's bytes and what is known about it; what it returns is called
-            for each question with the keys of that.
+            for each question with the keys of that. Its `left_out`, if it has one, is how many
+            pictures could not be decoded so far.
         refusals: what both raise where the file is at fault.
     """
     answers = os.fdopen(os.dup(1), "wb")
@@ -53,7 +54,8 @@ def serve(opened: Callable[..., Take], refusals: type[Exception]) -> None:
             _answer(answers, refused=f"it cannot be decoded ({type(error).__name__})")
         else:
             shape = pictures[0].shape if pictures else ()
-            _answer(answers, pictures, count=len(pictures), shape=shape)
+            left_out = getattr(take, "left_out", 0)
+            _answer(answers, pictures, count=len(pictures), shape=shape, left_out=left_out)
 
 
 def _bound(seconds: int) -> None:

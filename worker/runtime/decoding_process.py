@@ -31,7 +31,11 @@ class DecodingRefused(ValueError):
 
 
 class DecodingProcess:
-    """Made by `decoding`; one file, and whatever is asked about it."""
+    """Made by `decoding`; one file, and whatever is asked about it.
+
+    Attributes:
+        left_out: pictures that could not be decoded so far.
+    """
 
     def __init__(self, process: asyncio.subprocess.Process, seconds: float) -> None:
         assert process.stdin is not None and process.stdout is not None
@@ -39,6 +43,7 @@ class DecodingProcess:
         self._stdin, self._stdout = process.stdin, process.stdout
         self._seconds: Final = seconds
         self._left = seconds
+        self.left_out = 0
 
     async def ask(self, data: bytes = b"", **request: Any) -> list[Picture]:
         """The pictures [H, W, 3] that `request` asks for.
@@ -72,6 +77,7 @@ class DecodingProcess:
         answer = json.loads(await self._stdout.readexactly(about))
         if "refused" in answer:
             raise DecodingRefused(answer["refused"])
+        self.left_out = answer["left_out"]
         pictures = []
         for _ in range(answer["count"]):
             pixels = await self._stdout.readexactly(size)

@@ -20,6 +20,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from framewire.protocol.picture_header import START_FRAME, Bounds, PictureRefused, judge_picture
+from framewire.protocol.pictures import picture_kind
 from framewire.worker.backends.base import Frames
 
 MIN_SIDE, MAX_SIDE = 64, 2048
@@ -32,6 +33,7 @@ _DAMAGE = (
     UserWarning,
 )  # fmt: skip
 _ORIENTATION_TAG = 0x0112
+_END = b"\xff\xd9"
 _UPRIGHT = {  # EXIF orientation -> what undoes it
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -70,7 +72,12 @@ def decode_picture(
     if turned in _SIDEWAYS:
         size = (size[1], size[0])
     try:
-        fitted = _fitted(image, size)
+        try:
+            fitted = _fitted(image, size)
+        except OSError as error:
+            if not _lacks_its_end_only(image, data, error):
+                raise
+            fitted = _fitted(_opened(data.removesuffix(b"\xff") + _END, bounds), size)
     except _DAMAGE as error:
         raise PictureError(f"the picture is damaged: {_one_line(error)}") from error
     if turned in _UPRIGHT:
@@ -131,7 +138,7 @@ def _opened(data: bytes, bounds: Bounds) -> _Picture:
         elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
             image = WebPImageFile(io.BytesIO(data))
         else:
-            raise PictureError("not a JPEG, PNG or WebP picture")
+            raise PictureError(_what_it_is(data))
     except PictureError:
         raise
     except PictureRefused as error:
@@ -143,6 +150,27 @@ def _opened(data: bytes, bounds: Bounds) -> _Picture:
     if not isinstance(image, JpegImageFile) and image.is_animated:
         raise PictureError("an animated picture; send a still one")
     return image
+
+
+def _what_it_is(data: bytes) -> str:
+    kind = picture_kind(data)
+    found = f"this is {kind}: " if kind else ""
+    return f"{found}not a JPEG, PNG or WebP picture{': convert it to one' if kind else ''}"
+
+
+def _lacks_its_end_only(image: _Picture, data: bytes, error: Exception) -> bool:
+    """Whether a JPEG that ends too soon has all of its pixels.
+
+    With an end put behind it a JPEG decodes however much is missing; this decoder can be asked to
+    refuse what is.
+    """
+    if not isinstance(image, JpegImageFile) or "truncated" not in str(error):
+        return False
+    try:
+        simplejpeg.decode_jpeg(data.removesuffix(b"\xff") + _END, "GRAY", strict=True)
+    except (ValueError, RuntimeError):
+        return False
+    return True
 
 
 def _orientation(image: _Picture) -> int:

@@ -76,9 +76,9 @@ class InputQueue:
         self._ended = True
         self._changed.set()
 
-    def forget(self) -> None:
-        """The newest picture that was taken is of no use: do not repeat it."""
-        self._newest = None
+    def repeat(self, picture: Arrived | None) -> None:
+        """The newest picture that was taken and is of use: it is the one to repeat, if any."""
+        self._newest = picture
 
     async def first(self) -> bytes | None:
         """The picture that is taken next, left where it is; None after the end.
@@ -93,8 +93,11 @@ class InputQueue:
             await self._wait(self._limit - quiet)
         return self._pictures[0].data if self._pictures else None
 
-    async def take(self, count: int) -> list[Arrived]:
+    async def take(self, count: int, block: int | None = None) -> list[Arrived]:
         """The next block's pictures, oldest first: `count` of them, or none after the end.
+
+        Args:
+            block: how many a block needs, where some of them were taken before.
 
         Raises:
             InputGap: nothing to make a block from came in time.
@@ -103,7 +106,7 @@ class InputQueue:
             return []
         loop = asyncio.get_running_loop()
         began = loop.time()
-        self._wanted = count
+        self._wanted = block or count
         if self._policy == "newest":
             self._trim()
         self._changed.set()

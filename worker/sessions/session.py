@@ -146,9 +146,9 @@ class Session:
         if error.close_code is not None:
             raise Ended(ErrorCode.BAD_MESSAGE, TOO_MANY, error.close_code, said=True)
 
-    def _warn(self, reason: str) -> None:
+    def _warn(self, reason: str, request_id: str | None = None) -> None:
         self._worker.metrics.errors.labels("WARNING").inc()
-        self._outbox.say(Warned(reason=reason))
+        self._outbox.say(Warned(reason=reason, request_id=request_id))
 
     def _say_error(self, error: Error) -> None:
         self._worker.metrics.errors.labels(error.code).inc()
@@ -181,7 +181,7 @@ class Session:
             try:
                 await under_way.take_picture(steer.image, steer.request_id)
             except PictureError as error:
-                self._warn(f"image: {error}")
+                self._warn(f"image: {error}", steer.request_id)
             if self._under_way is not under_way:  # its params were refused meanwhile
                 return
         try:

@@ -13,12 +13,11 @@ from enum import Enum
 from typing import Any, Final, TypeVar
 
 from framewire.protocol import Completed, Started, Steered
-from framewire.protocol.picture_header import LIVE
 from framewire.protocol.steering import Due, Steering
-from framewire.worker.backends.base import BackendSession, Block, Change, Picture, Settings
-from framewire.worker.runtime.pictures import PictureError, decode_picture
+from framewire.worker.backends.base import BackendSession, Block, Change, Settings
 from framewire.worker.runtime.worker import Draining, Worker
 
+from .decoded_input import DecodedInput
 from .finisher import Finisher, Made
 from .input_queue import Arrived, InputQueue
 from .outbox import Outbox
@@ -70,7 +69,7 @@ class Stream:
         self._change: Change | None = None
         self._interrupt = asyncio.Event()
         self._finisher: Finisher | None = None
-        self._last_picture: Picture | None = None
+        self._decoded = DecodedInput(worker, viewer, settings, outbox)
         self.block = 0
 
     def interrupt(self) -> None:
@@ -145,29 +144,39 @@ class Stream:
                 self._live = True
                 await self._worker.lane.run(lambda: opened.steer(Change(live=True)))
             wanted = opened.pictures_wanted()
-            taken = await self._until(self._input.take(wanted), finisher)
-            if taken is _INTERRUPTED:
-                continue
-            pictures = await self._decoded(taken)
-            if len(pictures) == wanted:
-                await self._make_block(opened, finisher, taken, pictures)
-            elif taken:
-                self._input.forget()
-            self._input_used_up = wanted > 0 and not taken
+            if len(self._decoded) < wanted:
+                missing = wanted - len(self._decoded)
+                taken = await self._until(self._input.take(missing, block=wanted), finisher)
+                if taken is _INTERRUPTED:
+                    continue
+                await self._take(taken, wanted)
+                if len(self._decoded) < wanted:
+                    continue
+            await self._make_block(opened, finisher, wanted)
 
-    async def _make_block(
-        self,
-        opened: BackendSession,
-        finisher: Finisher,
-        taken: list[Arrived],
-        pictures: list[Picture],
-    ) -> None:
+    async def _take(self, taken: list[Arrived], wanted: int) -> None:
+        """Decode input for the next block; after the end of the input, make do with what is left.
+
+        What cannot be read is made up for by what comes next, of a clip; live, where nobody waits,
+        by the picture before.
+        """
+        if not taken:
+            self._input_used_up = len(self._decoded) == 0
+            self._decoded.pad(0 if self._input_used_up else wanted)
+            return
+        await self._decoded.add(taken)
+        self._input.repeat(self._decoded.newest)
+        if self._steering.params.input != "all":
+            self._decoded.pad(wanted)
+
+    async def _make_block(self, opened: BackendSession, finisher: Finisher, wanted: int) -> None:
         self._apply(self._steering.due(self.block))
         if self._steering.ended:
             self._input.end()
         if self._steering.reset or self._num_blocks <= self.block:
             return
         change, self._change = self._change, None
+        taken, pictures = self._decoded.pop(wanted)
         self._outbox.expect_block()
 
         def call() -> tuple[Callable[[], Block], float]:
@@ -199,32 +208,6 @@ class Stream:
                 waiting.noise_controller if due.noise_controller is None else due.noise_controller
             ),
         )
-
-    async def _decoded(self, taken: list[Arrived]) -> list[Picture]:
-        """The pictures at the session's size; one that cannot be read repeats the one before."""
-        each = {id(arrived): arrived for arrived in taken}  # the newest may be there repeatedly
-        found = await asyncio.gather(*map(self._decode, each.values()))
-        decoded = {
-            key: picture for key, picture in zip(each, found, strict=True) if picture is not None
-        }
-        self._worker.metrics.pictures_dropped.inc(len(each) - len(decoded))
-        last = self._last_picture
-        if last is None:
-            last = next(iter(decoded.values()), None)
-        if last is None:
-            return []
-        pictures = [last := decoded.get(id(arrived), last) for arrived in taken]
-        self._last_picture = last
-        return pictures
-
-    async def _decode(self, arrived: Arrived) -> Picture | None:
-        width, height = self._settings.width, self._settings.height
-        try:
-            return await self._worker.in_turn(
-                self._viewer, lambda: decode_picture(arrived.data, width, height, LIVE)
-            )
-        except PictureError:
-            return None
 
     async def _until(self, wait: Coroutine[Any, Any, T], finisher: Finisher) -> T | _Interrupted:
         """Wait for `wait`, for an interrupt, or for finishing to fail."""

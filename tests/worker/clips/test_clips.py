@@ -18,6 +18,7 @@ from support.engines.scripted_backend import ScriptedBackend
 from support.servers.stand_in import tcp_server
 from support.servers.worker_server import PATIENCE, Running, serving
 from support.video_files_made import data_url, seen, video
+from support.videos_as_shown import overwritten, written
 from support.viewers.raw_viewer import connected
 
 SMALL = {"prompt": "a red circle on blue", "width": 128, "height": 64}
@@ -141,6 +142,25 @@ async def test_the_pictures_of_the_video_come_in_order() -> None:
     reds = [red for block in backend.sessions[0].pictures for red in block]
     assert reds == pytest.approx([10 * at for at in range(18)], abs=6)
     assert backend.sessions[0].closed
+
+
+async def test_damaged_packets_of_an_upload_are_left_out_and_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nothing is repeated for them."""
+    greys = [np.full((64, 128, 3), 6 * number, np.uint8) for number in range(32)]
+    upload = overwritten(written(greys, options={"x264-params": "keyint=1"}), 3, 4)
+    backend = ScriptedBackend(live=4)
+    async with serving(backend) as worker:
+        answer = await ask(worker, "/video-to-video", video_url=data_url(upload))
+        assert answer.status_code == 200
+        async with httpx.AsyncClient() as client:
+            metrics = (await client.get(worker.http + "/metrics")).text
+    assert "framewire_pictures_dropped_total 2.0" in metrics
+    assert "2 damaged packets of an upload were left out" in caplog.text
+    used = [red for block in backend.sessions[0].pictures for red in block][:30]
+    wanted = [6 * number for number in range(32) if number not in (3, 4)]
+    assert used == pytest.approx(wanted, abs=4)
 
 
 async def test_surplus_frames_of_a_block_are_cut() -> None:

@@ -219,6 +219,32 @@ def test_a_size_that_fits_already_is_not_touched() -> None:
     assert np.array_equal(decode_picture(saved(Image.fromarray(noise), "PNG"), 96, 64), noise)
 
 
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 3}])
+def test_a_jpeg_that_lacks_its_end_marker_is_read_and_one_that_lacks_more_is_not(
+    options: dict[str, Any],
+) -> None:
+    whole = saved(Image.fromarray(smooth(100, 80)), "JPEG", **options)
+    expected = decode_picture(whole, 50, 40)
+    for lost in (1, 2):
+        assert np.array_equal(decode_picture(whole[:-lost], 50, 40), expected)
+    for left in (-3, -20, len(whole) // 2):
+        with pytest.raises(PictureError, match="is damaged"):
+            decode_picture(whole[:left], 50, 40)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "this is HEIC: not a JPEG, .*convert it to one"),
+        (b"\0\0\0\x18ftypavif\0\0\0\0mif1avif", "this is AVIF: "),
+        (b"<!doctype html>", "this is HTML: "),
+    ],
+)
+def test_a_refused_file_is_called_what_it_is(data: bytes, said: str) -> None:
+    with pytest.raises(PictureError, match=said):
+        decode_picture(data, 64, 64)
+
+
 @pytest.mark.parametrize("size", [(1600, 1200), (1600, 400), (300, 1200)])
 def test_a_jpeg_that_is_shrunk_while_decoded_looks_as_if_shrunk_after(
     size: tuple[int, int],

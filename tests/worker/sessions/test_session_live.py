@@ -108,6 +108,24 @@ async def test_a_picture_that_is_none_is_counted_and_the_stream_goes_on() -> Non
     assert backend.sessions[0].pictures == [[5, 6]]
 
 
+async def test_broken_pictures_of_a_clip_are_told_of_and_the_next_ones_taken_for_them() -> None:
+    """Nothing is repeated for them: each good picture is used once, and no frame is of a bad one."""
+    backend = ScriptedBackend()
+    async with running_worker(backend) as worker:
+        viewer = await ready(worker, events=True)
+        viewer.say(prompt="a", webcam_mode=True, input="all")
+        clip = [picture(1), b"none", picture(3)[:60], picture(4), picture(5), picture(6), b"none"]
+        for number, data in enumerate(clip):
+            viewer.say(image=data, request_id=str(number))
+        viewer.say(action="end")
+        messages = await viewer.stream()
+        assert worker.metrics.pictures_dropped._value.get() == 3
+    assert backend.sessions[0].pictures == [[1, 4], [5, 6]]
+    warnings = [message for message in messages if is_event("warning")(message)]
+    assert sorted(warning["request_id"] for warning in warnings) == ["1", "2", "6"]
+    assert all(warning["reason"].startswith("image: ") for warning in warnings)
+
+
 async def test_pictures_with_a_sound_header_and_no_body_are_passed_over() -> None:
     backend, gate = ScriptedBackend(), Gate()
     backend.lane[0] = gate
