@@ -31,6 +31,10 @@ _NUMBERED = re.compile(r"^\[(?:Errno|WinError) -?\d+\] ")
 _NO_WORDS = re.compile(r"^(?:Error number|Unknown error|errno)\b.*\d")
 
 
+LARGE_MESSAGE = 1_000_000
+"""Bytes of a message that some servers and gateways do not take."""
+
+
 class FramewireError(Exception):
     """Anything this client raises on purpose.
 
@@ -150,16 +154,26 @@ class ConnectionLost(FramewireError):
 
     Attributes:
         close_code: the WebSocket close code; None if there was no close at all.
+        unanswered: bytes of the largest message that was sent since the last one came.
     """
 
     default_code = "CONNECTION_LOST"
     default_hint = "connect anew"
 
     def __init__(
-        self, reason: str, *, close_code: int | None = None, hint: str | None = None
+        self,
+        reason: str,
+        *,
+        close_code: int | None = None,
+        hint: str | None = None,
+        unanswered: int = 0,
     ) -> None:
+        if unanswered >= LARGE_MESSAGE:
+            reason += f", right after a message of {unanswered / 1e6:.1f} MB"
+            hint = hint or "not every server takes messages so large: send smaller pictures"
         super().__init__(reason, hint=hint)
         self.close_code = close_code
+        self.unanswered = unanswered
 
 
 class InputError(FramewireError):

@@ -34,6 +34,8 @@ from .frames import Frame
 from .inbox import Inbox
 from .limits.due import FramesDue
 from .limits.watchdog import Watchdog
+from .live_input.pictures import Size
+from .live_input.sending import sendable
 from .options import ImageOptions, StartOptions, SteerOptions, params_from, steer_from
 from .wire import CLOSED, Wire
 
@@ -64,6 +66,7 @@ class Session:
         self._watchdog = Watchdog(frame_timeout, first_frame_timeout, self._fail)
         self._due = FramesDue()
         self._next_index = 0
+        self._size: Size | None = None  # of the stream, as far as it is known
         self._was_started = False
         self._is_read = False
         self._closing: asyncio.Task[None] | None = None
@@ -79,6 +82,9 @@ class Session:
     async def start(self, prompt: str, **options: Unpack[StartOptions]) -> None:
         """Start a stream; frames come by iterating over the session.
 
+        A start frame (bytes) above 2048 pixels a side or 2 MB is scaled down, but not below the
+        `width` and `height` that are given. Pillow does it: the extra `video`.
+
         Works again after each stream's end, and after params were refused. In a later start
         the worker keeps the values of the params that are left out.
 
@@ -86,12 +92,16 @@ class Session:
             ParamsError: out of range. (What only the worker can tell raises while iterating.)
             StateError: a stream is running.
         """
+        size, start_frame = _size(options), options.get("start_frame")
+        if isinstance(start_frame, bytes):
+            options["start_frame"] = await sendable(start_frame, "the start frame", size)
         params = params_from(prompt, options)
         self._refuse_if_over()
         if self._wire.state is State.STREAMING:
             raise StateError(
                 "a stream is running", hint="read on to its end, or steer() or reset() it"
             )
+        self._size = size
         self._inbox.clear()
         self._next_index = 0
         self._was_started = True
@@ -128,9 +138,12 @@ class Session:
     async def send_image(self, jpeg: bytes, **options: Unpack[ImageOptions]) -> bool:
         """Send one input picture (JPEG, PNG or WebP); the first makes the stream live.
 
+        A large one is scaled down, as start frames are.
+
         Returns:
             False if the stream had completed already: then nothing was sent.
         """
+        jpeg = await sendable(jpeg, "a picture", self._size)
         sent = await self._change(steer_from(image=jpeg, **options))
         if sent:
             self._watchdog.sent_picture()
@@ -249,6 +262,8 @@ class Session:
             case Queued() | Started() | BlockDone() | Steered() | Warned():
                 if isinstance(message, BlockDone):
                     self._due.learn(message)
+                if isinstance(message, Started):
+                    self._size = message.width, message.height
                 tell(self._on_event, message)
             case _:
                 logger.debug("%s: not understood: %r", self._name, message)
@@ -285,3 +300,9 @@ class Session:
         self._reading.cancel()
         await asyncio.wait([self._reading])
         await self._wire.close()
+
+
+def _size(options: StartOptions) -> Size | None:
+    """Of the stream, where it is asked for."""
+    width, height = options.get("width"), options.get("height")
+    return None if width is None or height is None else (width, height)

@@ -87,6 +87,7 @@ class SocketWire:
         self._frames = 0
         self._frames_due: int | None = None
         self._in_order = False
+        self._unanswered = 0  # bytes of the largest message since the last one came
         self._enveloped = False  # every binary message is a frame that tells its index
         self._due_index: int | None = None  # of the next one of these
 
@@ -96,6 +97,7 @@ class SocketWire:
 
     async def send(self, message: Params | Steer) -> None:
         data = self._protocol.send(message)
+        self._unanswered = max(self._unanswered, len(data))
         if isinstance(message, Params):
             self._frames, self._frames_due = 0, None
             self._enveloped = self._enveloped or message.fmt == "msgpack"
@@ -105,9 +107,11 @@ class SocketWire:
             async with asyncio.timeout(SEND_TIMEOUT):
                 await self._socket.send(data)
         except ConnectionClosed as closed:
-            raise lost(self._name, closed) from closed
+            raise lost(self._name, closed, self._unanswered) from closed
         except TimeoutError:
-            raise ConnectionLost(f"{self._name} took nothing for {SEND_TIMEOUT:g} s") from None
+            raise ConnectionLost(
+                f"{self._name} took nothing for {SEND_TIMEOUT:g} s", unanswered=self._unanswered
+            ) from None
 
     async def receive(self) -> FromWorker:
         while True:
@@ -120,6 +124,7 @@ class SocketWire:
                 # The reference server says `completed` twice; nothing is lost by going on.
                 logger.debug("%s sent what the protocol does not allow: %s", self._name, error)
                 continue
+            self._unanswered = 0
             if isinstance(message, Frame):
                 self._frames += 1
                 self._check_order(message)
@@ -178,7 +183,7 @@ class SocketWire:
         try:
             return await self._socket.recv()
         except ConnectionClosed as closed:
-            raise lost(self._name, closed) from closed
+            raise lost(self._name, closed, self._unanswered) from closed
 
     def _may_be_early(self, data: bytes | str) -> bool:
         if self._in_order or isinstance(data, bytes) or self.state is not State.STREAMING:
@@ -197,18 +202,28 @@ def _is_ours(message: FromWorker) -> bool:
     return isinstance(message, Queued | Started | BlockDone | Steered | Warned)
 
 
-def lost(name: str, closed: ConnectionClosed) -> ConnectionLost | CapacityError:
-    """The exception for a close that nobody asked for; one of `CLOSED`."""
+def lost(
+    name: str, closed: ConnectionClosed, unanswered: int = 0
+) -> ConnectionLost | CapacityError:
+    """The exception for a close that nobody asked for; one of `CLOSED`.
+
+    Args:
+        unanswered: bytes of the largest message that was sent since the last one came.
+    """
     frame = closed.rcvd
     if frame is None:
         if closed.sent is not None and closed.sent.reason:
-            return ConnectionLost(f"the connection to {name} broke: {closed.sent.reason}")
-        return ConnectionLost(f"the connection to {name} broke")
+            return ConnectionLost(
+                f"the connection to {name} broke: {closed.sent.reason}", unanswered=unanswered
+            )
+        return ConnectionLost(f"the connection to {name} broke", unanswered=unanswered)
     said = f": {frame.reason}" if frame.reason else " without a reason"
     reason = f"{name} closed with {frame.code}{said}"
     if frame.code == CloseCode.TRY_LATER:
         return CapacityError(reason)
-    return ConnectionLost(reason, close_code=frame.code, hint=_HINTS.get(frame.code))
+    return ConnectionLost(
+        reason, close_code=frame.code, hint=_HINTS.get(frame.code), unanswered=unanswered
+    )
 
 
 _HINTS = {

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from framewire.client.errors import InputError
+from framewire.protocol.picture_header import PictureRefused, read_header
 from framewire.protocol.pictures import WIRE_PICTURES, picture_kind
 
 VIDEO_EXTRA = "pip install 'framewire[video]'"
@@ -49,7 +50,7 @@ class Fitted:
 
     Attributes:
         data: a JPEG, PNG or WebP file; the one that was given, if it was fit.
-        size: width and height in pixels, upright; None where nothing could read it.
+        size: width and height in pixels, upright; as stored, where Pillow is not installed.
         note: what was changed, or would better be; empty for nothing.
     """
 
@@ -127,25 +128,30 @@ def is_large(data: bytes) -> bool:
     """Whether `fitted` would scale a picture down, by its bytes and header alone."""
     if len(data) > MAX_BYTES:
         return True
-    with contextlib.suppress(Exception):  # whatever it is, it is not too large
-        from PIL import Image
+    size = header_size(data)
+    return size is not None and max(size) > MAX_SIDE
 
-        with Image.open(io.BytesIO(data)) as image:
-            return max(image.size) > MAX_SIDE
-    return False
+
+def header_size(data: bytes) -> Size | None:
+    """Width and height as stored, from the header alone; None where it tells none."""
+    with contextlib.suppress(PictureRefused):
+        if (header := read_header(data)) is not None:
+            return header.width, header.height
+    return None
 
 
 def _unread(data: bytes, name: str, kind: str | None) -> Fitted:
     """What can be said of a picture without Pillow."""
     if kind not in WIRE_PICTURES:
         raise _unknown(name, kind)
-    note = ""
-    if len(data) > MAX_BYTES:
+    size, note = header_size(data), ""
+    if is_large(data):
+        shape = "{}x{} and ".format(*size) if size else ""
         note = (
-            f"{name} has {len(data) / 1e6:.1f} MB, which some gateways do not take; "
-            f"{VIDEO_EXTRA} lets it be scaled down"
+            f"{name}, {shape}{len(data) / 1e6:.1f} MB, is sent as it is, though some gateways do "
+            f"not take it; {VIDEO_EXTRA} lets it be scaled down"
         )
-    return Fitted(data, None, note)
+    return Fitted(data, size, note)
 
 
 def _unknown(name: str, kind: str | None) -> InputError:

@@ -11,7 +11,12 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from framewire.client.errors import ConnectionLost, FramewireError, error_from
+from framewire.client.errors import (
+    LARGE_MESSAGE,
+    ConnectionLost,
+    FramewireError,
+    error_from,
+)
 from framewire.client.events import OnEvent, Reconnected, Reconnecting, tell
 from framewire.client.limits.watchdog import Watchdog
 from framewire.client.wire import CLOSED, Wire
@@ -34,6 +39,9 @@ logger = logging.getLogger(__name__)
 
 Reopen = Callable[[Redirect | None], Awaitable[Wire]]
 """Opens a wire with a fresh token, there from now on if it is given a redirect."""
+
+
+_BREAKS_ON_SIZE = 2
 
 
 class ReconnectingWire:
@@ -74,6 +82,7 @@ class ReconnectingWire:
         self._cause: FramewireError = ConnectionLost("the connection was lost")
         self._had_frames = False
         self._attempt = 0
+        self._broke_on_size = 0  # times in a row
         self._lost_at: float | None = None
         self._closings: set[asyncio.Task[None]] = set()
 
@@ -173,6 +182,7 @@ class ReconnectingWire:
         self._drop_wire()
         self._watchdog.stop()
         self._cause, self._broken = cause, None
+        self._check_size(cause)
         streaming = self._state is State.STREAMING
         if streaming:
             self._replay.lost()
@@ -183,6 +193,15 @@ class ReconnectingWire:
         if not streaming:
             logger.info("lost between streams: %s", cause)
             self._wanted.clear()
+
+    def _check_size(self, cause: FramewireError) -> None:
+        """Give up where connections break right after a large message, which the next one would
+        have to carry as well."""
+        is_size = isinstance(cause, ConnectionLost) and cause.unanswered >= LARGE_MESSAGE
+        self._broke_on_size = self._broke_on_size + 1 if is_size else 0
+        if self._broke_on_size >= _BREAKS_ON_SIZE:
+            logger.info("gave up: %d breaks right after a large message", self._broke_on_size)
+            raise ConnectionLost(f"{cause.reason}, {self._broke_on_size} times", hint=cause.hint)
 
     def _drop_wire(self) -> None:
         if self._wire is not None:
@@ -217,6 +236,7 @@ class ReconnectingWire:
             if not is_worth_retrying(error, had_frames=True):
                 raise
             self._cause = error
+            self._check_size(error)
         return None
 
     async def _try(self, lost_at: float) -> None:

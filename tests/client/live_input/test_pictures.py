@@ -151,7 +151,9 @@ def test_without_pillow_the_size_is_said_and_what_it_is(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "PIL", None)
     found = fitted(large, "p.png")
     assert found.data == large
-    assert found.note.startswith(f"p.png has {len(large) / 1e6:.1f} MB, which some gateways do not")
+    assert found.note.startswith(
+        f"p.png, 1400x1400 and {len(large) / 1e6:.1f} MB, is sent as it is"
+    )
     assert "framewire[video]" in found.note
     with pytest.raises(InputError, match=r"AVIF.*framewire\[video\].*magick"):
         fitted(avif, "p.avif")

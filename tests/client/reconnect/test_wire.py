@@ -278,3 +278,38 @@ async def test_a_live_stream_that_was_ended_ends() -> None:
         await session.start("a fox", webcam_mode=True, num_blocks=1000)
         await session.end()
         assert len(await rest(session)) == 3
+
+
+async def drops_what_is_large(peer: Peer) -> None:
+    """As a gateway that takes less than 1 MB: gone without a word."""
+    await peer.say(Ready())
+    await peer.hear()
+    peer.socket.transport.abort()
+
+
+async def test_two_breaks_right_after_a_large_message_are_the_last() -> None:
+    """The next connection would carry the same; what is said names the size."""
+    told: list[Event] = []
+    async with session_on(drops_what_is_large, told=told) as session:
+        await session.start("a fox", num_blocks=2, start_frame=bytes(1_020_000))
+        said = r"right after a message of 1\.0 MB, 2 times \(not every server takes .* smaller"
+        with pytest.raises(ConnectionLost, match=said):
+            await rest(session)
+    assert sum(isinstance(event, Reconnecting) for event in told) == 1
+
+
+async def test_one_break_after_a_large_message_is_mended_as_any_other() -> None:
+    scripts = (drops_what_is_large, breaks_after(3), drops_what_is_large, streams)
+    async with session_on(*scripts) as session:
+        await session.start("a fox", num_blocks=2, start_frame=bytes(1_020_000))
+        assert len(await rest(session)) == 18
+
+
+async def test_breaks_after_small_messages_are_not_laid_to_their_size() -> None:
+    told: list[Event] = []
+    async with session_on(drops_what_is_large, told=told) as session:
+        await session.start("a fox", num_blocks=2, start_frame=bytes(900_000))
+        with pytest.raises(ConnectionLost) as caught:
+            await rest(session)
+    assert "MB" not in str(caught.value)
+    assert sum(isinstance(event, Reconnecting) for event in told) == QUICK.attempts
