@@ -95,6 +95,9 @@ class Config:
     input_patience: float = setting(
         10.0, "seconds after which live input repeats its newest picture"
     )
+    input_megabytes: int = setting(
+        1024, "megabytes of viewers' pictures that may wait, half of them for streams with a place"
+    )
     jpeg_quality: int = setting(90, "quality of the frames, 1 to 100")
     clip_life: float = setting(3600.0, "seconds a finished clip can be fetched")
     clip_megabytes: int = setting(512, "megabytes of finished clips that are kept")

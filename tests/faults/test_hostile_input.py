@@ -7,10 +7,12 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgpack
 import pytest
 import pytest_asyncio
 from support import hostile_pictures as hostile
@@ -19,7 +21,7 @@ from support.servers.watched_worker import Watched, watched
 from support.servers.worker_server import PATIENCE
 from support.video_files_made import data_url
 from support.viewers.bad_peers import TINY
-from support.viewers.raw_viewer import RawViewer, connected
+from support.viewers.raw_viewer import RawViewer, colour, connected
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -124,6 +126,41 @@ async def test_who_leaves_takes_its_large_start_frame_along(worker: Watched) -> 
         await start(viewer, start_frame=START_FRAMES["a JPEG of 40 MP and 64 scans"])
         await until_there_are(1, worker)
     await until_there_are(0, worker)
+
+
+async def test_pictures_that_wait_for_a_place_are_few_however_many_are_sent() -> None:
+    """Twenty of 15 MB from each of four viewers, of which the worker reads on only as it may."""
+    async with watched("--max-sessions", "1", "--queue", "8") as worker:
+        solo, before = await streamed(worker.url), peak(worker)
+        async with AsyncExitStack() as stack:
+            first = await stack.enter_async_context(connected(worker.url))
+            await start(first, num_blocks=10**6, fps=20)
+            await first.frame()
+            for _ in range(4):
+                viewer = await stack.enter_async_context(connected(worker.url, ping_interval=None))
+                await start(viewer, webcam_mode=True, input="all")
+                await viewer.event("queued")
+                data = msgpack.packb({"image": colour((9, 9, 9)) + bytes(15_000_000)})
+                stack.push_async_callback(ended, asyncio.create_task(pushed(viewer, data)))
+            await first.frame(60)
+            for _ in range(20):
+                assert peak(worker) < before + 4 * 7 * 16_000_000
+                await first.frame(2)
+            first.socket.transport.abort()
+        async with asyncio.timeout(PATIENCE):
+            while (await worker.health())["connections"]:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert await streamed(worker.url) == solo
+
+
+async def pushed(viewer: RawViewer, data: bytes) -> None:
+    for _ in range(20):
+        await viewer.socket.send(data)
+
+
+async def ended(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def upload(worker: Watched, data: bytes) -> httpx.Response:

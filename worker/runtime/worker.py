@@ -17,6 +17,7 @@ from framewire.worker.config import Config
 
 from .admission import Admission
 from .fair_threads import FairThreads
+from .input_room import InputRoom
 from .lane import Lane, LaneStuck
 from .metrics import Metrics
 
@@ -41,6 +42,9 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self.lane = Lane(config.block_timeout)
         self.admission = Admission(config.max_sessions or 1, config.queue, self.metrics)
+        self.input_room = InputRoom(
+            config.input_megabytes * 1_000_000, lambda: self.admission.limit
+        )
         self.draining = asyncio.Event()
         self._drained_by = 0.0
         self.connections: set[asyncio.Task[None]] = set()

@@ -1,7 +1,7 @@
 """The decoded pictures that the next block is made from.
 
 A picture that cannot be read is told of and left out.
-Knows the codec threads; knows neither the queue's policy nor the backend.
+Knows the threads that decode; knows neither the queue's policy nor the backend.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from framewire.worker.backends.base import Picture, Settings
 from framewire.worker.runtime.pictures import PictureError, decode_picture
 from framewire.worker.runtime.worker import Worker
 
-from .input_queue import Arrived
+from .input_queue import Arrived, Origin
 from .outbox import Outbox
 
-_Ready = tuple[Arrived, Picture]
+_Ready = tuple[Origin, Picture]
 
 
 class DecodedInput:
@@ -33,6 +33,7 @@ class DecodedInput:
         self._outbox = outbox
         self._ready: list[_Ready] = []
         self._last: _Ready | None = None
+        self._newest: Arrived | None = None
 
     def __len__(self) -> int:
         return len(self._ready)
@@ -40,7 +41,7 @@ class DecodedInput:
     @property
     def newest(self) -> Arrived | None:
         """The last picture that came and can be read."""
-        return self._last and self._last[0]
+        return self._newest
 
     async def add(self, taken: list[Arrived]) -> None:
         """Decode more pictures, at the session's size."""
@@ -50,23 +51,25 @@ class DecodedInput:
         for arrived, picture in zip(each, found, strict=True):
             if isinstance(picture, PictureError):
                 self._worker.metrics.pictures_dropped.inc()
-                self._outbox.say(Warned(reason=f"image: {picture}", request_id=arrived.request_id))
+                self._outbox.say(
+                    Warned(reason=f"image: {picture}", request_id=arrived.origin.request_id)
+                )
             else:
                 decoded[id(arrived)] = picture
-        ready = [(one, decoded[id(one)]) for one in taken if id(one) in decoded]
-        self._ready += ready
-        if ready:
-            self._last = ready[-1]
+        readable = [one for one in taken if id(one) in decoded]
+        if readable:
+            self._ready += [(one.origin, decoded[id(one)]) for one in readable]
+            self._last, self._newest = self._ready[-1], readable[-1]
 
     def pad(self, count: int) -> None:
         """Repeat the last picture that could be read, if any, until there are `count`."""
         if self._last is not None:
             self._ready += [self._last] * (count - len(self._ready))
 
-    def pop(self, count: int) -> tuple[list[Arrived], list[Picture]]:
-        """The oldest `count` pictures: what came, and what it looks like."""
+    def pop(self, count: int) -> tuple[list[Origin], list[Picture]]:
+        """The oldest `count` pictures: whence they came, and what they look like."""
         ready, self._ready = self._ready[:count], self._ready[count:]
-        return [arrived for arrived, _ in ready], [picture for _, picture in ready]
+        return [origin for origin, _ in ready], [picture for _, picture in ready]
 
     async def _decoded(self, arrived: Arrived) -> Picture | PictureError:
         width, height = self._settings.width, self._settings.height

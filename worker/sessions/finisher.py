@@ -21,7 +21,7 @@ from framewire.worker.backends.base import Block, Frames, Settings
 from framewire.worker.runtime.pictures import encode_jpegs
 from framewire.worker.runtime.worker import Worker
 
-from .input_queue import Arrived
+from .input_queue import Origin
 from .outbox import Outbox
 
 _INPUTS_KEPT = 16
@@ -35,7 +35,7 @@ class Made:
     finish: Callable[[], Block]
     block: int
     prompt_version: int
-    pictures: list[Arrived]
+    pictures: list[Origin]
     lane_ms: float
     at: float = field(default_factory=time.perf_counter)
 
@@ -71,7 +71,7 @@ class Finisher:
         self._made: asyncio.Queue[Made | None] = asyncio.Queue(maxsize=8)
         self._discard = False
         self._frames = 0
-        self._inputs: deque[list[Arrived]] = deque(maxlen=_INPUTS_KEPT)
+        self._inputs: deque[list[Origin]] = deque(maxlen=_INPUTS_KEPT)
         self.task = asyncio.create_task(self._run())
 
     def add(self, made: Made) -> None:
@@ -165,7 +165,7 @@ class Finisher:
             finished.ready_at,
         )
         if pictures:
-            newest = max(arrived.at for arrived in pictures)
+            newest = max(origin.at for origin in pictures)
             age = 1000 * (asyncio.get_running_loop().time() - newest)
             ms = {**ms, "input_to_frame": age}
         self._outbox.say(
@@ -192,7 +192,7 @@ def _finished(
     )
 
 
-def _source(pictures: list[Arrived], place: int, count: int) -> str | None:
+def _source(pictures: list[Origin], place: int, count: int) -> str | None:
     """The request id of the picture that frame `place` of `count` was made from.
 
     Where there are more pictures than frames the first ones' frames were withheld.

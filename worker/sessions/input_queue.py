@@ -2,7 +2,8 @@
 
 `newest` (live): only the newest that the next block needs are kept, older ones are dropped.
 `all` (a clip): nothing is dropped; the sender waits. Pictures are kept encoded; decoding one
-costs more than carrying it.
+costs more than carrying it. Both are bounded in bytes too, and hold two pictures at most before
+their stream has a place.
 """
 
 from __future__ import annotations
@@ -13,16 +14,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from framewire.worker.runtime.input_room import PICTURES_BEFORE, InputRoom
+
 FIRST_WANTED = 12  # until the first block says how many pictures it takes
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
-    """One encoded input picture; `at` is the loop's time of its arrival, in seconds."""
+class Origin:
+    """Where a picture comes from; `at` is the loop's time of its arrival, in seconds."""
 
-    data: bytes
     at: float
     request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """One encoded input picture."""
+
+    data: bytes
+    origin: Origin
 
 
 class InputGap(TimeoutError):
@@ -37,6 +47,8 @@ class InputQueue:
         patience: seconds without a picture after which live input repeats the newest one.
         limit: seconds without a picture after which waiting is given up.
         on_drop: told how many pictures were dropped unused.
+        room: what the pictures take is bounded by.
+        has_place: whether the stream has its place on the backend already.
     """
 
     def __init__(
@@ -45,11 +57,18 @@ class InputQueue:
         patience: float,
         limit: float,
         on_drop: Callable[[int], None],
+        room: InputRoom,
+        *,
+        has_place: bool = False,
     ) -> None:
         self._policy = policy
         self._patience = patience
         self._limit = limit
         self._on_drop = on_drop
+        self._room = room
+        self._has_place = has_place
+        self._bytes = 0
+        self._is_crowded = False  # more came than the bytes allow
         self._pictures: deque[Arrived] = deque()
         self._newest: Arrived | None = None
         self._wanted = FIRST_WANTED
@@ -58,23 +77,42 @@ class InputQueue:
         self._last_at = asyncio.get_running_loop().time()
 
     async def put(self, picture: Arrived) -> None:
-        """Add a picture. With `all` this waits while two blocks' worth wait already."""
+        """Add a picture. With `all` this waits while there is no room for it."""
+        size = len(picture.data)
         if self._policy == "all":
-            while len(self._pictures) >= 2 * self._wanted and not self._ended:
-                await self._wait(None)
-        if self._ended:
+            with self._room.waited_for(self._changed):
+                while not self._ended and not self._fits(size):
+                    await self._wait(None)
+        else:
+            while self._pictures and not self._fits(size):
+                self._drop_oldest()
+        if self._ended or not self._fits(size):
             self._on_drop(1)
             return
         self._pictures.append(picture)
-        self._last_at = picture.at
+        self._count_bytes(size)
+        self._last_at = picture.origin.at
         if self._policy == "newest":
             self._trim()
+        self._changed.set()
+
+    def take_place(self) -> None:
+        """The stream has its place: what is held counts to its own share from now on."""
+        self._room.free(0 if self._has_place else self._bytes)
+        self._has_place = True
         self._changed.set()
 
     def end(self) -> None:
         """No more pictures come; what waits is still used."""
         self._ended = True
         self._changed.set()
+
+    def close(self) -> None:
+        """No more pictures come, and what waits is of no use."""
+        self.end()
+        self._count_bytes(-self._bytes)
+        self._pictures.clear()
+        self._newest = None
 
     def repeat(self, picture: Arrived | None) -> None:
         """The newest picture that was taken and is of use: it is the one to repeat, if any."""
@@ -96,6 +134,8 @@ class InputQueue:
     async def take(self, count: int, block: int | None = None) -> list[Arrived]:
         """The next block's pictures, oldest first: `count` of them, or none after the end.
 
+        Fewer where the bytes that may wait hold no more: then the rest is to be taken next.
+
         Args:
             block: how many a block needs, where some of them were taken before.
 
@@ -113,6 +153,8 @@ class InputQueue:
         while True:
             if len(self._pictures) >= count:
                 return self._pop(count)
+            if self._is_crowded and self._pictures:
+                return self._pop(len(self._pictures))
             if self._ended:
                 return self._padded(count) if self._pictures else []
             quiet = loop.time() - self._last_at
@@ -126,22 +168,46 @@ class InputQueue:
             await self._wait(self._patience - quiet if repeats else self._limit - missed)
 
     def _trim(self) -> None:
-        surplus = max(0, len(self._pictures) - self._wanted)
-        for _ in range(surplus):
-            self._pictures.popleft()
-        if surplus:
-            self._on_drop(surplus)
+        while len(self._pictures) > self._wanted:
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        self._count_bytes(-len(self._pictures.popleft().data))
+        self._on_drop(1)
+
+    def _fits(self, size: int) -> bool:
+        """Whether a picture more may wait."""
+        waiting = len(self._pictures)
+        if not self._has_place:
+            return waiting < PICTURES_BEFORE and self._room.has(size)
+        if waiting and self._bytes + size > self._room.share:
+            self._is_crowded = True
+            self._changed.set()
+            return False
+        return self._policy == "newest" or waiting < 2 * self._wanted
+
+    def _count_bytes(self, more: int) -> None:
+        self._bytes += more
+        if self._has_place:
+            return
+        if more > 0:
+            self._room.hold(more)
+        else:
+            self._room.free(-more)
 
     def _pop(self, count: int) -> list[Arrived]:
         taken = [self._pictures.popleft() for _ in range(count)]
-        self._newest = taken[-1]
+        self._count_bytes(-sum(len(picture.data) for picture in taken))
+        self._is_crowded = False
+        self._newest = taken[-1] if self._policy == "newest" else None  # `all` repeats none
         self._changed.set()
         return taken
 
     def _padded(self, count: int) -> list[Arrived]:
         taken = self._pop(len(self._pictures)) if self._pictures else []
-        assert self._newest is not None
-        return taken + [self._newest] * (count - len(taken))
+        last = taken[-1] if taken else self._newest
+        assert last is not None
+        return taken + [last] * (count - len(taken))
 
     async def _wait(self, seconds: float | None) -> None:
         self._changed.clear()

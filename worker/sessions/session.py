@@ -95,8 +95,12 @@ class Session:
             elif isinstance(ending, Ended):
                 await self._farewell(ending, writer)
         finally:
-            await _cancel(tasks)
-            self._worker.metrics.connections.dec()
+            try:
+                await _cancel(tasks)
+            finally:  # also where this task is cancelled meanwhile
+                if self._under_way is not None:
+                    self._under_way.close()
+                self._worker.metrics.connections.dec()
 
     def _ending(self, done: set[asyncio.Task[None]]) -> Exception:
         if not done:
@@ -122,21 +126,24 @@ class Session:
             await self._socket.close(end.close_code, end.reason)
 
     async def _read(self) -> None:
-        while True:
-            data = await self._socket.receive()
-            self._worker.metrics.bytes_received.inc(len(data))
-            completed = self._connection.state is State.COMPLETED
-            try:
-                message = self._connection.receive(data)
-            except RemoteProtocolError as error:
-                self._refuse(error)
-                continue
-            if isinstance(message, Params):
-                self._take_params(message)
-            elif isinstance(message, Steer) and completed:
-                self._take_late(message)
-            elif isinstance(message, Steer):
-                await self._take_steer(message)
+        while True:  # without names: while the next message is awaited, nothing holds the last one
+            await self._take(await self._socket.receive())
+
+    async def _take(self, data: bytes | str) -> None:
+        self._worker.metrics.bytes_received.inc(len(data))
+        completed = self._connection.state is State.COMPLETED
+        try:
+            message = self._connection.receive(data)
+        except RemoteProtocolError as error:
+            self._refuse(error)
+            return
+        del data  # a picture may have to wait
+        if isinstance(message, Params):
+            self._take_params(message)
+        elif isinstance(message, Steer) and completed:
+            self._take_late(message)
+        elif isinstance(message, Steer):
+            await self._take_steer(message)
 
     def _refuse(self, error: RemoteProtocolError) -> None:
         if error.reply is None:
@@ -222,6 +229,7 @@ class Session:
         async with self._worker.admission.place(
             wait, lambda position: self._outbox.say(Queued(position=position))
         ):
+            under_way.take_place()
             while True:
                 stream = under_way.stream = Stream(
                     self._worker,
@@ -243,8 +251,8 @@ class Session:
 
     def _reject(self, under_way: UnderWay, error: SettingsError) -> None:
         """Params that cannot be streamed: said like any bad params, and others may be tried."""
-        under_way.input.end()
-        self._under_way = under_way.before
+        self._under_way, under_way.before = under_way.before, None
+        under_way.close()
         detail = {"type": "value_error", "loc": [error.key], "msg": str(error)}
         reason = f"{error.key}: {error}"
         self._say_error(Error(code=ErrorCode.BAD_PARAMS, reason=reason, errors=(detail,)))

@@ -176,7 +176,7 @@ class Stream:
         if self._steering.reset or self._num_blocks <= self.block:
             return
         change, self._change = self._change, None
-        taken, pictures = self._decoded.pop(wanted)
+        origins, pictures = self._decoded.pop(wanted)
         self._outbox.expect_block()
 
         def call() -> tuple[Callable[[], Block], float]:
@@ -187,7 +187,7 @@ class Stream:
             return finish, 1000 * (time.perf_counter() - began)
 
         finish, lane_ms = await self._worker.lane.run(call)
-        finisher.add(Made(finish, self.block, self._steering.prompt_version, taken, lane_ms))
+        finisher.add(Made(finish, self.block, self._steering.prompt_version, origins, lane_ms))
         self.block += 1
 
     def _apply(self, due: Due) -> None:

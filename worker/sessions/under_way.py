@@ -11,13 +11,13 @@ from collections.abc import Hashable
 from framewire.protocol import Params, Steer
 from framewire.protocol.picture_header import LIVE
 from framewire.protocol.steering import Steering
-from framewire.worker.backends.base import Settings
+from framewire.worker.backends.base import Settings, SettingsError
 from framewire.worker.runtime.pictures import PictureError, picture_size
 from framewire.worker.runtime.resolving import resolved
 from framewire.worker.runtime.settings import size_follows_input
 from framewire.worker.runtime.worker import Worker
 
-from .input_queue import Arrived, InputQueue
+from .input_queue import Arrived, InputQueue, Origin
 from .stream import Stream
 
 
@@ -43,9 +43,16 @@ class UnderWay:
         if before is None:
             self.steering = Steering(params)
         else:
+            if before.before is not None:
+                before.before.close()
             before.before = None
             self.steering = Steering(params.over(before.steering.params), before.steering)
-        self.input = self._new_input()
+        if before is not None:
+            before.input.close()
+        self._has_place = False
+        self._kept = len(self.steering.params.start_frame or b"")
+        worker.input_room.hold(self._kept)
+        self.input: InputQueue = self._new_input()
         self.stream: Stream | None = None
 
     def take(self, steer: Steer) -> None:
@@ -77,7 +84,20 @@ class UnderWay:
         if not self.steering.params.webcam_mode:
             self.steering.set_live()
         now = asyncio.get_running_loop().time()
-        await self.input.put(Arrived(data, now, request_id))
+        await self.input.put(Arrived(data, Origin(now, request_id)))
+
+    def take_place(self) -> None:
+        """The stream may begin: its input has a share of its own."""
+        self._has_place = True
+        self.input.take_place()
+
+    def close(self) -> None:
+        """It is of no use any more, nor is what came before it."""
+        self.input.close()
+        self._worker.input_room.free(self._kept)
+        self._kept = 0
+        if self.before is not None:
+            self.before.close()
 
     def interrupt(self) -> None:
         """Something changed: the stream is to look again before it waits on."""
@@ -86,7 +106,7 @@ class UnderWay:
 
     def start_over(self) -> None:
         """A reset: the latest values, and none of the pictures that came before it."""
-        self.input.end()
+        self.input.close()
         self.steering.start_over()
         self.input = self._new_input()
         if self.steering.ended:  # said after the reset
@@ -96,11 +116,16 @@ class UnderWay:
         """The settings of the next stream; the seed that was drawn stays in force.
 
         Raises:
-            SettingsError: the backend cannot stream these params.
+            SettingsError: the backend cannot stream these params, or there is no room for their
+                start frame.
             InputGap: the picture that says the size did not come.
             Draining: the worker shuts down while that is waited for.
         """
         params, defaults = self.steering.params, self._worker.backend.defaults
+        if self._kept and not self._worker.input_room.has(0):
+            raise SettingsError(
+                "start_frame", "the worker holds as many pictures as it may: try again later"
+            )
         first = None
         if size_follows_input(params, defaults):
             first = await self._worker.unless_draining(self.input.first())
@@ -115,4 +140,6 @@ class UnderWay:
             patience=config.input_patience,
             limit=config.ready_timeout,
             on_drop=self._worker.metrics.pictures_dropped.inc,
+            room=self._worker.input_room,
+            has_place=self._has_place,
         )

@@ -170,7 +170,7 @@ def picture(red: int = 200, size: tuple[int, int] = (64, 64)) -> bytes:
 
 @asynccontextmanager
 async def running_worker(backend: Backend, **config: Any) -> AsyncIterator[Worker]:
-    """A worker as a server would hold it; at the end nobody holds or awaits a place any more."""
+    """A worker as a server would hold it; at the end nobody holds or awaits a place any more, or bytes."""
     worker = Worker(Config(**config), backend)
     try:
         yield worker
@@ -181,3 +181,4 @@ async def running_worker(backend: Backend, **config: Any) -> AsyncIterator[Worke
                 await asyncio.gather(task, return_exceptions=True)
         worker.close()
     assert (worker.admission.taken, worker.admission.waiting) == (0, 0)
+    assert worker.input_room.held == 0

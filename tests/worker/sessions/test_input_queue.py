@@ -5,7 +5,8 @@ from typing import Literal
 
 import pytest
 
-from framewire.worker.sessions.input_queue import Arrived, InputGap, InputQueue
+from framewire.worker.runtime.input_room import InputRoom
+from framewire.worker.sessions.input_queue import Arrived, InputGap, InputQueue, Origin
 
 
 class Door:
@@ -17,9 +18,19 @@ class Door:
         *,
         patience: float = 60,
         limit: float = 60,
+        room: InputRoom | None = None,
+        has_place: bool = True,
     ) -> None:
         self.dropped = 0
-        self.queue = InputQueue(policy, patience=patience, limit=limit, on_drop=self._drop)
+        self.room = room or InputRoom(10**9, lambda: 1)
+        self.queue = InputQueue(
+            policy,
+            patience=patience,
+            limit=limit,
+            on_drop=self._drop,
+            room=self.room,
+            has_place=has_place,
+        )
 
     def _drop(self, count: int) -> None:
         self.dropped += count
@@ -27,11 +38,19 @@ class Door:
     async def put(self, *names: str) -> None:
         for name in names:
             now = asyncio.get_running_loop().time()
-            await self.queue.put(Arrived(name.encode(), now, name))
+            await self.queue.put(Arrived(name.encode(), Origin(now, name)))
+
+    async def put_large(self, *names: str, size: int) -> None:
+        """Pictures of so many bytes, whose names are what is left of them."""
+        for name in names:
+            now = asyncio.get_running_loop().time()
+            await self.queue.put(Arrived(name.encode().ljust(size), Origin(now, name)))
 
     async def take(self, count: int) -> str:
         async with asyncio.timeout(5):
-            return " ".join(arrived.data.decode() for arrived in await self.queue.take(count))
+            return " ".join(
+                arrived.data.decode().strip() for arrived in await self.queue.take(count)
+            )
 
 
 def named(count: int, first: int = 0) -> list[str]:
@@ -157,3 +176,86 @@ async def test_a_take_that_is_cancelled_loses_no_picture() -> None:
     await asyncio.gather(taking, return_exceptions=True)
     await door.put("b")
     assert await door.take(2) == "a b"
+
+
+async def test_before_the_stream_has_a_place_all_takes_two_pictures_and_makes_the_sender_wait() -> (
+    None
+):
+    door = Door("all", has_place=False)
+    sender = asyncio.create_task(door.put(*named(5)))
+    assert await waits(sender)
+    assert door.room.held == 2
+    door.queue.take_place()
+    await asyncio.wait_for(sender, 5)
+    assert door.room.held == 0
+    assert await door.take(5) == "0 1 2 3 4"
+
+
+async def test_before_the_stream_has_a_place_newest_keeps_the_two_newest() -> None:
+    door = Door(has_place=False)
+    await door.put(*named(5))
+    assert door.dropped == 3 and door.room.held == 2
+    door.queue.take_place()
+    assert await door.take(2) == "3 4"
+
+
+async def test_what_waits_is_bounded_in_bytes_and_a_block_comes_in_parts() -> None:
+    """Pictures so large that a block of them would not fit are all used all the same."""
+    door = Door("all", room=InputRoom(2_000, lambda: 2))  # 500 bytes each
+    sender = asyncio.create_task(door.put_large(*named(7), size=200))
+    assert await waits(sender)
+    parts = [await door.take(6)]
+    assert await waits(sender)
+    parts.append(await door.take(4))
+    assert await waits(sender)
+    parts.append(await door.take(2))
+    await asyncio.wait_for(sender, 5)
+    assert parts == ["0 1", "2 3", "4 5"]
+    door.queue.end()
+    assert await door.take(2) == "6 6" and door.dropped == 0
+
+
+async def test_newest_drops_the_oldest_for_bytes_as_well() -> None:
+    door = Door(room=InputRoom(2_000, lambda: 2))
+    await door.put_large(*named(5), size=200)
+    assert door.dropped == 3
+    assert await door.take(6) == "3 4"
+
+
+async def test_one_picture_larger_than_the_share_is_taken_all_the_same() -> None:
+    for policy in ("newest", "all"):
+        door = Door(policy, room=InputRoom(20, lambda: 2))
+        await door.put_large("a", size=200)
+        assert await door.take(1) == "a"
+
+
+async def test_streams_without_a_place_share_their_bytes_and_those_with_one_have_their_own() -> (
+    None
+):
+    room = InputRoom(1_000, lambda: 1)
+    first = Door("all", room=room, has_place=False)
+    await first.put_large("a", "b", size=200)
+    second = Door("all", room=room, has_place=False)
+    sender = asyncio.create_task(second.put_large("c", size=200))
+    live = Door(room=room, has_place=False)
+    await live.put_large("d", size=200)
+    assert await waits(sender) and live.dropped == 1
+    seated = Door("all", room=room)
+    await seated.put_large("e", "f", size=200)
+    assert await seated.take(2) == "e f"
+    first.queue.close()
+    await asyncio.wait_for(sender, 5)
+    assert room.held == 200
+    second.queue.take_place()
+    assert room.held == 0
+    assert await second.take(1) == "c"
+
+
+async def test_closing_frees_what_waited_and_drops_what_comes() -> None:
+    door = Door("all", has_place=False)
+    sender = asyncio.create_task(door.put(*named(3)))
+    assert await waits(sender)
+    door.queue.close()
+    await asyncio.wait_for(sender, 5)
+    assert door.room.held == 0 and door.dropped == 1
+    assert await door.take(1) == ""

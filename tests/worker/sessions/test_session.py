@@ -208,6 +208,7 @@ async def test_new_params_on_the_same_socket_keep_what_they_leave_out() -> None:
         await viewer.stream()
         viewer.say(prompt="c", seed=6, num_blocks=2)
         assert len(frames_in(await viewer.stream())) == 4
+        await viewer.gone()
     found = [
         (s.settings.prompt, s.settings.width, s.settings.height, s.settings.seed)
         for s in backend.sessions

@@ -248,3 +248,47 @@ async def test_a_live_block_s_pictures_are_one_job_each() -> None:
         await viewer.stream()
     decoded = [result for result in results if isinstance(result, np.ndarray)]
     assert [array.shape for array in decoded] == [(64, 64, 3)] * 3
+
+
+async def test_pictures_that_are_large_are_all_used_however_few_may_wait() -> None:
+    """A share of 125 kB holds one picture and a half; a block takes four."""
+    backend = ScriptedBackend(live=4)
+    async with running_worker(backend, input_megabytes=1, max_sessions=4) as worker:
+        assert worker.input_room.share == 125_000
+        viewer = await ready(worker)
+        viewer.say(prompt="a", num_blocks=1000, webcam_mode=True, input="all")
+        for red in range(10):
+            viewer.say(image=picture(red) + bytes(80_000))
+        viewer.say(action="end")
+        assert len(frames_in(await viewer.stream())) == 6
+    assert backend.sessions[0].pictures == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 9, 9]]
+
+
+async def test_who_waits_for_a_place_is_read_no_further_than_two_pictures() -> None:
+    async with running_worker(ScriptedBackend(live=1), max_sessions=1) as worker:
+        async with worker.admission.place(1, lambda position: None):
+            viewer = await ready(worker, events=True)
+            viewer.say(prompt="a", num_blocks=1000, webcam_mode=True, input="all")
+            for red in range(5):
+                viewer.say(image=picture(red) + bytes(100_000))
+            await viewer.until(is_event("queued"))
+            third = asyncio.create_task(viewer.taken_in())
+            done, _ = await asyncio.wait({third}, timeout=0.5)
+            assert not done and 200_000 < worker.input_room.held < 300_000
+        await third
+        viewer.say(action="end")
+        assert len(frames_in(await viewer.stream())) == 10
+
+
+async def test_a_start_frame_without_room_for_it_is_refused_and_another_try_may_succeed() -> None:
+    async with running_worker(ScriptedBackend(), input_megabytes=1, max_sessions=2) as worker:
+        large = picture(9) + bytes(400_000)
+        first, second = await ready(worker), await ready(worker)
+        first.say(prompt="a", start_frame=large)
+        await first.stream()
+        second.say(prompt="b", start_frame=large)
+        answer = await second.next()
+        assert answer["reason"].startswith("start_frame: the worker holds as many pictures")
+        await first.gone()
+        second.say(prompt="b", start_frame=large)
+        await second.stream()
