@@ -69,7 +69,8 @@ class ClipFeed:
     def total(self) -> int:
         """All of the clip's pictures; those seen so far, where no more is known."""
         unsent = sum(one.count for one in self.unusable) - len(self._refused)
-        return max(self._clip.total or 0, self.sent + unsent)
+        seen = self.sent + unsent
+        return seen if self._ended else max(self._clip.total or 0, seen)
 
     def as_dict(self) -> dict[str, Any]:
         """For the report."""

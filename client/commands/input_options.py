@@ -43,9 +43,11 @@ def look_at_input(options: argparse.Namespace) -> list[str]:
     options.covers = options.size or (LANDSCAPE if is_kreas else None)
     options.start_picture = None
     if options.start_frame:
-        start = fitted(_read(options.start_frame), options.start_frame, options.covers)
+        data = _read(options.start_frame)
+        start = fitted(data, options.start_frame, options.covers)
         options.start_picture = start.data
-        said += [start.note] * bool(start.note)
+        if start.data is not data and start.note:  # else the session tells of it
+            said.append(start.note)
     return said
 
 

@@ -75,7 +75,7 @@ def clip_from(name: str) -> Clip:
     if not path.is_file():
         raise InputError(f"{name}: no such file or folder", hint="or say --input webcam")
     found = probe(path)
-    return Clip(name, "all", found.fps, found.size, notes=found.notes)
+    return Clip(name, "all", found.fps, found.size, found.total, found.notes)
 
 
 def _folder(path: Path, name: str) -> Clip:

@@ -54,11 +54,13 @@ class Decoding:
         while self._gaps and self._gaps[0] < at:
             yield heapq.heappop(self._gaps)
 
+    def indexed(self) -> int | None:
+        """How many pictures the index tells of; None where there is none, or of key frames only."""
+        return len(self.stream.index_entries) if "mp4" in self._container.format.name else None
+
     def missing(self) -> int:
-        """How many pictures the index tells of that the file is too short for. After the end."""
-        if "mp4" not in self._container.format.name:
-            return 0  # others list key frames only, if anything
-        return max(0, len(self.stream.index_entries) - self.packets)
+        """How many of those the file is too short for. After the end."""
+        return max(0, (self.indexed() or 0) - self.packets)
 
     def _decoded(self) -> Iterator[Any]:
         import av

@@ -36,11 +36,13 @@ class Probed:
     Attributes:
         fps: of the pictures given out.
         size: width and height of the pictures given out, in pixels.
+        total: how many pictures its index tells of, where one does.
         notes: what is dropped or changed, in words.
     """
 
     fps: float | None
     size: tuple[int, int]
+    total: int | None
     notes: tuple[str, ...]
 
 
@@ -55,13 +57,15 @@ def probe(path: Path) -> Probed:
         first = next(decoding.frames(), None)
         if first is None:
             raise InputError(f"{path} is damaged: no picture of it can be decoded")
-        step = _step(decoding.stream)
+        step, total = _step(decoding.stream), decoding.indexed()
         notes = list(decoding.shown.changes)
         if container.streams.audio:
             notes.insert(0, "its sound is left out")
     if step is not None and _is_uneven(path, step):
         notes.append(f"its frame rate varies: resampled to {float(1 / step):.4g} fps")
-    return Probed(float(1 / step) if step else None, (first.width, first.height), tuple(notes))
+        total = None  # of what they are resampled to
+    size = first.width, first.height
+    return Probed(float(1 / step) if step else None, size, total, tuple(notes))
 
 
 def video_pictures(path: Path, covers: Size | None) -> Iterator[bytes | Unusable]:

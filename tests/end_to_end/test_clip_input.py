@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import re
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -121,6 +122,16 @@ async def test_the_exit_code_is_1_where_nothing_was_usable_and_the_report_says_s
         assert (count["used"], count["of"], len(count["left_out"])) == (0, 3, 3)
     else:
         assert said.out.splitlines()[-1].endswith("0 of 3 used")
+
+
+async def test_the_report_counts_all_of_a_clip_that_blocks_cut_short(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(video([(90, 30, 20)] * 60))
+    options = ("--size", "64x64", "--blocks", "2")
+    assert await restyled(TestcardBackend(), clip, tmp_path / "out", *options) == 0
+    assert re.search(r"clip\.mp4: 1[0-9] of 60 used$", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(
