@@ -188,10 +188,10 @@ async def test_a_block_that_takes_long_freezes_no_other_socket() -> None:
         await viewer.say(prompt="a", num_blocks=3, width=64, height=64)
         await asyncio.to_thread(gate.entered.wait, 10)
         async with connected(worker.url) as other:
-            await asyncio.wait_for(await other.socket.ping(), 5)
+            await asyncio.wait_for(await other.socket.ping(), 15)
             await other.say(prompt=" ")
             assert "error" in await other.next()
-        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=15) as client:
             assert (await client.get(f"{worker.http}/health")).json()["sessions"] == 1
         gate.open()
         await viewer.stream()

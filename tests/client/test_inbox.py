@@ -69,7 +69,7 @@ async def test_closing_wakes_reader_and_filler() -> None:
     filling = asyncio.ensure_future(full.put(frame(1)))
     await asyncio.sleep(0)
     full.close()
-    await asyncio.wait_for(filling, 1)
+    await asyncio.wait_for(filling, 30)
 
 
 @pytest.mark.parametrize(("size", "policy"), [(0, "wait"), (2, "oldest")])

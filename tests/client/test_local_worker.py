@@ -86,8 +86,8 @@ async def test_a_worker_that_never_listens_is_given_up_and_killed(
         "print('loading', file=sys.stderr, flush=True)\ntime.sleep(600)",
     )
     monkeypatch.setattr(sys.modules[local_worker.__module__], "STOP_TIMEOUT", 0.1)
-    with pytest.raises(WorkerStartError, match=r"not ready within 1 s:\n  loading"):
-        async with local_worker(start_timeout=1):
+    with pytest.raises(WorkerStartError, match=r"not ready within 4 s:\n  loading"):
+        async with local_worker(start_timeout=4):
             pass
     assert not is_alive(int(pid_file.read_text()))
 

@@ -79,7 +79,7 @@ async def test_what_is_sent_is_what_was_asked_for() -> None:
         await session.send_image(b"\xff\xd8jpeg", request_id="r", timestamp=1.5)
         await session.reset(seed=8)
         await session.end()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await all_heard.wait()
     assert [message.wire() for message in heard] == [
         {"prompt": "a fox", "seed": 7, "denoising_steps": (1000, 500)},
@@ -227,9 +227,9 @@ async def test_silence_in_mid_stream_is_a_stall() -> None:
         await peer.say_frames(3)
         await peer.until_closed()
 
-    async with started(freezes, frame_timeout=0.2) as session:
+    async with started(freezes, frame_timeout=0.5) as session:
         frames = []
-        with pytest.raises(StallError, match=r"no frame for 0\.\d s"):
+        with pytest.raises(StallError, match=r"no frame for \d+\.\d s"):
             async for frame in session:
                 frames.append(frame)
     assert len(frames) == 3
@@ -237,12 +237,12 @@ async def test_silence_in_mid_stream_is_a_stall() -> None:
 
 async def test_a_slow_reader_is_no_stall() -> None:
     """The reader's own pauses are not held against the worker."""
-    async with started(streams, frame_timeout=0.1, buffer_frames=1) as session:
+    async with started(streams, frame_timeout=0.5, buffer_frames=1) as session:
         count = 0
         async for _ in session:
             count += 1
             if count == 4:
-                await asyncio.sleep(0.3)
+                await asyncio.sleep(1)
     assert count == 18
 
 
@@ -445,12 +445,11 @@ async def test_closing_ends_a_reader_and_is_quick_with_unread_frames() -> None:
         while True:
             await peer.socket.send(picture(0, 640, 640) + bytes(200_000))
 
-    async with started(pours, buffer_frames=2) as session:
+    async with started(pours, buffer_frames=2, close_timeout=600) as session:
         await _until_steady(lambda: session._next_index)
-        began = time.monotonic()
-        await session.close()
-        await session.close()
-        assert time.monotonic() - began < 2
+        async with asyncio.timeout(30):
+            await session.close()
+            await session.close()
         assert [frame async for frame in session] == []
         with pytest.raises(StateError, match="closed"):
             await session.start("again")

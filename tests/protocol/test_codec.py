@@ -156,12 +156,12 @@ def test_elements_are_limited() -> None:
 )
 def test_a_hostile_shape_costs_next_to_nothing(data: bytes) -> None:
     tracemalloc.start()
-    began = time.perf_counter()
+    began = time.thread_time()
     try:
         with pytest.raises(RemoteProtocolError):
             unpack_map(data)
         assert tracemalloc.get_traced_memory()[1] < 2_000_000
-        assert time.perf_counter() - began < 1
+        assert time.thread_time() - began < 1
     finally:
         tracemalloc.stop()
 

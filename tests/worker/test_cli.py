@@ -7,7 +7,8 @@ import time
 import httpx
 import jwt
 import pytest
-from support.servers.worker_server import command, launched
+from support.servers.worker_server import PATIENCE, command, launched
+from support.viewers.bad_peers import in_background
 from support.viewers.raw_viewer import SMALL, Closed, connected, opened, streamed
 
 SECRET = "a secret of more than thirty-two bytes"
@@ -47,11 +48,10 @@ async def test_an_address_of_all_interfaces_is_none_for_a_browser() -> None:
 
 
 async def test_a_drain_finishes_the_block_says_so_closes_with_1012_and_exits_in_time() -> None:
-    async with command("--grace", "8", slow=True, FRAMEWIRE_TEST_BLOCK="0.5") as worker:
+    async with command("--grace", "600", slow=True, FRAMEWIRE_TEST_BLOCK="0.5") as worker:
         async with connected(worker.url) as viewer, connected(worker.url) as idle:
             await viewer.say(**ENDLESS)
             await viewer.frame()
-            began = time.monotonic()
             worker.signal()
             received = await viewer.end()
             assert (1 + len(received.frames)) % 12 == 6, "whole blocks only"
@@ -59,8 +59,7 @@ async def test_a_drain_finishes_the_block_says_so_closes_with_1012_and_exits_in_
             assert "shutting down" in received.texts[0]["reason"]
             assert received.last.code == 1012
             assert (await idle.end()).last.code == 1012
-        assert await worker.exit_code() == 0
-        assert time.monotonic() - began < 4
+        assert await worker.exit_code() == 0, "long before the grace ends"
 
 
 async def test_while_it_drains_newcomers_are_told_to_come_again() -> None:
@@ -79,22 +78,20 @@ async def test_while_it_drains_newcomers_are_told_to_come_again() -> None:
 
 
 async def test_a_block_that_outlasts_the_grace_does_not_keep_the_worker() -> None:
-    async with command("--grace", "1.5", slow=True, FRAMEWIRE_TEST_BLOCK="60") as worker:
+    async with command("--grace", "1.5", slow=True, FRAMEWIRE_TEST_BLOCK="600") as worker:
         async with connected(worker.url) as viewer:
             await viewer.say(**ENDLESS)
             await blocked_lane(worker.http)
-            began = time.monotonic()
             worker.signal()
             last = (await viewer.end()).last
             assert isinstance(last, Closed) and last.code == 1012
-        await worker.exit_code()
-        assert time.monotonic() - began < 2.5
+        await worker.exit_code()  # long before the block ends
 
 
 async def blocked_lane(http: str) -> None:
     """Wait until the worker's one stream holds its place: its first block is being made."""
-    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
-        async with asyncio.timeout(10):
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
+        async with asyncio.timeout(PATIENCE):
             while not (await client.get(f"{http}/health")).json()["sessions"]:
                 pass
 
@@ -102,25 +99,23 @@ async def blocked_lane(http: str) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_second_signal_exits_at_once(number: signal.Signals) -> None:
     async with (
-        command(slow=True, FRAMEWIRE_TEST_BLOCK="60") as worker,
+        command("--grace", "600", slow=True, FRAMEWIRE_TEST_BLOCK="600") as worker,
         connected(worker.url) as viewer,
     ):
         await viewer.say(**ENDLESS)
         await blocked_lane(worker.http)
-        began = time.monotonic()
         worker.signal(number)
         async with opened(worker.url) as late:
             assert (await late.end()).last.code == 1012, "it drains"
         worker.signal(number)
-        await worker.exit_code()
-        assert time.monotonic() - began < 3
+        await worker.exit_code()  # long before the block or the grace ends
 
 
 async def test_a_signal_while_the_model_loads_exits_at_once() -> None:
-    process = await launched(slow=True, FRAMEWIRE_TEST_LOAD="60")
+    process = await launched(slow=True, FRAMEWIRE_TEST_LOAD="600")
     assert process.stderr is not None
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE):
             while b"loading" not in await process.stderr.readline():
                 pass
             process.send_signal(signal.SIGTERM)
@@ -135,14 +130,16 @@ async def test_a_signal_while_the_model_loads_exits_at_once() -> None:
 
 async def test_the_command_drops_a_viewer_that_stalls_whatever_event_loop_it_runs_on() -> None:
     async with (
-        command("--max-sessions", "1", "--stall-timeout", "0.3") as worker,
+        command("--max-sessions", "1", "--stall-timeout", "1.5") as worker,
         connected(worker.url) as viewer,
         connected(worker.url + "?events=1") as other,
     ):
-        viewer.socket.transport.pause_reading()
         await viewer.say(**(ENDLESS | {"width": 832, "height": 480}))
-        await other.say(**(ENDLESS | {"num_blocks": 1}))
-        assert (await other.next())["type"] == "queued"
+        await viewer.frame()
+        async with in_background(viewer.frame(10**9)):  # it reads on until the other waits
+            await other.say(**(ENDLESS | {"num_blocks": 1}))
+            assert (await other.next())["type"] == "queued"
+        viewer.socket.transport.pause_reading()
         assert len((await other.stream()).frames) == 6
         viewer.socket.transport.abort()
 

@@ -80,7 +80,7 @@ async def test_silence_is_worth_another_connection() -> None:
         await peer.until_closed()
 
     told: list[Event] = []
-    async with session_on(stalls, streams, told=told, frame_timeout=0.2) as session:
+    async with session_on(stalls, streams, told=told, frame_timeout=0.5) as session:
         await session.start("a fox", num_blocks=2)
         assert len(await rest(session)) == 18
     assert isinstance(told[0], Reconnecting) and isinstance(told[0].cause, StallError)
@@ -89,11 +89,11 @@ async def test_silence_is_worth_another_connection() -> None:
 async def test_a_slow_reader_is_no_stall() -> None:
     """Silence counts only while the caller waits for frames."""
     told: list[Event] = []
-    options = {"told": told, "frame_timeout": 0.1, "buffer_frames": 1}
+    options = {"told": told, "frame_timeout": 0.5, "buffer_frames": 1}
     async with session_on(streams, **options) as session:  # type: ignore[arg-type]
         await session.start("a fox", num_blocks=2)
         await anext(session)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1)
         assert len(await rest(session)) == 17
     assert told == []
 
@@ -285,7 +285,7 @@ async def test_closing_in_the_gap_ends_at_once() -> None:
         await session.start("a fox", num_blocks=2)
         reading = asyncio.create_task(rest(session))
         await in_the_gap.wait()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             await session.close()
             assert len(await reading) <= 3
 

@@ -20,7 +20,8 @@ from framewire.worker.runtime.worker import Worker
 from framewire.worker.server.app import create_app
 from framewire.worker.server.uvicorn_server import Server
 
-PATIENCE = 15.0
+PATIENCE = 60.0
+"""Seconds for what takes one or two on an idle machine."""
 SLOW_WORKER = Path(__file__).with_name("slow_worker.py")
 
 
@@ -60,7 +61,7 @@ async def serving(backend: Backend | None = None, **config: Any) -> AsyncIterato
     waited: set[asyncio.Future[Any]] = {task, listening}
     await asyncio.wait(waited, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
     try:
-        yield Running(await asyncio.wait_for(listening, 1), app.state.worker, server)
+        yield Running(await asyncio.wait_for(listening, PATIENCE), app.state.worker, server)
     finally:
         server.should_exit = True
         await asyncio.wait_for(task, PATIENCE)

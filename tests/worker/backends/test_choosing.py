@@ -93,8 +93,8 @@ async def test_the_command_serves_a_model_and_prints_the_room_it_has() -> None:
         "64x64,96x64",
     )
     async with command(*options, OMP_NUM_THREADS="1") as running:
-        log = "".join(running.log)
         assert running.said["backend"] == "tiny-random"
+    log = "".join(running.log)  # whole only once the command has ended
     assert "warmed up at 96x64" in log
     assert "GB free" in log and "GB a stream of 64x64" in log
     assert "max_sessions auto: " in log

@@ -7,7 +7,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 from support.engines.scripted_backend import Gate, ScriptedBackend
-from support.servers.worker_server import Running, serving
+from support.servers.worker_server import PATIENCE, Running, serving
+from support.viewers.bad_peers import in_background
 from support.viewers.raw_viewer import SMALL, Closed, colour, connected, opened, streamed
 
 ENDLESS = {"prompt": "a", "num_blocks": 10**9} | SMALL
@@ -15,9 +16,11 @@ ENDLESS = {"prompt": "a", "num_blocks": 10**9} | SMALL
 
 async def places_free(worker: Running) -> None:
     """Wait until every place can be taken; a place is freed soon after a close."""
-    async with asyncio.timeout(5), AsyncExitStack() as places:
+    async with asyncio.timeout(PATIENCE), AsyncExitStack() as places:
         for _ in range(worker.inside.config.max_sessions):
-            await places.enter_async_context(worker.inside.admission.place(5, lambda _: None))
+            await places.enter_async_context(
+                worker.inside.admission.place(PATIENCE, lambda _: None)
+            )
     assert worker.inside.admission.taken == 0
 
 
@@ -69,7 +72,7 @@ async def test_no_params_in_time_is_said_then_closed() -> None:
 
 
 async def test_an_idle_session_is_said_then_closed_and_params_in_time_keep_it() -> None:
-    async with serving(idle_timeout=0.3) as worker, connected(worker.url) as viewer:
+    async with serving(idle_timeout=1.5) as worker, connected(worker.url) as viewer:
         for _ in range(3):
             await viewer.say(prompt="a", num_blocks=1, **SMALL)
             await viewer.stream()
@@ -78,7 +81,7 @@ async def test_an_idle_session_is_said_then_closed_and_params_in_time_keep_it() 
 
 
 async def test_a_session_that_lasts_too_long_gets_its_frames_then_the_reason() -> None:
-    async with serving(session_timeout=0.3) as worker, connected(worker.url) as viewer:
+    async with serving(session_timeout=1.5) as worker, connected(worker.url) as viewer:
         await viewer.say(**ENDLESS)
         received = await viewer.end()
         assert received.texts[-1]["error"] == "TIMEOUT" and received.last.code == 1008
@@ -86,7 +89,7 @@ async def test_a_session_that_lasts_too_long_gets_its_frames_then_the_reason() -
 
 
 async def test_live_input_that_never_comes_is_said_then_closed() -> None:
-    async with serving(ready_timeout=0.1) as worker, connected(worker.url) as viewer:
+    async with serving(ready_timeout=1) as worker, connected(worker.url) as viewer:
         await viewer.say(prompt="a", webcam_mode=True, **SMALL)
         received = await viewer.end()
         assert (
@@ -97,14 +100,16 @@ async def test_live_input_that_never_comes_is_said_then_closed() -> None:
 
 async def test_a_viewer_that_stops_reading_is_dropped_and_its_place_is_freed() -> None:
     async with (
-        serving(max_sessions=1, stall_timeout=0.3) as worker,
+        serving(max_sessions=1, stall_timeout=1.5) as worker,
         connected(worker.url) as viewer,
         connected(worker.url + "?events=1") as other,
     ):
-        viewer.socket.transport.pause_reading()
         await viewer.say(prompt="a", num_blocks=10**9, width=832, height=480)
-        await other.say(prompt="b", num_blocks=1, **SMALL)
-        assert (await other.next())["type"] == "queued"
+        await viewer.frame()
+        async with in_background(viewer.frame(10**9)):  # it reads on until the other waits
+            await other.say(prompt="b", num_blocks=1, **SMALL)
+            assert (await other.next())["type"] == "queued"
+        viewer.socket.transport.pause_reading()
         assert len((await other.stream()).frames) == 6
         assert worker.inside.metrics.errors.labels("TIMEOUT")._value.get() == 1
         viewer.socket.transport.abort()
@@ -210,7 +215,7 @@ async def test_a_backend_that_fails_takes_down_its_session_alone() -> None:
 async def test_a_backend_that_hangs_makes_the_worker_not_ready_and_says_so_to_all() -> None:
     backend, gate = ScriptedBackend(), Gate()
     backend.lane[1] = gate
-    async with serving(backend, block_timeout=0.2) as worker, connected(worker.url) as viewer:
+    async with serving(backend, block_timeout=1.5) as worker, connected(worker.url) as viewer:
         await viewer.say(prompt="a", num_blocks=5)
         received = await viewer.end()
         assert received.texts[-1]["error"] == "INTERNAL_ERROR"

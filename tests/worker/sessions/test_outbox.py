@@ -73,16 +73,16 @@ async def test_two_blocks_may_wait_and_one_more_be_in_the_making() -> None:
     outbox.sent(await outbox.head())
     assert await waits(room), "half a block sent is no room"
     outbox.sent(await outbox.head())
-    await asyncio.wait_for(room, 1)
+    await asyncio.wait_for(room, 30)
 
 
 async def test_a_block_without_frames_takes_no_room() -> None:
     """A model whose decoder lags behind may deliver nothing for its first block."""
     outbox = new_outbox()
     for _ in range(5):
-        await asyncio.wait_for(outbox.room(), 1)
+        await asyncio.wait_for(outbox.room(), 30)
         put_block(outbox)
-    await asyncio.wait_for(outbox.empty(), 1)
+    await asyncio.wait_for(outbox.empty(), 30)
 
 
 async def test_head_waits_for_something_to_send() -> None:
@@ -90,7 +90,7 @@ async def test_head_waits_for_something_to_send() -> None:
     head = asyncio.create_task(outbox.head())
     assert await waits(head)
     say(outbox, "x")
-    assert (await asyncio.wait_for(head, 1)).data == "x"
+    assert (await asyncio.wait_for(head, 30)).data == "x"
 
 
 async def test_empty_waits_for_what_is_unsent_and_for_what_is_being_made() -> None:
@@ -103,7 +103,7 @@ async def test_empty_waits_for_what_is_unsent_and_for_what_is_being_made() -> No
     outbox.put_block([Frame(b"1")])
     assert await waits(empty)
     outbox.sent(await outbox.head())
-    await asyncio.wait_for(empty, 1)
+    await asyncio.wait_for(empty, 30)
 
 
 async def test_all_who_wait_wake_up_though_one_of_them_waits_on() -> None:
@@ -113,11 +113,11 @@ async def test_all_who_wait_wake_up_though_one_of_them_waits_on() -> None:
     empty = asyncio.create_task(outbox.empty())
     assert await waits(head) and await waits(empty)
     say(outbox, "x")
-    item = await asyncio.wait_for(head, 1)
+    item = await asyncio.wait_for(head, 30)
     assert await waits(empty)
     outbox.sent(item)
     outbox.expect_nothing()
-    await asyncio.wait_for(empty, 1)
+    await asyncio.wait_for(empty, 30)
 
 
 async def test_dropping_frames_keeps_the_texts_and_makes_room() -> None:
@@ -127,9 +127,9 @@ async def test_dropping_frames_keeps_the_texts_and_makes_room() -> None:
     put_block(outbox, b"2")
     outbox.expect_block()
     outbox.drop_frames()
-    await asyncio.wait_for(outbox.room(), 1)
+    await asyncio.wait_for(outbox.room(), 30)
     assert await drained(outbox) == ["steered"]
-    await asyncio.wait_for(outbox.empty(), 1)
+    await asyncio.wait_for(outbox.empty(), 30)
 
 
 async def test_a_frame_dropped_while_it_is_sent_is_not_taken_for_the_next_one() -> None:

@@ -135,7 +135,7 @@ async def test_frames_of_the_wrong_shape_are_an_error_that_names_both_shapes(
 async def test_a_backend_that_hangs_is_an_error_for_all_and_the_worker_is_not_ready() -> None:
     backend, gate = ScriptedBackend(), Gate()
     backend.lane[1] = gate
-    async with running_worker(backend, block_timeout=0.2) as worker:
+    async with running_worker(backend, block_timeout=1.5) as worker:
         one, two = await ready(worker), await ready(worker)
         one.say(prompt="a", num_blocks=9)
         await entered(gate)
