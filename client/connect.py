@@ -8,8 +8,9 @@ from types import TracebackType
 
 from .address import Address, parse_address
 from .credentials import Credentials, credentials_from_env, fal_run_host
-from .events import OnEvent
+from .events import Event, OnEvent, Reconnected, tell
 from .inbox import Inbox, Policy
+from .limits.due import FramesDue
 from .opening import Opener
 from .reconnect.policy import Reconnect, Redirect, policy_of
 from .reconnect.wire import ReconnectingWire
@@ -110,17 +111,22 @@ class connect:
         self._session: Session | None = None
 
     async def _open(self) -> Session:
-        wire, patience = await self._opener(), self._patience
+        wire, patience, due = await self._opener(), self._patience, FramesDue()
+
+        def told(event: Event) -> None:
+            if isinstance(event, Reconnected):
+                due.taken_over()
+            tell(self._on_event, event)
+
         if self._policy is not None:
-            wire = ReconnectingWire(
-                wire, self._reopen, self._policy, on_event=self._on_event, **patience
-            )
+            wire = ReconnectingWire(wire, self._reopen, self._policy, on_event=told, **patience)
             patience = dict.fromkeys(patience)  # the wire looks after it
         return Session(
             wire,
             name=str(self._opener.address),
             inbox=self._new_inbox(),
             on_event=self._on_event,
+            due=due,
             **patience,
         )
 

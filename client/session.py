@@ -56,6 +56,7 @@ class Session:
         name: str,
         inbox: Inbox,
         on_event: OnEvent | None = None,
+        due: FramesDue | None = None,
         frame_timeout: float | None = 10.0,
         first_frame_timeout: float | None = 60.0,
     ) -> None:
@@ -64,7 +65,7 @@ class Session:
         self._inbox = inbox
         self._on_event = on_event
         self._watchdog = Watchdog(frame_timeout, first_frame_timeout, self._fail)
-        self._due = FramesDue()
+        self._due = due or FramesDue()
         self._next_index = 0
         self._size: Size | None = None  # of the stream, as far as it is known
         self._was_started = False

@@ -23,6 +23,7 @@ class FramesDue:
         self._frames = 0
         self._first = self._later = 0  # frames of the first block, and of later ones
         self._steered = False
+        self._is_taken_over = False
         self._most = 0
         self._count_anew()
 
@@ -30,7 +31,7 @@ class FramesDue:
         """A stream was asked for; a length that is left out stays what it was."""
         self._blocks = params.num_blocks or self._blocks
         self._frames = self._first = self._later = 0
-        self._steered = False
+        self._steered = self._is_taken_over = False
         self._count_anew()
 
     def steer(self, steer: Steer) -> None:
@@ -42,12 +43,17 @@ class FramesDue:
             self._steered = True  # blocks under way still come, of the stream as it was
             self._count_anew()
 
+    def taken_over(self) -> None:
+        """Another connection goes on with the stream: its first block may be a short one."""
+        self._is_taken_over = True
+
     def learn(self, done: BlockDone) -> None:
         """The frames of a block are known, and with them how many all blocks have."""
         if done.block == 0:
             self._first = done.frames
-        else:  # a connection that took over begins with a short one
+        elif not self._is_taken_over:
             self._later = max(self._later, done.frames)
+        self._is_taken_over = False
         if self._later and not self._steered:
             whole = max(self._first, self._later) + self._later * (self._blocks - 1)
             self._most = min(self._most, whole)

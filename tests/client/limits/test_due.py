@@ -54,6 +54,20 @@ def test_a_connection_that_takes_over_begins_with_a_short_block_and_makes_no_dif
     assert 6 <= taken(due) <= 12
 
 
+def test_a_connection_that_takes_over_before_a_whole_block_was_seen_cuts_nothing_off() -> None:
+    due = FramesDue()
+    due.start(Params(prompt="a", num_blocks=5))
+    for _ in range(24):
+        due.take()
+    due.learn(block(0, 6, 0))
+    due.taken_over()
+    due.learn(block(2, 6, 17))
+    for _ in range(30):
+        due.take()
+    due.learn(block(3, 12, 23))
+    assert taken(due) <= 6
+
+
 def test_a_length_left_out_is_the_one_before() -> None:
     due = FramesDue()
     due.start(Params(prompt="a", num_blocks=3))
