@@ -6,6 +6,8 @@ are daemons: a process that ends does not wait for what they are at.
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from collections import deque
@@ -19,9 +21,14 @@ _Job = tuple["Future[Any]", Callable[[], Any]]
 
 
 class FairThreads:
-    """Runs calls on `count` threads, the calls of each caller in the order in which they came."""
+    """Runs calls on `count` threads, the calls of each caller in the order in which they came.
 
-    def __init__(self, count: int, name: str) -> None:
+    Args:
+        nice: by how much the threads yield to the process's other ones, where the system can.
+    """
+
+    def __init__(self, count: int, name: str, *, nice: int = 0) -> None:
+        self._nice = nice
         self._changed = threading.Condition()
         self._waiting: dict[Hashable, deque[_Job]] = {}
         # Seconds by caller, as in fair queueing: who has waited for nothing begins at `_now`,
@@ -54,6 +61,10 @@ class FairThreads:
             self._changed.notify_all()
 
     def _work(self) -> None:
+        if self._nice and sys.platform == "linux":  # where priorities are threads' own
+            thread = threading.get_native_id()
+            now = os.getpriority(os.PRIO_PROCESS, thread)
+            os.setpriority(os.PRIO_PROCESS, thread, now + self._nice)
         while (found := self._next()) is not None:
             caller, (future, call) = found
             del found

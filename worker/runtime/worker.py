@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 DEFAULT_PLACES = 4
 """Sessions at once where no memory limits them."""
+_NICE = 5
+"""By which threads that decode yield to those that encode: halves what a flood of pictures adds."""
 
 
 class Draining(Exception):
@@ -53,7 +55,7 @@ class Worker:
         self._encoders = ThreadPoolExecutor(
             config.codec_threads, thread_name_prefix="framewire-encode"
         )
-        self._others = FairThreads(config.codec_threads, "framewire-decode")
+        self._others = FairThreads(config.codec_threads, "framewire-decode", nice=_NICE)
         self.large_pictures = asyncio.Semaphore(config.codec_threads)
 
     async def load(self) -> None:

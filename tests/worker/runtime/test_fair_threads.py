@@ -1,5 +1,7 @@
 """The threads for what comes in: nobody waits for all that another caller wants."""
 
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -129,4 +131,15 @@ def test_calls_run_on_as_many_threads_as_there_are(count: int) -> None:
     assert sorted(
         future.result(PATIENCE) for future in [threads.submit("a", waits) for _ in range(count)]
     ) == list(range(count))
+    threads.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux")
+def test_the_threads_yield_to_the_process_s_other_ones() -> None:
+    threads = FairThreads(1, "test", nice=2)
+
+    def priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    assert threads.submit("a", priority).result(PATIENCE) == min(19, priority() + 2)
     threads.close()
