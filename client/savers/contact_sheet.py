@@ -15,10 +15,11 @@ from typing import Any
 
 from framewire.client.errors import SaveError
 from framewire.client.frames import Frame
+from framewire.protocol.picture_header import judge_picture
 
 from .base import VIDEO_EXTRA, Saved
 from .captions import CaptionPen
-from .decoding import MAX_PIXELS
+from .decoding import BOUNDS
 from .output_file import OutputFile, save_error
 
 _GAP = 8
@@ -155,10 +156,9 @@ class ContactSheetSaver:
         return _Shot(number, frame.index, frame.block, prompt, picture)
 
     def _thumbnail(self, jpeg: bytes) -> Any:
+        judge_picture(jpeg, BOUNDS)
         picture = self._pil.JpegImagePlugin.JpegImageFile(io.BytesIO(jpeg))
         width, height = picture.size
-        if width * height > MAX_PIXELS:
-            raise ValueError(f"{width}x{height}")
         scale = min(self._tile_width / width, _TALLEST * self._tile_width / height)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         picture.draft("RGB", (2 * size[0], 2 * size[1]))  # decode no more than is needed

@@ -8,11 +8,13 @@ from typing import Any
 
 from framewire.client.errors import SaveError, in_words
 from framewire.client.frames import Frame
+from framewire.protocol.limits import MAX_LIVE_SCANS
+from framewire.protocol.picture_header import Bounds, PictureRefused, judge_picture
 
 from .base import VIDEO_EXTRA
 
-MAX_PIXELS = 16_777_216
-"""Of a frame: four times the largest that the wire allows, and no more memory for any JPEG."""
+BOUNDS = Bounds(pixels=16_777_216, scans=MAX_LIVE_SCANS)
+"""Of a frame: four times the largest that the wire allows, and no more memory or time for any JPEG."""
 
 
 def load_av(path: Path) -> Any:
@@ -47,14 +49,18 @@ class JpegDecoder:
         self._av = av
         self._codec: Any = av.CodecContext.create("mjpeg", "r")
         self._codec.thread_count = 1  # threads would hold pictures back
-        self._codec.options = {"max_pixels": str(MAX_PIXELS)}
+        self._codec.options = {"max_pixels": str(BOUNDS.pixels)}
 
     def decode(self, frame: Frame) -> Any:
         """The frame's picture, an `av.VideoFrame`.
 
         Raises:
-            SaveError: it is none.
+            SaveError: it is none, or more than a frame may be.
         """
+        try:
+            judge_picture(frame.jpeg, BOUNDS)
+        except PictureRefused as error:
+            raise SaveError(f"frame {frame.index} is no picture to decode: {error}") from error
         try:
             pictures = self._codec.decode(self._av.Packet(frame.jpeg))
         except (self._av.error.FFmpegError, OSError, ValueError) as error:

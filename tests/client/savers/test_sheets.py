@@ -14,6 +14,7 @@ import PIL.ImageFont
 import pytest
 from numpy.typing import NDArray
 from support.frames_made import frame
+from support.hostile_pictures import jpeg_of_scans
 from support.servers.stand_in import picture
 
 from framewire.client import Recorder, SaveError, saver_for
@@ -183,6 +184,20 @@ async def test_a_frame_too_large_to_decode_is_refused_by_its_header(
             await recorder.write(frame(1, hostile()[0]))
     (saved,) = recorder.saved
     assert saved.frames == 1
+
+
+async def test_a_frame_of_too_many_scans_is_decoded_by_nobody(tmp_path: Path) -> None:
+    """16 MiB have room for 270,000 passes over a progressive JPEG, hours of them."""
+    endless = jpeg_of_scans(17)
+    sheet = tmp_path / "a.png"
+    async with Recorder([ContactSheetSaver(sheet)]) as recorder:
+        await recorder.write(frame(0, jpeg_of_scans(16)))
+        await recorder.write(frame(1, endless))
+    assert [saved.frames for saved in recorder.saved] == [1]
+    for name in ("a.mp4", "a.gif"):
+        with pytest.raises(SaveError, match=r"frame 0 is no picture to decode: .* 16 scans"):
+            async with Recorder([saver_for(str(tmp_path / name))]) as recorder:
+                await recorder.write(frame(0, endless))
 
 
 def test_hostile_frames_take_no_memory(tmp_path: Path) -> None:
