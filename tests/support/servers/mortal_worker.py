@@ -15,7 +15,9 @@ from support.servers.worker_server import Command
 
 NOT_EPHEMERAL = range(20_000, 30_000)
 """Ports that no outgoing connection is given, so that nobody takes one while its worker is dead."""
-RSS_SLACK = 48_000_000
+RSS_SLACK = 96_000_000
+"""Bytes by which memory may differ under attack: three messages of 16 MiB on their way, and as much
+again that was freed but not given back. What is held at rest has a closer bound."""
 SLACK = 8
 """Descriptors and threads that come and go with callers and lazily started pools."""
 
