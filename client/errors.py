@@ -17,7 +17,8 @@ FramewireError
 ├── InputError             a clip or a camera could not be read
 └── SaveError              a file could not be written
 
-Each carries `code`, `reason` and `hint` (what to do); texts are free of secrets.
+Each carries `code`, `reason` and `hint` (what to do); texts are free of secrets, and of what would
+control a terminal or a log, whoever said them.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from framewire.protocol import Error, ErrorCode
+from framewire.protocol import Error, ErrorCode, escaped
 
+MOST_LETTERS = 2000
+"""Of a reason; a server may say a million."""
 _NUMBERED = re.compile(r"^\[(?:Errno|WinError) -?\d+\] ")
 _NO_WORDS = re.compile(r"^(?:Error number|Unknown error|errno)\b.*\d")
 
@@ -48,10 +51,13 @@ class FramewireError(Exception):
     default_hint = ""
 
     def __init__(self, reason: str, *, code: str | None = None, hint: str | None = None) -> None:
-        self.reason = reason
-        self.code = code or self.default_code
+        self.reason = self._in_line(reason)
+        self.code = _cut(escaped(code or self.default_code), 64)
         self.hint = self.default_hint if hint is None else hint
-        super().__init__(f"{reason} ({self.hint})" if self.hint else reason)
+        super().__init__(f"{self.reason} ({self.hint})" if self.hint else self.reason)
+
+    def _in_line(self, reason: str) -> str:
+        return _cut(escaped(reason), MOST_LETTERS)
 
 
 class StateError(FramewireError):
@@ -89,9 +95,12 @@ class PlaintextError(AuthError):
 
 
 class WorkerStartError(ConnectError):
-    """A worker of one's own did not come up."""
+    """A worker of one's own did not come up; its last lines are lines of the reason too."""
 
     default_code = "WORKER_START"
+
+    def _in_line(self, reason: str) -> str:
+        return "\n".join(_cut(escaped(line), MOST_LETTERS) for line in reason.split("\n"))
 
 
 class ServerError(FramewireError):
@@ -203,6 +212,10 @@ def error_from(said: Error) -> FramewireError:
     kind = _BY_CODE.get(said.code, ServerError)
     repeats = kind.default_hint and kind.default_hint in said.reason
     return kind(said.reason, code=said.code, hint="" if repeats else None)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def in_words(error: Exception) -> str:

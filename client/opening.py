@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 from websockets.http11 import Response
 
-from framewire.protocol import MAX_MESSAGE_BYTES, Error, Event, Ready, State, Unknown
+from framewire.protocol import MAX_MESSAGE_BYTES, Error, Event, Ready, State, Unknown, escaped
 
 from .address import Address, redact
 from .errors import (
@@ -42,10 +42,10 @@ _SECRET_HEADERS = {"authorization", "cookie", "proxy-authorization"}
 
 
 class _Redacting(logging.Filter):
-    """websockets logs requests with their headers and query: take the secrets out."""
+    """websockets logs requests and answers as they are: take the secrets out, and the controls."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = redact(record.getMessage()), ()
+        record.msg, record.args = escaped(redact(record.getMessage())), ()
         return True
 
 

@@ -6,6 +6,7 @@ Used by both sides and knowing neither. The document is README.md in this folder
 from .codec import dump_text, pack_map, parse_text, unpack_map
 from .connection import Connection
 from .errors import LocalProtocolError, ProtocolError, RemoteProtocolError
+from .escaping import escaped
 from .limits import MAX_MESSAGE_BYTES, MAX_SEED
 from .loopback import is_loopback
 from .messages import (
@@ -62,6 +63,7 @@ __all__ = [
     "Warned",
     "claims",
     "dump_text",
+    "escaped",
     "is_loopback",
     "pack_map",
     "parse_text",

@@ -104,6 +104,7 @@ def _serve(config: Config, as_json: bool) -> int:
         from .server.app import create_app
         from .server.few_lines import FewLines
         from .server.page_address import page_address
+        from .server.plain_lines import PlainLines
         from .server.redact import RedactTokens
         from .server.uvicorn_server import Server, bind
     except ModuleNotFoundError as error:
@@ -117,6 +118,7 @@ def _serve(config: Config, as_json: bool) -> int:
     for handler in logging.getLogger().handlers:
         handler.addFilter(FewLines())
         handler.addFilter(RedactTokens())
+        handler.addFilter(PlainLines())
     try:
         backend, why = choose(config.backend, config.model)
     except ValueError as error:

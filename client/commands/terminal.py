@@ -8,11 +8,14 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 import unicodedata
 from typing import Any, TextIO
 
-_BIDI = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
+from framewire.protocol import escaped
+
+_BREAKS = re.compile("[\t-\r\x85\u2028\u2029]")
 _EMOJI = range(0x1F100, 0x20000)  # not all of them are known to every Python's tables
 _EMOJI_STYLE = "\ufe0f"  # after a narrow sign: draw it as a wide picture
 _DUMB = ("dumb", "unknown")
@@ -39,12 +42,8 @@ def columns(stream: TextIO) -> int:
 
 
 def one_line(text: str) -> str:
-    """`text` without line breaks and without what would move a cursor or turn the reading order."""
-    return "".join(
-        " " if unicodedata.category(letter) in ("Cc", "Zl", "Zp") else letter
-        for letter in text
-        if ord(letter) not in _BIDI
-    )
+    """`text` with spaces for line breaks, and escapes for what else would control a terminal."""
+    return escaped(_BREAKS.sub(" ", text))
 
 
 def printable(text: str) -> str:
@@ -75,9 +74,9 @@ def fitted(text: str, room: int, encoding: str | None) -> str:
 
 
 def print_json(value: Any, stream: TextIO) -> None:
-    """One line of JSON, escaped where the stream is not Unicode's."""
+    """One line of JSON that controls no terminal, escaped where the stream is not Unicode's."""
     unicode = (stream.encoding or "").lower().replace("-", "").startswith("utf")
-    print(json.dumps(value, ensure_ascii=not unicode), file=stream)
+    print(escaped(json.dumps(value, ensure_ascii=not unicode)), file=stream)
 
 
 def _width_of(letter: str) -> int:

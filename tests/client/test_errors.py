@@ -7,7 +7,7 @@ import av
 import pytest
 
 from framewire.client import errors
-from framewire.client.errors import FramewireError, ParamsError, error_from
+from framewire.client.errors import FramewireError, ParamsError, WorkerStartError, error_from
 from framewire.protocol import Error
 from framewire.worker.clips import errors as clip_errors
 
@@ -97,3 +97,19 @@ def test_failures_are_told_in_words(
     in_words: Callable[[Exception], str], error: Exception, words: str
 ) -> None:
     assert in_words(error) == words
+
+
+@pytest.mark.parametrize("kind", [FramewireError, *FramewireError.__subclasses__()])
+def test_no_error_takes_a_controls_or_a_book_of_a_peer_into_a_log(
+    kind: type[FramewireError],
+) -> None:
+    error = kind("\x1b[2Ja\r\nINFO all is well\u202e" + "x" * 1_000_000)
+    assert all(letter.isprintable() for letter in f"{error}{error.reason}")
+    assert len(str(error)) < 3000
+    code = error_from(Error(code="C\x9b" * 1000)).code
+    assert code.isprintable() and len(code) < 100
+
+
+def test_the_lines_of_a_worker_that_did_not_start_stay_lines() -> None:
+    error = WorkerStartError("it ended:\n  Traceback\n  \x1b[2Jno", hint="")
+    assert str(error).split("\n") == ["it ended:", "  Traceback", r"  \u001b[2Jno"]

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
+from framewire.protocol import escaped
 from framewire.worker.engine.options import DecoderName
 
 from .catalogue import Entry, catalogue, gigabytes
@@ -58,7 +59,7 @@ def _pull(options: argparse.Namespace) -> int:
     try:
         pull(entry, files, hub, lambda line: print(line, file=sys.stderr, flush=True))
     except PullError as error:
-        print(f"framewire-worker pull: {error}", file=sys.stderr)
+        print(f"framewire-worker pull: {escaped(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped; pull again to go on from there", file=sys.stderr)

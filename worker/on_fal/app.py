@@ -28,6 +28,7 @@ from framewire.worker.config import Config
 from framewire.worker.runtime.worker import Worker
 from framewire.worker.server.auth import Gate, Unauthorized
 from framewire.worker.server.clip_errors import clip_errors_as_http
+from framewire.worker.server.plain_lines import PlainLines
 from framewire.worker.server.redact import RedactTokens
 from framewire.worker.server.websocket import serve_websocket
 
@@ -71,6 +72,7 @@ class KreaWan(  # type: ignore[no-untyped-call]
         logging.basicConfig(level=config.log_level.upper(), format="%(levelname)s %(message)s")
         for line_by_line in (*logging.getLogger().handlers, logging.getLogger("uvicorn.error")):
             line_by_line.addFilter(RedactTokens())
+            line_by_line.addFilter(PlainLines())
         gpu = gpu_name()
         use_volume(FAL_VOLUME, os.environ, gpu)
         backend, why = choose(config.backend, config.model)

@@ -175,12 +175,15 @@ async def test_what_cannot_be_encoded_ends_no_run(encoding: str, tmp_path: Path)
     assert found["files"] == [str(tmp_path / "画.mp4")]
 
 
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["text", "json"])
 @pytest.mark.parametrize("command", [("stream", "a fox"), ("doctor",), ("check", "--rule", "1.1")])
-async def test_what_a_server_says_controls_no_terminal(command: tuple[str, ...]) -> None:
+async def test_what_a_server_says_controls_no_terminal(
+    command: tuple[str, ...], form: tuple[str, ...]
+) -> None:
     """Escapes would paint it over, line breaks would add lines that we never said."""
 
     async def says(peer: Peer) -> None:
-        reason = "\\u001b[2Jgone\\n0 FAIL\\u009b1m\\u202e"
+        reason = "\\u001b[2Jgone\\n0 FAIL\\u009b1m\\u202e\\u007f\\u2028\\u2066\\ud800"
         await peer.say(Ready())
         await peer.hear()
         await peer.socket.send(
@@ -189,7 +192,7 @@ async def test_what_a_server_says_controls_no_terminal(command: tuple[str, ...])
         await peer.socket.close(1011, "\x1b[2Jbye")
 
     async with stand_in(says) as server:
-        code, out, err = await run(*command, "--url", server.url, PYTHONIOENCODING="utf-8")
+        code, out, err = await run(*command, *form, "--url", server.url, PYTHONIOENCODING="utf-8")
     said = (out + err).decode()
     assert code == (0 if command[0] == "check" else 1)
     assert all(letter.isprintable() or letter == "\n" for letter in said)
@@ -245,8 +248,8 @@ def test_text_is_cut_to_the_room_there_is(text: str, room: int, encoding: str, c
 
 
 def test_lines_of_others_are_made_clean() -> None:
-    assert one_line("a\nb\x1b[2Jc\u2028d\u202ee") == "a b [2Jc de"
-    assert printable("first\nsecond\x07") == "first\n  second "
+    assert one_line("a\nb\x1b[2Jc\u2028d\u202ee") == r"a b\u001b[2Jc d\u202ee"
+    assert printable("first\nsecond\x07") == "first\n  second\\u0007"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "ascii", "utf-16"])
