@@ -15,6 +15,7 @@ from .pictures import Size, scale_for
 
 _HDR = {16: "HDR (PQ)", 18: "HDR (HLG)"}  # ITU-T H.273, transfer characteristics
 _WIDE = {9: "BT.2020", 11: "DCI-P3", 12: "Display P3"}  # H.273, colour primaries
+_EXACT = "bicubic+accurate_rnd+full_chroma_int"  # FFmpeg's fast way is off by some levels
 _UNSPECIFIED = 2
 _HD_HEIGHT = 720
 _STRETCH = 8  # the most that pixels may be wider than high, or higher than wide
@@ -162,6 +163,7 @@ def _steps(look: _Look, covers: Size | None) -> Iterator[tuple[str, str, str]]:
     turned = "mirrored" if look.orientation == ("hflip",) else "turned"
     for step in look.orientation:
         yield step, "", f"{turned} as its header says"
+    yield "scale", f"flags={_EXACT}", ""
     yield "format", "rgb24", ""
 
 

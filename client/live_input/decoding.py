@@ -6,6 +6,7 @@ Knows containers and decoders (PyAV); opens nothing.
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -16,6 +17,9 @@ from .as_shown import AsShown
 from .pictures import Size
 
 _ERRORS_IN_A_ROW = 100
+_INEXACT = Fraction(1, 50)
+"""Of the pictures that a track's length promises: it is no count of them."""
+_OUTPUT_CORRUPT = 1 << 3  # AV_CODEC_FLAG_OUTPUT_CORRUPT
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders leave it out
 
 
@@ -58,9 +62,27 @@ class Decoding:
         """How many pictures the index tells of; None where there is none, or of key frames only."""
         return len(self.stream.index_entries) if "mp4" in self._container.format.name else None
 
-    def missing(self) -> int:
-        """How many of those the file is too short for. After the end."""
-        return max(0, (self.indexed() or 0) - self.packets)
+    def missing(self, step: Fraction) -> int:
+        """How many pictures the file promises that were not even there to read. After the end.
+
+        Args:
+            step: seconds from one picture to the next.
+        """
+        if (indexed := self.indexed()) is not None:
+            return max(0, indexed - self.packets)
+        promised = round(self._tagged_seconds() / step)
+        missing = promised - self.packets
+        return missing if missing > promised * _INEXACT + 1 else 0
+
+    def _tagged_seconds(self) -> Fraction:
+        """How long Matroska's tags say that the track is; 0 where they don't."""
+        tags = {key.upper(): value for key, value in self.stream.metadata.items()}
+        found = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", tags.get("DURATION", ""))
+        if found is None:
+            return Fraction(0)
+        hours, minutes, seconds = map(Fraction, found.groups())
+        begins = Fraction((self.stream.start_time or 0) * self.stream.time_base)
+        return 3600 * hours + 60 * minutes + seconds - begins
 
     def _decoded(self) -> Iterator[Any]:
         import av
@@ -102,4 +124,6 @@ def _decoder(stream: Any, name: str) -> Any:
             return av.CodecContext.create(_WITH_ALPHA[context.name], "r")
         except av.codec.codec.UnknownCodecError:
             return context
+    if context.name == "hevc":  # which else leaves out all frames behind a missing one
+        context.flags |= _OUTPUT_CORRUPT
     return context

@@ -1,7 +1,6 @@
 """The pictures of a video file, one JPEG at a time.
 
-A video of a variable frame rate is resampled by time to its average rate: at each step, the frame
-that shows then. Where a packet is damaged, its time is cut out: nothing is repeated for it.
+What is damaged is left out, and counted at the end: nothing is repeated for it.
 """
 
 from __future__ import annotations
@@ -10,23 +9,17 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from framewire.client.errors import InputError, in_words
 
 from .decoding import Decoding
+from .pace import Pace, pace_of, paced
 from .pictures import VIDEO_EXTRA, Size, Unusable, encoded
 
-_EARLY = Fraction(1, 4)
-"""Of a step, by which a frame may come too late: some containers round times to milliseconds."""
-_ROUNDED = Fraction(1, 500)  # seconds: of times in milliseconds, both ways
-_LONGEST = 60
-"""Seconds between two frames beyond which a file's clock has jumped rather than gone on."""
 _LITTLE = Fraction(1, 10)
 """Of a video's pictures; where fewer can be decoded it has failed."""
-_PROBED = 5000  # packets
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +33,7 @@ class Probed:
         notes: what is dropped or changed, in words.
     """
 
-    fps: float | None
+    fps: float
     size: tuple[int, int]
     total: int | None
     notes: tuple[str, ...]
@@ -57,15 +50,15 @@ def probe(path: Path) -> Probed:
         first = next(decoding.frames(), None)
         if first is None:
             raise InputError(f"{path} is damaged: no picture of it can be decoded")
-        step, total = _step(decoding.stream), decoding.indexed()
+        total = decoding.indexed()
         notes = list(decoding.shown.changes)
         if container.streams.audio:
             notes.insert(0, "its sound is left out")
-    if step is not None and _is_uneven(path, step):
-        notes.append(f"its frame rate varies: resampled to {float(1 / step):.4g} fps")
-        total = None  # of what they are resampled to
-    size = first.width, first.height
-    return Probed(float(1 / step) if step else None, size, total, tuple(notes))
+    pace = _pace(path)
+    if not pace.is_even:
+        notes.append(f"its frame rate varies: resampled to {pace.fps:.4g} fps")
+        total = None  # of what it is resampled to
+    return Probed(pace.fps, (first.width, first.height), total, tuple(notes))
 
 
 def video_pictures(path: Path, covers: Size | None) -> Iterator[bytes | Unusable]:
@@ -77,23 +70,29 @@ def video_pictures(path: Path, covers: Size | None) -> Iterator[bytes | Unusable
     Raises:
         InputError: it cannot be read, or little of it can be decoded.
     """
-    made = 0
+    pace = _pace(path)
+    decoded = 0
     with _opened(path) as container:
         decoding = Decoding(container, str(path), covers)
-        for frame, count in _held(decoding):
-            if count:
-                picture = encoded(frame.to_image())
+        for decoded, (frame, count) in enumerate(paced(decoding, pace), 1):  # noqa: B007
+            picture = encoded(frame.to_image()) if count else b""
             for _ in range(count):
-                made += 1
                 yield picture
-        bad, missing = decoding.bad, decoding.missing()
-    if bad:
-        yield Unusable(path.name, "damaged packets were left out", bad)
+        missing = decoding.missing(pace.step) if pace.is_even else 0
+        damaged = decoding.bad or missing
+        lost = max(decoding.bad, decoding.packets - decoded) if damaged else 0
+    if lost:
+        yield Unusable(path.name, "damaged pictures were left out", lost)
     if missing:
-        yield Unusable(path.name, "the file is cut off", missing)
-    if made < (made + bad + missing) * _LITTLE:
-        total = made + bad + missing
-        raise InputError(f"{path} is damaged: {made} of {total} pictures can be decoded")
+        yield Unusable(path.name, "pictures are missing from the file", missing)
+    if decoded < (decoded + lost + missing) * _LITTLE:
+        total = decoded + lost + missing
+        raise InputError(f"{path} is damaged: {decoded} of {total} pictures can be decoded")
+
+
+def _pace(path: Path) -> Pace:
+    with _opened(path) as container:
+        return pace_of(container)
 
 
 def load_av(name: str) -> Any:
@@ -123,56 +122,3 @@ def _opened(path: Path) -> Iterator[Any]:
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise InputError(f"{path} is no video that can be read: {in_words(error)}") from error
         yield container
-
-
-def _step(stream: Any) -> Fraction | None:
-    """Seconds from one picture to the next, on average."""
-    rate = stream.average_rate or stream.guessed_rate
-    return 1 / Fraction(rate) if rate else None
-
-
-def _is_uneven(path: Path, step: Fraction) -> bool:
-    """Whether pictures are shown for clearly different times, by the first packets."""
-    times: list[Fraction] = []
-    with _opened(path) as container, contextlib.suppress(ValueError, OSError):
-        for packet in container.demux(video=0):  # whose errors are one or the other
-            if packet.size and packet.pts is not None:
-                times.append(packet.pts * packet.time_base)
-            if len(times) == _PROBED:
-                break
-    times.sort()
-    if len(times) == _PROBED:
-        del times[-16:]  # those that are shown between them may come later
-    gaps = [after - before for before, after in pairwise(times)]
-    return bool(gaps) and max(gaps) - min(gaps) > step / 2 + _ROUNDED
-
-
-def _held(decoding: Decoding) -> Iterator[tuple[Any, int]]:
-    """Each frame, and how many pictures it makes at an even rate."""
-    step = _step(decoding.stream)
-    clock = Fraction(0)
-    made = 0
-    for frame, seconds in _lasting(decoding, step or Fraction(1)):
-        if step is None:
-            yield frame, 1
-            continue
-        clock += seconds
-        count = max(not made, -((made * step - clock + _EARLY * step) // step))
-        made += count
-        yield frame, count
-
-
-def _lasting(decoding: Decoding, step: Fraction) -> Iterator[tuple[Any, Fraction]]:
-    """Each frame with the seconds for which it is shown."""
-    showing: Any = None
-    since = Fraction(0)
-    for frame in decoding.frames():
-        at = since + step if frame.pts is None else frame.pts * frame.time_base
-        if showing is not None:
-            until = next(decoding.gaps_before(at), at)
-            yield showing, until - since if 0 < until - since <= _LONGEST else step
-        list(decoding.gaps_before(at))
-        showing, since = frame, at
-    if showing is not None:
-        last = (showing.duration or 0) * showing.time_base
-        yield showing, last if 0 < last <= _LONGEST else step

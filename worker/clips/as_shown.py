@@ -14,6 +14,7 @@ from typing import Any
 
 _HDR = (16, 18)  # ITU-T H.273, transfer characteristics: PQ and HLG
 _WIDE = (9, 11, 12)  # H.273, colour primaries: BT.2020, DCI-P3, Display P3
+_EXACT = "bicubic+accurate_rnd+full_chroma_int"  # FFmpeg's fast way is off by some levels
 _UNSPECIFIED = 2
 _HD_HEIGHT = 720
 _STRETCH = 8  # the most that pixels may be wider than high, or higher than wide
@@ -155,6 +156,7 @@ def _steps(look: _Look, max_pixels: int) -> Iterator[tuple[str, str]]:
         yield "scale", f"{width}:{height}:flags=lanczos"
     for step in look.orientation:
         yield step, ""
+    yield "scale", f"flags={_EXACT}"
     yield "format", "rgb24"
 
 

@@ -25,6 +25,7 @@ _PIXELS = {"max_pixels": str(MAX_PIXELS * 11 // 10)}  # with the rims of coded p
 _ERRORS_IN_A_ROW = 100
 _LITTLE = Fraction(1, 10)
 """Of a video's pictures; where fewer can be decoded it has failed."""
+_OUTPUT_CORRUPT = 1 << 3  # AV_CODEC_FLAG_OUTPUT_CORRUPT
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders leave it out
 
 
@@ -39,9 +40,10 @@ class Decoding:
         data: an MP4, MOV, WebM, Matroska or GIF file.
 
     Attributes:
-        stream: that track.
+        container, stream: PyAV's of it.
         packets: read so far, the damaged ones included.
         bad: how many of them could not be decoded.
+        count: frames that could.
 
     Raises:
         VideoError: it is none of these, or has no such track.
@@ -54,17 +56,17 @@ class Decoding:
         self._errors: tuple[type[Exception], ...] = (av.error.FFmpegError, OSError, ValueError)
         try:
             # A playlist would make the library open what it names: files here, or URLs.
-            self._container: Any = av.open(
+            self.container: Any = av.open(
                 io.BytesIO(data),
                 options={"format_whitelist": _FORMATS, "protocol_whitelist": ""} | _PIXELS,
             )
         except self._errors as error:
             raise VideoError("not an MP4, MOV, WebM, Matroska or GIF video") from error
-        if not self._container.streams.video:
-            self._container.close()
+        if not self.container.streams.video:
+            self.container.close()
             raise VideoError("there is no picture track in it")
-        self.stream: Any = self._container.streams.video[0]
-        self.packets = self.bad = 0
+        self.stream: Any = self.container.streams.video[0]
+        self.packets = self.bad = self.count = 0
         self._shown = AsShown(MAX_PIXELS)
         self._decoder = _decoder(self.stream)
         self._decoder.options = _PIXELS  # pictures of another size than the track says
@@ -78,7 +80,7 @@ class Decoding:
 
     def close(self) -> None:
         """Close the file."""
-        self._container.close()
+        self.container.close()
 
     def frames(self) -> Iterator[Any]:
         """Every frame that can be decoded, in rgb24, in the order of showing.
@@ -86,12 +88,13 @@ class Decoding:
         Raises:
             VideoError: the frames are too large or too many, or few of them can be decoded.
         """
-        count = pixels = 0
+        pixels = 0
         _check_pixels(self.stream.width, self.stream.height)
-        for count, frame in enumerate(self._decoded(), 1):
+        for frame in self._decoded():
+            self.count += 1
             _check_pixels(frame.width, frame.height)
             pixels += frame.width * frame.height
-            if count > MAX_FRAMES or pixels > MAX_PIXELS_IN_ALL:
+            if self.count > MAX_FRAMES or pixels > MAX_PIXELS_IN_ALL:
                 raise VideoError(
                     f"its pictures are too many or too large: at most {MAX_FRAMES} are read, and "
                     f"{MAX_PIXELS_IN_ALL // 1_000_000_000} gigapixels of them"
@@ -99,9 +102,14 @@ class Decoding:
             frame.time_base = self.stream.time_base  # which a decoder that is drained forgets
             yield from self._shown.take(frame, float(self.stream.sample_aspect_ratio or 1))
         yield from self._shown.rest()
-        if count < (count + self.bad) * _LITTLE:
-            total = count + self.bad
-            raise VideoError(f"it is damaged: {count} of {total} pictures can be decoded")
+        total = self.count + self.lost
+        if self.count < total * _LITTLE:
+            raise VideoError(f"it is damaged: {self.count} of {total} pictures can be decoded")
+
+    @property
+    def lost(self) -> int:
+        """Pictures that did not come of what was read, where any of it is damaged."""
+        return max(self.bad, self.packets - self.count) if self.bad else 0
 
     def gaps_before(self, at: Fraction) -> Iterator[Fraction]:
         """The times before `at`, in seconds, of pictures that could not be decoded, each once."""
@@ -124,7 +132,7 @@ class Decoding:
         failed = 0
         while failed < _ERRORS_IN_A_ROW:
             try:
-                for packet in self._container.demux(self.stream):
+                for packet in self.container.demux(self.stream):
                     failed = 0
                     self.packets += packet.size > 0
                     yield packet
@@ -151,4 +159,6 @@ def _decoder(stream: Any) -> Any:
             return av.CodecContext.create(_WITH_ALPHA[context.name], "r")
         except av.codec.codec.UnknownCodecError:
             return context
+    if context.name == "hevc":  # which else leaves out all frames behind a missing one
+        context.flags |= _OUTPUT_CORRUPT
     return context

@@ -6,7 +6,7 @@ Everything here blocks, so it runs on the worker's threads.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -19,14 +19,13 @@ from framewire.worker.backends.base import Frames, Picture
 
 from .decoding import Decoding, VideoError
 from .errors import in_words
+from .pace import lasting, pace_of
 
 FPS = 16
 _BT709 = 1  # ITU-T H.273: primaries, transfer and matrix alike
 _LIMITED, _FULL = 1, 2
 _EARLY = Fraction(1, 4 * FPS)
 """Seconds by which a frame may come too late: some containers round times to milliseconds."""
-_LONGEST = 60
-"""Seconds between two frames beyond which a file's clock has jumped rather than gone on."""
 
 
 class ExtraMissing(RuntimeError):
@@ -136,7 +135,7 @@ class VideoWriter:
 class VideoReader:
     """The pictures of a video at 16 a second, as shown, cropped about the centre and resized.
 
-    Where a packet is damaged its time is cut out: nothing is repeated for it.
+    What is damaged is left out: nothing is repeated for it.
 
     Args:
         data: an MP4, MOV, WebM, Matroska or GIF file.
@@ -149,14 +148,16 @@ class VideoReader:
     def __init__(self, data: bytes, width: int, height: int) -> None:
         require_av()
         self._size = (width, height)
+        with closing(Decoding(data)) as decoding:
+            self._pace = pace_of(decoding.container)
         self._decoding = Decoding(data)
         self._pictures = self._resampled()
         self._last: Picture | None = None
 
     @property
     def bad(self) -> int:
-        """Pictures that could not be decoded so far."""
-        return self._decoding.bad
+        """Pictures that could not be decoded, as far as it was read."""
+        return self._decoding.lost
 
     def take(self, count: int) -> list[Picture]:
         """The next `count` pictures [H, W, 3]; the last one is repeated at the end of the video.
@@ -190,29 +191,13 @@ class VideoReader:
     def _resampled(self) -> Generator[Picture, None, None]:
         """At each sixteenth of a second, the source frame that shows then."""
         clock, made = Fraction(0), 0
-        for frame, seconds in self._lasting():
+        for frame, seconds in lasting(self._decoding, self._pace):
             clock += seconds
             picture: Picture | None = None
             while Fraction(made, FPS) < clock - _EARLY or (picture is None and made == 0):
                 picture = self._fitted(frame) if picture is None else picture
                 yield picture
                 made += 1
-
-    def _lasting(self) -> Iterator[tuple[Any, Fraction]]:
-        """Each frame with the seconds for which it is shown."""
-        step = 1 / Fraction(self._decoding.stream.average_rate or FPS)
-        showing: Any = None
-        since = Fraction(0)
-        for frame in self._decoding.frames():
-            at = since + step if frame.pts is None else frame.pts * frame.time_base
-            if showing is not None:
-                until = next(self._decoding.gaps_before(at), at)
-                yield showing, until - since if 0 < until - since <= _LONGEST else step
-            list(self._decoding.gaps_before(at))
-            showing, since = frame, at
-        if showing is not None:
-            last = (showing.duration or 0) * showing.time_base
-            yield showing, last if 0 < last <= _LONGEST else step
 
     def _fitted(self, frame: Any) -> Picture:
         image = Image.fromarray(frame.to_ndarray(format="rgb24"))

@@ -161,7 +161,7 @@ def test_damaged_packets_are_counted(tmp_path: Path) -> None:
     path.write_bytes(overwritten(data, 4, 5, 9))
     *good, bad = clip_from(str(path)).pictures()
     assert len(good) == 17
-    assert str(bad) == "clip.mp4: damaged packets were left out (3 of them)"
+    assert str(bad) == "clip.mp4: damaged pictures were left out (3 of them)"
 
 
 def test_a_clip_of_which_little_is_left_fails_after_that_little(tmp_path: Path) -> None:
@@ -174,3 +174,44 @@ def test_a_clip_of_which_little_is_left_fails_after_that_little(tmp_path: Path) 
     assert [isinstance(next(pictures), bytes) for _ in range(3)] == [True, True, False]
     with pytest.raises(InputError, match="2 of 24 pictures"):
         next(pictures)
+
+
+def test_what_a_damaged_file_has_lost_is_counted_though_no_packet_of_it_is_left(
+    tmp_path: Path,
+) -> None:
+    """A Matroska reader skips to the next sound part, in silence."""
+    path = tmp_path / "clip.webm"
+    pictures = [np.full((64, 128, 3), 5 * number, np.uint8) for number in range(48)]
+    data = written(pictures, fmt="webm", codec="libvpx", options={"deadline": "realtime"})
+    path.write_bytes(data[: 2 * len(data) // 3])
+    *good, missing = clip_from(str(path)).pictures()
+    assert 16 <= len(good) < 48
+    assert str(missing) == (
+        f"clip.webm: pictures are missing from the file ({48 - len(good)} of them)"
+    )
+
+
+def test_hevc_goes_on_behind_a_damaged_packet(tmp_path: Path) -> None:
+    """Though all later pictures are made from it."""
+    path = tmp_path / "clip.mp4"
+    pictures = [np.full((64, 128, 3), 5 * number, np.uint8) for number in range(24)]
+    options = {"x265-params": "log-level=none:bframes=0"}
+    path.write_bytes(overwritten(written(pictures, codec="libx265", options=options), 8))
+    *good, bad = clip_from(str(path)).pictures()
+    assert len(good) == 23
+    assert str(bad) == "clip.mp4: damaged pictures were left out"
+
+
+@pytest.mark.parametrize("fmt", ["mp4", "matroska"])
+def test_a_pause_of_one_frame_keeps_its_length(tmp_path: Path, fmt: str) -> None:
+    """And the other frames their rate."""
+    lasting = [Fraction(1, 16)] * 10 + [Fraction(1)] + [Fraction(1, 16)] * 10
+    pictures = [np.full((64, 128, 3), 10 * number, np.uint8) for number in range(21)]
+    path = tmp_path / "clip"
+    path.write_bytes(written(pictures, lasting=lasting, fmt=fmt))
+    clip = clip_from(str(path))
+    assert clip.fps == 16
+    assert clip.notes == ("its frame rate varies: resampled to 16 fps",)
+    assert levels(path) == pytest.approx(
+        [10 * number for number in range(21) for _ in range(16 if number == 10 else 1)], abs=4
+    )
