@@ -120,14 +120,20 @@ class _Connect(_connect):
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         if isinstance(exc, InvalidStatus) and 300 <= exc.response.status_code < 400:
-            there = urljoin(self.uri, exc.response.headers.get("Location", ""))
-            here, goal = urlsplit(self.uri), urlsplit(there)
-            if (here.scheme, here.netloc) != (goal.scheme, goal.netloc):
+            said = ", ".join(exc.response.headers.get_all("Location"))
+            if not self._stays_here(said):
                 return ConnectError(
-                    f"{redact(self.uri)} sends on to {redact(there)[:200]!r}",
+                    f"{redact(self.uri)} sends on to {redact(said)[:200]!r}",
                     hint="if that is right, connect there",
                 )
         return super().process_redirect(exc)
+
+    def _stays_here(self, location: str) -> bool:
+        try:
+            here, there = urlsplit(self.uri), urlsplit(urljoin(self.uri, location))
+        except ValueError:
+            return False
+        return (here.scheme, here.netloc) == (there.scheme, there.netloc)
 
 
 def way(url: str) -> str:
