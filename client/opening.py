@@ -149,9 +149,8 @@ class Opener:
         found = why_refused(token, server_time(response.headers))
         if found is None:
             return error
-        return AuthError(
-            f"{self.address} refused the token: {found.reason}", code=error.code, hint=found.hint
-        )
+        reason = f"{found.reason}, and was refused: {error.reason}"
+        return AuthError(reason, code=error.code, hint=found.hint)
 
     async def _await_ready(self, wire: SocketWire) -> None:
         try:
