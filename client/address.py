@@ -134,6 +134,8 @@ def _from_url(text: str, run_host: str, token_url: str | None) -> Address:
         parts.port  # noqa: B018 - reading it is what checks it
     except ValueError:
         raise AddressError(f"{redact(text)!r} is no URL") from None
+    if parts.username is not None and not parts.password:
+        raise AddressError(f"{redact(text)!r} names a user without a password")
     if parts.scheme not in _SCHEMES or not parts.hostname:
         raise AddressError(
             f"{redact(text)!r} is no WebSocket URL", hint="it begins with ws:// or wss://"

@@ -14,7 +14,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as _connect
-from websockets.exceptions import InvalidProxy, InvalidStatus
+from websockets.exceptions import InvalidProxy, InvalidStatus, InvalidURI
 
 from framewire.protocol import is_loopback
 
@@ -105,7 +105,7 @@ async def open_socket(url: str, **options: Any) -> ClientConnection:
     """Open a WebSocket; `options` are those of `websockets.connect`.
 
     Raises:
-        ConnectError: the proxy cannot be used, or the server sends us elsewhere.
+        ConnectError: the proxy or the URL cannot be used, or the server sends us elsewhere.
         OSError, EOFError, InvalidHandshake: as websockets raises them.
     """
     proxy = proxy_for(url)
@@ -113,27 +113,34 @@ async def open_socket(url: str, **options: Any) -> ClientConnection:
         return await _Connect(url, proxy=proxy, **options)
     except (ImportError, InvalidProxy) as error:
         raise _no_proxy(proxy, error) from None
+    except OSError:  # some of which are ValueErrors too
+        raise
+    except (InvalidURI, ValueError) as error:
+        raise ConnectError(f"{redact(url)} cannot be opened: {redact(str(error))}") from None
 
 
 class _Connect(_connect):
-    """websockets' `connect`, which takes a caller's secrets to no other server."""
+    """websockets' `connect`, which takes a caller's headers and secrets to no other server."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
-        if isinstance(exc, InvalidStatus) and 300 <= exc.response.status_code < 400:
-            said = ", ".join(exc.response.headers.get_all("Location"))
-            if not self._stays_here(said):
-                return ConnectError(
-                    f"{redact(self.uri)} sends on to {redact(said)[:200]!r}",
-                    hint="if that is right, connect there",
-                )
-        return super().process_redirect(exc)
+        if not isinstance(exc, InvalidStatus) or not 300 <= exc.response.status_code < 400:
+            return super().process_redirect(exc)
+        to = exc.response.headers.get_all("Location")
+        if len(to) == 1 and _is_same_server(self.uri, to[0]):
+            return super().process_redirect(exc)
+        return ConnectError(
+            f"{redact(self.uri)} sends on to {redact(' '.join(to))[:200]!r}",
+            hint="if that is right, connect there",
+        )
 
-    def _stays_here(self, location: str) -> bool:
-        try:
-            here, there = urlsplit(self.uri), urlsplit(urljoin(self.uri, location))
-        except ValueError:
-            return False
-        return (here.scheme, here.netloc) == (there.scheme, there.netloc)
+
+def _is_same_server(url: str, to: str) -> bool:
+    """Whether a redirect leads to another path of the same one, in the same scheme."""
+    try:
+        here, goal = urlsplit(url), urlsplit(urljoin(url, to))
+    except ValueError:
+        return False
+    return (here.scheme, here.netloc) == (goal.scheme, goal.netloc)
 
 
 def way(url: str) -> str:

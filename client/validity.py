@@ -26,7 +26,7 @@ def server_time(headers: Mapping[str, str]) -> float | None:
     """Seconds since 1970 by the server that answered with `headers`; None if it does not tell."""
     try:
         return parsedate_to_datetime(headers.get("Date", "")).timestamp()
-    except (ValueError, TypeError, OverflowError):
+    except (LookupError, ValueError, TypeError, OverflowError):
         return None
 
 
