@@ -10,6 +10,7 @@ import asyncio
 import base64
 import binascii
 import json
+import math
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -25,6 +26,7 @@ from framewire.protocol.tokens import MAX_EXPIRATION
 from .address import Address, redact
 from .credentials import Credentials
 from .errors import AuthError, ConnectError
+from .limits.answer import whole_answer
 from .routes import hint_for, http_client, refuse_plaintext, way
 
 MINT_TIMEOUT = 15.0
@@ -147,10 +149,13 @@ async def mint_there(
     where = f"the token endpoint {redact(url)}"
     try:
         async with http_client(url, timeout=MINT_TIMEOUT) as client:
-            response = await client.post(
+            response = await whole_answer(
+                client,
+                "POST",
                 url,
+                seconds=MINT_TIMEOUT,
                 json=request.model_dump(mode="json"),
-                headers={"Authorization": f"Key {key}"},
+                headers={"Authorization": f"Key {key}", "Accept-Encoding": "identity"},
             )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         # From None: httpx's request object, headers and all, hangs on its exceptions.
@@ -170,12 +175,13 @@ async def mint_there(
 
 def _token_in_response(response: httpx.Response, where: str) -> str:
     try:
-        return token_in(response.json())
-    except ValueError:
+        token = token_in(response.json())
+    except (ValueError, RecursionError):
         bare = response.text.strip()
-        if _JWT.fullmatch(bare):
-            return bare
-        raise ConnectError(f"{where} answered without a token in it") from None
+        token = bare if _JWT.fullmatch(bare) else ""
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise ConnectError(f"{where} answered without a token in it")
+    return token
 
 
 def _said(response: httpx.Response, key: str) -> str:
@@ -188,7 +194,7 @@ def claims_in(token: str) -> dict[str, Any]:
     try:
         body = token.split(".")[1]
         values = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-    except (IndexError, ValueError, binascii.Error):
+    except (IndexError, ValueError, RecursionError, binascii.Error):
         return {}
     return values if isinstance(values, dict) else {}
 
@@ -199,6 +205,6 @@ def life_of(token: str) -> float | None:
     try:
         began = values.get("iat")
         life = float(values["exp"]) - (time.time() if began is None else float(began))
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         return None
-    return life if life > 0 else None
+    return life if 0 < life < math.inf else None

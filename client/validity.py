@@ -5,6 +5,7 @@ The server's clock decides, which its `Date` tells; signatures are the server's 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 
 from .errors import AuthError, ConnectError
+from .limits.answer import whole_answer
 from .routes import http_client
 from .tokens import claims_in
 
@@ -37,7 +39,8 @@ async def ask_time(url: str) -> float | None:
     page = urlunsplit((scheme, parts.netloc.rpartition("@")[2], "/", "", ""))
     try:
         async with http_client(page, timeout=_ASK_SECONDS) as client:
-            return server_time((await client.head(page)).headers)
+            answer = await whole_answer(client, "HEAD", page, seconds=_ASK_SECONDS)
+            return server_time(answer.headers)
     except (httpx.HTTPError, httpx.InvalidURL, ConnectError):
         return None
 
@@ -86,9 +89,12 @@ def why_refused(token: str, theirs: float | None) -> AuthError | None:
 def _span(token: str) -> tuple[float | None, float | None]:
     """When it was issued and when it expires, as far as it says so."""
     told = claims_in(token)
-    found = [told.get(name) for name in ("iat", "exp")]
-    issued, expires = (
-        float(one) if isinstance(one, int | float) and not isinstance(one, bool) else None
-        for one in found
-    )
-    return issued, expires
+    return _seconds(told.get("iat")), _seconds(told.get("exp"))
+
+
+def _seconds(claim: object) -> float | None:
+    try:
+        seconds = float(claim) if isinstance(claim, int | float) else math.nan
+    except OverflowError:
+        return None
+    return seconds if math.isfinite(seconds) and not isinstance(claim, bool) else None

@@ -1,17 +1,24 @@
 """Tokens: every answer shape, caching and renewal, refusals; nothing leaks into errors."""
 
+import asyncio
+import contextlib
+import gzip
 import time
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterable
+from itertools import repeat
 from typing import Any
 
 import httpx
 import jwt
 import pytest
-from support.servers.stand_in import token_endpoint
+from support.servers.stand_in import tcp_server, token_endpoint
 
 from framewire.client.address import parse_address
 from framewire.client.credentials import Credentials
 from framewire.client.errors import AuthError, ConnectError
 from framewire.client.tokens import GivenToken, MintedTokens, life_of, mint_here, token_source
+from framewire.client.validity import why_refused
 from framewire.protocol import TokenRequest
 
 SECRET = "a secret that is long enough for HS256"
@@ -19,6 +26,22 @@ SECRET = "a secret that is long enough for HS256"
 
 def some_jwt(**claims: Any) -> str:
     return jwt.encode({"allowed_apps": ["krea-wan-14b"], **claims}, SECRET)
+
+
+def with_claims(text: str) -> str:
+    return f"a.{urlsafe_b64encode(text.encode()).decode().rstrip('=')}.c"
+
+
+HOSTILE_CLAIMS = [
+    '{"exp": 1e999}',
+    '{"exp": NaN}',
+    '{"exp": -Infinity}',
+    f'{{"exp": 1{"0" * 400}}}',
+    f'{{"exp": 1{"0" * 9000}}}',
+    '{"exp": true, "iat": []}',
+    "[" * 50_000,
+    '{"exp":' * 50_000,
+]
 
 
 @pytest.mark.parametrize("wrap", [lambda t: t, lambda t: {"token": t}, lambda t: {"detail": t}])
@@ -92,12 +115,85 @@ async def test_a_refused_key_is_an_auth_error_without_the_key(status: int) -> No
     assert str(status) in str(caught.value)
 
 
-@pytest.mark.parametrize("answer", [None, {}, [], {"token": None}, 7])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        {},
+        [],
+        {"token": None},
+        7,
+        "a b",
+        "a\r\nX-Evil: 1",
+        {"token": "é"},
+        {"detail": "\x1b[2J"},
+    ],
+)
 async def test_an_answer_without_a_token_says_so(answer: Any) -> None:
     """No later failure with a strange token in it."""
     async with token_endpoint(lambda n: answer) as endpoint:
         with pytest.raises(ConnectError, match="without a token"):
             await _source(endpoint.url).get()
+
+
+JSON_OF_DEPTH = b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n" + b"[" * 60_000
+GZIP = gzip.compress(bytes(30_000_000))
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        lambda: [JSON_OF_DEPTH],
+        lambda: [b"HTTP/1.1 200 OK\r\n\r\n", *repeat(b"x" * 65536, 1000)],
+        lambda: [
+            b"HTTP/1.1 500 No\r\nContent-Length: 9000000000\r\n\r\n",
+            *repeat(b"x" * 65536, 1000),
+        ],
+        lambda: [
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(GZIP),
+            GZIP,
+        ],
+        lambda: [b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=base64\r\n\r\nx"],
+    ],
+    ids=["nested", "endless", "endless refusal", "bomb", "charset"],
+)
+async def test_what_an_endpoint_may_answer_is_bounded(parts: Callable[[], Iterable[bytes]]) -> None:
+    """It is read no further than a token may be long, and is never unpacked."""
+    sent = 0
+
+    async def answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await reader.readuntil(b"\r\n\r\n")
+        with contextlib.suppress(OSError):
+            for part in parts():
+                writer.write(part)
+                await writer.drain()
+                sent += len(part)
+
+    async with tcp_server(answers) as port:
+        with pytest.raises(ConnectError) as caught:
+            await _source(f"http://127.0.0.1:{port}/tokens/").get()
+    assert len(str(caught.value)) < 500
+    assert sent < 30_000_000, "the rest was left unread"
+
+
+async def test_an_answer_that_comes_drop_by_drop_has_a_time_to_be_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("framewire.client.tokens.MINT_TIMEOUT", 0.3)
+
+    async def drips(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while True:
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+
+    async with tcp_server(drips) as port:
+        with pytest.raises(ConnectError, match="no whole answer"):
+            async with asyncio.timeout(20):
+                await _source(f"http://127.0.0.1:{port}/tokens/").get()
 
 
 async def test_an_unreachable_endpoint_is_a_connect_error_without_a_chain() -> None:
@@ -128,10 +224,18 @@ async def test_a_given_token_is_used_as_it_is() -> None:
     assert await token_source(address, Credentials(), expiration=60).get() is None
 
 
-@pytest.mark.parametrize("token", ["", "opaque", "a.b.c", "a.W10.c", some_jwt(), "..", "é.é.é"])
+@pytest.mark.parametrize(
+    "token",
+    [
+        *("", "opaque", "a.b.c", "a.W10.c", some_jwt(), "..", "é.é.é"),
+        *(with_claims(claims) for claims in HOSTILE_CLAIMS),
+    ],
+    ids=range(7 + len(HOSTILE_CLAIMS)),
+)
 def test_tokens_that_do_not_tell_their_life(token: str) -> None:
-    """Whatever is in there, reading it never fails."""
+    """Whatever is in there, reading it never fails; nor does judging it."""
     assert life_of(token) is None
+    assert why_refused(token, None) is None
 
 
 def test_life_of_a_token_of_ours() -> None:
