@@ -24,7 +24,6 @@ class FramesDue:
         self._first = self._later = 0  # frames of the first block, and of later ones
         self._steered = False
         self._is_taken_over = False
-        self._most = 0
         self._count_anew()
 
     def start(self, params: Params) -> None:
@@ -56,7 +55,7 @@ class FramesDue:
         self._is_taken_over = False
         if self._later and not self._steered:
             whole = max(self._first, self._later) + self._later * (self._blocks - 1)
-            self._most = min(self._most, whole)
+            self._most = min(self._generous, whole)
 
     def take(self) -> None:
         """One frame more.
@@ -74,4 +73,4 @@ class FramesDue:
             )
 
     def _count_anew(self) -> None:
-        self._most = self._frames + _SLACK * _FRAMES_A_BLOCK * self._blocks + _MORE
+        self._most = self._generous = self._frames + _SLACK * _FRAMES_A_BLOCK * self._blocks + _MORE

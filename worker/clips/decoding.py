@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
 
@@ -68,7 +69,11 @@ class Decoding:
         self.stream: Any = self.container.streams.video[0]
         self.packets = self.bad = self.count = 0
         self._shown = AsShown(MAX_PIXELS)
-        self._decoder = _decoder(self.stream)
+        try:
+            self._decoder = _decoder(self.stream)
+        except VideoError:
+            self.container.close()
+            raise
         self._decoder.options = _PIXELS  # pictures of another size than the track says
         self._gaps: list[Fraction] = []
 
@@ -100,11 +105,22 @@ class Decoding:
                     f"{MAX_PIXELS_IN_ALL // 1_000_000_000} gigapixels of them"
                 )
             frame.time_base = self.stream.time_base  # which a decoder that is drained forgets
-            yield from self._shown.take(frame, float(self.stream.sample_aspect_ratio or 1))
-        yield from self._shown.rest()
+            with self._conversion():
+                yield from self._shown.take(frame, float(self.stream.sample_aspect_ratio or 1))
+        with self._conversion():
+            yield from self._shown.rest()
         total = self.count + self.lost
         if self.count < total * _LITTLE:
             raise VideoError(f"it is damaged: {self.count} of {total} pictures can be decoded")
+
+    @contextmanager
+    def _conversion(self) -> Iterator[None]:
+        try:
+            yield
+        except VideoError:
+            raise
+        except self._errors as error:
+            raise VideoError("its colours are of a kind that cannot be converted here") from error
 
     @property
     def lost(self) -> int:

@@ -69,6 +69,7 @@ class FairThreads:
             caller, (future, call) = found
             del found
             if not future.set_running_or_notify_cancel():
+                del future, call  # which may hold a picture
                 continue
             began = time.monotonic()
             try:

@@ -96,6 +96,18 @@ def test_blocks_that_are_under_way_when_the_length_is_steered_are_no_error(block
     assert taken(due) >= 9 * 12
 
 
+def test_blocks_that_grow_are_counted_by_the_longest() -> None:
+    """A decoder that warms up gives its first blocks fewer frames."""
+    due = FramesDue()
+    due.start(Params(prompt="a", num_blocks=100))
+    index = 0
+    for number, frames in enumerate([0, 9, *[12] * 98]):
+        for _ in range(frames):
+            due.take()
+        due.learn(block(number, frames, index))
+        index += frames
+
+
 def test_block_events_allow_no_more_than_was_asked_for() -> None:
     due = FramesDue()
     due.start(Params(prompt="a", num_blocks=2))
