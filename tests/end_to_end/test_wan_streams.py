@@ -119,12 +119,13 @@ async def test_live_input_of_any_size_takes_over_from_text_at_the_next_block(
 ) -> None:
     """The first picture switches the stream; pictures of other sizes are resized, 1x1 too."""
     shown = [picture(20 * number, (64 + number, 100)) for number in range(8)] + [picture(9, (1, 1))]
-    async with connected(worker.url) as viewer:
+    async with connected(worker.url + EVENTS) as viewer:
         async with lane_held(worker.inside):
             await viewer.say(prompt="a", num_blocks=1, **QUICK)
         text = (await viewer.frame(6)).frames
         await viewer.stream()
         await viewer.say(prompt="a", num_blocks=1, webcam_mode=True, strength=0.4)
+        await viewer.event("started")  # before it has its place, it keeps the newest two
         for data in shown:
             await viewer.say(image=data)
         frames = (await viewer.stream()).frames

@@ -51,7 +51,7 @@ class Soak:
 
 
 @asynccontextmanager
-async def testcard(port: int) -> AsyncIterator[Command]:
+async def card(port: int) -> AsyncIterator[Command]:
     async with watched("--port", str(port), "--max-sessions", "32") as worker:
         yield worker.worker
 
@@ -170,7 +170,7 @@ async def test_who_stays_gets_every_frame_and_nothing_grows_while_workers_die() 
     async with tiny(0) as model:
         (painted,) = await solos(model.url, range(VIEWERS, VIEWERS + 1))
     looks: list[Held] = []
-    mortal = MortalWorker(testcard, lambda worker: Watched(worker).back_at(rest, 30))
+    mortal = MortalWorker(card, lambda worker: Watched(worker).back_at(rest, 30))
     model_worker = MortalWorker(tiny, lambda worker: asyncio.sleep(0))
     soak = Soak(asyncio.get_running_loop().time() + SECONDS)
     async with asyncio.TaskGroup() as workers:

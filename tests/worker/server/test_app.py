@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import jwt
 import pytest
-from support.servers.worker_server import Running, serving
+from support.servers.worker_server import PATIENCE, Running, serving
 from support.viewers.raw_viewer import SMALL, Closed, connected, opened, streamed
 
 from framewire.worker.server.app import TOKEN_REQUEST_BYTES
@@ -62,6 +62,9 @@ async def test_health_says_what_the_worker_is_doing() -> None:
 async def test_metrics_count_what_went_over_the_wire() -> None:
     async with serving() as worker:
         frames = await streamed(worker.url, prompt="a", num_blocks=2)
+        async with asyncio.timeout(PATIENCE):
+            while worker.inside.connections:  # noqa: ASYNC110 - the first viewer is on its way out
+                await asyncio.sleep(0.01)
         async with connected(worker.url) as viewer:
             await viewer.say(prompt="")
             await viewer.next()
