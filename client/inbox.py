@@ -13,6 +13,8 @@ from typing import Literal
 from .errors import FramewireError
 from .frames import Frame
 
+MOST_ENDS = 20
+"""Of streams, unread. Each stream that was asked for has one; some servers say it twice."""
 Policy = Literal["wait", "newest"]
 
 
@@ -62,10 +64,17 @@ class Inbox:
         self._frames += 1
         self._arrived.set()
 
-    def end_stream(self, error: FramewireError | None = None) -> None:
-        """The stream ends here; the connection goes on."""
+    def end_stream(self, error: FramewireError | None = None) -> bool:
+        """The stream ends here; the connection goes on.
+
+        Returns:
+            False where so many ends are unread that this one is not taken.
+        """
+        if len(self._items) - self._frames >= MOST_ENDS:
+            return False
         self._items.append(error)
         self._arrived.set()
+        return True
 
     def fail(self, error: FramewireError) -> None:
         """The connection ended: every read after the frames that came before raises `error`."""

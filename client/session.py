@@ -253,13 +253,11 @@ class Session:
             case WireFrame():
                 await self._take_frame(message)
             case Completed():
-                self._watchdog.stop()
-                self._inbox.end_stream()
+                self._end_stream()
             case Error() if message.ends_session:
                 self._fail(error_from(message))
             case Error():
-                self._watchdog.stop()
-                self._inbox.end_stream(error_from(message))
+                self._end_stream(error_from(message))
             case Queued() | Started() | BlockDone() | Steered() | Warned():
                 if isinstance(message, BlockDone):
                     self._due.learn(message)
@@ -268,6 +266,13 @@ class Session:
                 tell(self._on_event, message)
             case _:
                 logger.debug("%s: not understood: %r", self._name, message)
+
+    def _end_stream(self, error: FramewireError | None = None) -> None:
+        self._watchdog.stop()
+        if not self._inbox.end_stream(error):
+            self._fail(
+                ServerError("the server goes on ending streams", code="TOO_MANY_ENDS", hint="")
+            )
 
     async def _take_frame(self, message: WireFrame) -> None:
         try:

@@ -37,6 +37,7 @@ from framewire.protocol import (
 )
 
 from .errors import CapacityError, ConnectionLost
+from .limits.order import FrameOrder
 
 SEND_TIMEOUT = 30.0
 STRAGGLERS = 0.5
@@ -88,8 +89,7 @@ class SocketWire:
         self._frames_due: int | None = None
         self._in_order = False
         self._unanswered = 0  # bytes of the largest message since the last one came
-        self._enveloped = False  # every binary message is a frame that tells its index
-        self._due_index: int | None = None  # of the next one of these
+        self._order = FrameOrder(name)
 
     @property
     def state(self) -> State:
@@ -100,7 +100,7 @@ class SocketWire:
         self._unanswered = max(self._unanswered, len(data))
         if isinstance(message, Params):
             self._frames, self._frames_due = 0, None
-            self._enveloped = self._enveloped or message.fmt == "msgpack"
+        self._order.sent(message)
         if message.num_blocks is not None:
             self._frames_due = 12 * message.num_blocks - 6
         try:
@@ -116,32 +116,23 @@ class SocketWire:
     async def receive(self) -> FromWorker:
         while True:
             data = await self._next()
+            streaming = self.state is State.STREAMING
             try:
                 message = cast(FromWorker, self._protocol.receive(data))
             except RemoteProtocolError as error:
-                if isinstance(data, bytes) and self._enveloped:
-                    raise ConnectionLost(f"{self._name} sent a frame that came damaged") from None
+                if isinstance(data, bytes):
+                    self._order.unread()
                 # The reference server says `completed` twice; nothing is lost by going on.
                 logger.debug("%s sent what the protocol does not allow: %s", self._name, error)
                 continue
             self._unanswered = 0
             if isinstance(message, Frame):
                 self._frames += 1
-                self._check_order(message)
+            binary = isinstance(data, bytes)
+            self._order.received(message, binary=binary, streaming=streaming)
             # Our worker, told by what only it says, keeps `completed` last.
             self._in_order = self._in_order or _is_ours(message)
             return message
-
-    def _check_order(self, frame: Frame) -> None:
-        """Frames that tell their index come without a gap; 0 again behind a reset."""
-        if frame.index is None:
-            return
-        self._enveloped = True
-        if self._due_index is not None and frame.index not in (0, self._due_index):
-            raise ConnectionLost(
-                f"{self._name} went on with frame {frame.index}; {self._due_index} did not come"
-            )
-        self._due_index = frame.index + 1
 
     async def close(self) -> None:
         # The peer's close waits behind the frames that nobody has read: read them away.

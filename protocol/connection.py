@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from .codec import dump_text, pack_map, parse_text, unpack_map
 from .errors import LocalProtocolError, RemoteProtocolError
-from .limits import MAX_REJECTIONS_IN_A_ROW
+from .limits import MAX_BLOCKS, MAX_REJECTIONS_IN_A_ROW
 from .messages import (
     BlockDone,
     CloseCode,
@@ -190,7 +190,11 @@ def _parse_from_worker(data: bytes | str) -> FromWorker:
 def _parse_envelope(values: dict[str, Any]) -> Frame:
     def number(key: str) -> int | None:
         value = values.get(key)
-        return value if isinstance(value, int) else None
+        if not isinstance(value, int) or isinstance(value, bool):
+            return None
+        if not 0 <= value <= MAX_BLOCKS:
+            raise RemoteProtocolError(f"a frame whose {key} is {value}")
+        return value
 
     request_id = values.get("request_id")
     return Frame(

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from .limits import MAX_BLOCKS, MAX_SIDE
 from .params import Params, Steer
 
 
@@ -46,6 +47,10 @@ CLOSE_CODES = {
     ErrorCode.INTERNAL_ERROR: CloseCode.INTERNAL,
 }
 """The close code that follows an error which ends the session (a drain closes with 1012)."""
+
+
+Count = Annotated[int, Field(ge=0, le=MAX_BLOCKS)]
+Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
 
 
 class _Said(BaseModel):
@@ -89,7 +94,7 @@ class Queued(_Said):
     """The worker is full; `position` 1 is next."""
 
     type: Literal["queued"] = "queued"
-    position: int
+    position: Count
 
 
 class Started(_Said):
@@ -97,10 +102,10 @@ class Started(_Said):
 
     type: Literal["started"] = "started"
     session_id: str
-    seed: int
-    width: int
-    height: int
-    num_blocks: int
+    seed: Count
+    width: Side
+    height: Side
+    num_blocks: Count
     backend: str
 
 
@@ -108,10 +113,10 @@ class BlockDone(_Said):
     """One block was made: its first frame's index, its frames, milliseconds a stage."""
 
     type: Literal["block"] = "block"
-    block: int
-    index: int
-    frames: int
-    prompt_version: int
+    block: Count
+    index: Count
+    frames: Count
+    prompt_version: Count
     ms: dict[str, float] = Field(default_factory=dict)
 
 
@@ -119,8 +124,8 @@ class Steered(_Said):
     """A change took effect from `block` on; `applied` names its keys."""
 
     type: Literal["steered"] = "steered"
-    block: int
-    prompt_version: int
+    block: Count
+    prompt_version: Count
     applied: tuple[str, ...] = ()
 
 

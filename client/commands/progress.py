@@ -22,6 +22,7 @@ _REDRAW = 0.1
 _WINDOW = 2.0  # seconds over which the live rate is measured
 _SHORTEST = 0.25  # seconds; within less a rate is that of one block's frames, sent in one go
 _PROMPT_CHARS = 40
+_MOST_WARNINGS, _WARNING_CHARS = 100, 2000  # of what a server may say
 
 
 @dataclass
@@ -81,7 +82,8 @@ class Tally:
                     if (steer := next(waiting, None)) is not None:
                         steer["block"] = event.block
             case Warned(request_id=None):  # of input the report tells by itself
-                self.warnings.append(event.reason)
+                if len(self.warnings) < _MOST_WARNINGS:
+                    self.warnings.append(event.reason[:_WARNING_CHARS])
             case Reconnecting():
                 self._causes.append(event.cause.reason)
             case Reconnected():

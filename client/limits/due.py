@@ -24,6 +24,7 @@ class FramesDue:
         self._first = self._later = 0  # frames of the first block, and of later ones
         self._steered = False
         self._is_taken_over = False
+        self._pictures = self._before_pictures = 0  # sent; frames that came before the first
         self._count_anew()
 
     def start(self, params: Params) -> None:
@@ -31,16 +32,26 @@ class FramesDue:
         self._blocks = params.num_blocks or self._blocks
         self._frames = self._first = self._later = 0
         self._steered = self._is_taken_over = False
+        self._pictures = 0
         self._count_anew()
 
     def steer(self, steer: Steer) -> None:
-        """A map was sent: another length, or a reset, counts anew from here on."""
+        """A map was sent: another length, or a reset, counts anew from here on.
+
+        Where no more input comes, the frames of the pictures that were sent are the last ones.
+        """
+        if steer.image is not None:
+            self._before_pictures = self._before_pictures if self._pictures else self._frames
+            self._pictures += 1
         if steer.num_blocks is not None:
             asked = steer.num_blocks
             self._blocks = asked if steer.at_block is None else max(asked, self._blocks)
         if steer.num_blocks is not None or steer.action == "reset":
             self._steered = True  # blocks under way still come, of the stream as it was
             self._count_anew()
+        elif steer.action == "end" and steer.at_block is None:
+            left = max(0, self._pictures - (self._frames - self._before_pictures))
+            self._most = min(self._most, self._frames + _SLACK * left + _MORE)
 
     def taken_over(self) -> None:
         """Another connection goes on with the stream: its first block may be a short one."""
@@ -66,8 +77,8 @@ class FramesDue:
         self._frames += 1
         if self._frames > self._most:
             raise ServerError(
-                f"the server goes on sending: {self._frames} frames came, of {self._blocks} "
-                f"blocks at most {self._most} were due",
+                f"the server goes on sending: {self._frames} frames came, at most {self._most} "
+                "were due",
                 code="TOO_MANY_FRAMES",
                 hint="what came is kept; is it a worker that keeps to num_blocks?",
             )

@@ -22,6 +22,8 @@ from framewire.protocol import (
 
 REPEATS_AFTER = 10.0
 """Seconds after which a worker that lacks pictures goes on with the newest one."""
+PLACE_SECONDS = 3600.0
+"""For which a place in the line may come no nearer: as long as a stream may last at a worker."""
 _BLOCKS_WITHOUT_FRAMES = 16
 """More than any model's delay between a block's making and its frames."""
 _FRAMES_A_BLOCK = 12  # a paced worker may be silent for as long as one block plays
@@ -50,6 +52,7 @@ class Watchdog:
         self._waiting = False  # for the first message
         self._queued = False
         self._place: int | None = None  # in the worker's line
+        self._has_frames = False
         self._empty_blocks = 0
         self._held = 0
         self._grace = 0.0
@@ -58,7 +61,8 @@ class Watchdog:
 
     def start(self, params: Params) -> None:
         """A stream was asked for."""
-        self._waiting, self._queued, self._place = True, False, None
+        self._waiting = True
+        self._await_place()
         self._empty_blocks = 0
         self._live, self._pictures = bool(params.webcam_mode), 0
         self._grace = _FRAMES_A_BLOCK / params.fps if params.fps else 0.0
@@ -67,7 +71,11 @@ class Watchdog:
     def resume(self) -> None:
         """A stream goes on that was not asked for with params (after a reset, say)."""
         if self._timer is None:
+            self._await_place()
             self._arm()
+
+    def _await_place(self) -> None:
+        self._queued, self._place, self._has_frames = False, None, False
 
     def stop(self) -> None:
         """Nothing is due any more."""
@@ -78,8 +86,8 @@ class Watchdog:
     def heard(self, message: FromWorker) -> None:
         """The worker said something, which counts if it brings the stream on.
 
-        Words alone can be said for ever: a start counts once, a place in the line if it is nearer
-        than the one before, a block without frames a few times.
+        Words alone can be said for ever: a start counts once, a place in the line if no frame has
+        come and it is nearer than the one before, a block without frames a few times.
         """
         if not self._is_progress(message):
             return
@@ -92,7 +100,7 @@ class Watchdog:
     def _is_progress(self, message: FromWorker) -> bool:
         match message:
             case Frame():
-                self._empty_blocks = 0
+                self._empty_blocks, self._has_frames = 0, True
                 return True
             case Completed() | Error():
                 return True
@@ -100,6 +108,7 @@ class Watchdog:
                 return self._waiting or self._queued
             case Queued():
                 nearer = self._place is None or message.position < self._place
+                nearer = nearer and not self._has_frames
                 self._place = message.position if nearer else self._place
                 return nearer
             case BlockDone():
@@ -125,8 +134,10 @@ class Watchdog:
         """Seconds of silence allowed now; None where silence is no sign of anything."""
         no_pictures = self._live and self._pictures == 0
         base = self._first_frame_timeout if self._waiting else self._frame_timeout
-        if base is None or self._held or self._queued or no_pictures:
+        if base is None or self._held or no_pictures:
             return None
+        if self._queued:
+            return PLACE_SECONDS
         return base + self._grace + (REPEATS_AFTER if self._live else 0.0)
 
     def _arm(self) -> None:
@@ -145,7 +156,8 @@ class Watchdog:
             self._look_in(None if limit is None else limit - silence)
             return
         self._timer = None
-        what = "no frame" if not self._waiting else "no answer to the params"
+        what = "no answer to the params" if self._waiting else "no frame"
+        what = "no nearer place in the line" if self._queued else what
         self._on_stall(StallError(f"{what} for {silence:.1f} s"))
 
     def _now(self) -> float:

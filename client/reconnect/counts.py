@@ -10,6 +10,8 @@ from typing import TypeVar
 
 from framewire.protocol import BlockDone, Frame, Steered
 
+MOST_FRAMES = 1000
+"""Of a block. What says that it has more, or none, is not believed."""
 _Counted = TypeVar("_Counted", BlockDone, Steered)
 
 
@@ -31,6 +33,8 @@ class Shape:
         return 0 if frame < self.first else 1 + (frame - self.first) // self.later
 
     def learn(self, block: int, frames: int) -> None:
+        if not 0 < frames <= MOST_FRAMES:
+            return
         if block == 0:
             self.first = frames
         else:

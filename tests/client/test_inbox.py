@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from framewire.client import ConnectionLost, Frame, ParamsError
-from framewire.client.inbox import Inbox
+from framewire.client.inbox import MOST_ENDS, Inbox
 
 
 def frame(index: int) -> Frame:
@@ -77,3 +77,12 @@ def test_a_buffer_that_cannot_be_is_refused(size: int, policy: str) -> None:
     """At once, not at the first frame."""
     with pytest.raises(ValueError, match="buffer"):
         Inbox(size, policy)  # type: ignore[arg-type]
+
+
+async def test_ends_that_nobody_reads_are_bounded() -> None:
+    """A server may say `completed`, or refuse params, for ever."""
+    inbox = Inbox(4, "newest")
+    taken = [inbox.end_stream() for _ in range(1000)]
+    assert taken == [True] * MOST_ENDS + [False] * (1000 - MOST_ENDS)
+    assert await inbox.get() is None
+    assert inbox.end_stream()

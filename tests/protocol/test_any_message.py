@@ -39,6 +39,7 @@ def connection_in(state: State, role: Role, *, envelope: bool = False) -> Connec
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NUMBERS = st.integers(0, 2**53)
+SIDES = st.integers(1, 65535)
 FROM_WORKER = st.one_of(
     st.builds(Ready, worker=WORDS | st.none()),
     st.builds(Completed, session_id=WORDS),
@@ -55,8 +56,8 @@ FROM_WORKER = st.one_of(
         Started,
         session_id=WORDS,
         seed=NUMBERS,
-        width=NUMBERS,
-        height=NUMBERS,
+        width=SIDES,
+        height=SIDES,
         num_blocks=NUMBERS,
         backend=WORDS,
     ),

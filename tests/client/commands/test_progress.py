@@ -126,3 +126,10 @@ def test_a_full_server_is_not_called_a_lost_connection() -> None:
     assert lost.startswith("connection lost after 18 frames: it broke; ")
     assert connection_text(Reconnected(1, 2.0, 0)) == "connected again after 2.0 s, 1 attempt"
     assert connection_text(Reconnected(2, 2.0, 18)).endswith("2 attempts; going on from frame 18")
+
+
+def test_warnings_of_a_server_fill_no_memory_and_no_screen(clock: Clock) -> None:
+    tally = Tally(prompts=["a"], clock=clock)
+    for _ in range(1000):
+        tally.saw_event(Warned(reason="x" * 100_000))
+    assert 0 < sum(map(len, tally.warnings)) <= 1_000_000

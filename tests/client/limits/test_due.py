@@ -116,6 +116,31 @@ def test_block_events_allow_no_more_than_was_asked_for() -> None:
     assert taken(due) <= 96 + 1000
 
 
+@pytest.mark.parametrize(("before", "pictures", "made"), [(0, 30, 12), (500, 30, 12), (0, 0, 40)])
+def test_once_no_more_input_comes_the_frames_of_what_was_sent_are_the_last(
+    before: int, pictures: int, made: int
+) -> None:
+    """A clip asks for blocks without end, and its end is what ends the stream."""
+    due = FramesDue()
+    due.start(Params(prompt="a", num_blocks=1_000_000))
+    for _ in range(before):
+        due.take()
+    for _ in range(pictures):
+        due.steer(Steer(image=b"x"))
+    for _ in range(made):
+        due.take()
+    due.steer(Steer(action="end"))
+    left = max(0, pictures - made)
+    assert left + 12 <= taken(due) <= 4 * left + 1000
+
+
+def test_an_end_that_is_held_ends_nothing_yet() -> None:
+    due = FramesDue()
+    due.start(Params(prompt="a", num_blocks=1000))
+    due.steer(Steer(action="end", at_block=500))
+    assert taken(due) >= 500 * 12
+
+
 async def test_a_server_that_never_stops_ends_as_an_error_with_what_came_kept() -> None:
     async def pours(peer: Peer) -> None:
         await peer.say(Ready())

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from framewire.client import StallError
-from framewire.client.limits.watchdog import REPEATS_AFTER, Watchdog
+from framewire.client.limits.watchdog import PLACE_SECONDS, REPEATS_AFTER, Watchdog
 from framewire.protocol import BlockDone, Frame, Params, Queued, Started, Steered, Warned
 
 FRAME = Frame(jpeg=b"")
@@ -77,6 +77,36 @@ async def test_a_place_in_the_line_that_comes_no_nearer_is_no_progress(dog: Cloc
     dog.heard(FRAME)
     dog.heard(Queued(position=3))
     assert dog.is_stalled_after(11)
+
+
+async def test_once_frames_have_come_a_place_in_the_line_is_no_excuse(dog: Clocked) -> None:
+    """Whatever place: a worker's stream keeps the one that it has."""
+    dog.start(Params(prompt="a"))
+    dog.heard(Queued(position=3))
+    dog.heard(FRAME)
+    dog.heard(Queued(position=1))
+    assert dog.is_stalled_after(11)
+
+
+async def test_a_place_that_never_comes_nearer_is_a_stall_in_the_end(dog: Clocked) -> None:
+    """After longer than any stream before it may last."""
+    dog.start(Params(prompt="a"))
+    dog.heard(Queued(position=3))
+    assert not dog.is_stalled_after(PLACE_SECONDS - 1)
+    dog.heard(Queued(position=2))
+    assert not dog.is_stalled_after(PLACE_SECONDS - 1)
+    dog.heard(Queued(position=2))
+    assert dog.is_stalled_after(2)
+    assert "place in the line" in str(dog.stalls[0])
+
+
+async def test_another_stream_may_stand_in_line_again(dog: Clocked) -> None:
+    dog.start(Params(prompt="a"))
+    dog.heard(FRAME)
+    dog.stop()
+    dog.resume()
+    dog.heard(Queued(position=3))
+    assert not dog.is_stalled_after(1000)
 
 
 def _queue(dog: Clocked) -> None:
