@@ -25,6 +25,7 @@ class FramesDue:
         self._steered = False
         self._is_taken_over = False
         self._pictures = self._before_pictures = 0  # sent; frames that came before the first
+        self._generous = self._most = 0
         self._count_anew()
 
     def start(self, params: Params) -> None:
@@ -51,7 +52,8 @@ class FramesDue:
             self._count_anew()
         elif steer.action == "end" and steer.at_block is None:
             left = max(0, self._pictures - (self._frames - self._before_pictures))
-            self._most = min(self._most, self._frames + _SLACK * left + _MORE)
+            self._generous = min(self._generous, self._frames + _SLACK * left + _MORE)
+            self._most = min(self._most, self._generous)
 
     def taken_over(self) -> None:
         """Another connection goes on with the stream: its first block may be a short one."""
