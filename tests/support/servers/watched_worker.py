@@ -147,7 +147,8 @@ class Watched:
 async def watched(*options: str) -> AsyncIterator[Watched]:
     """A worker with short time-outs, in a process of its own."""
     program = Path(__file__)
-    async with command(*OPTIONS, *options, program=program) as worker:
+    # Few arenas, so that what is measured is what is held, and not the holes between it.
+    async with command(*OPTIONS, *options, program=program, MALLOC_ARENA_MAX="2") as worker:
         yield Watched(worker)
 
 
