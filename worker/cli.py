@@ -102,11 +102,11 @@ def _serve(config: Config, as_json: bool) -> int:
     try:
         from .backends import choose
         from .server.app import create_app
-        from .server.few_lines import FewLines
+        from .server.logs.few_lines import FewLines
+        from .server.logs.plain_lines import PlainLines
+        from .server.logs.redact import RedactTokens
+        from .server.on_uvicorn.server import Server, bind
         from .server.page_address import page_address
-        from .server.plain_lines import PlainLines
-        from .server.redact import RedactTokens
-        from .server.uvicorn_server import Server, bind
     except ModuleNotFoundError as error:
         print(
             f"framewire-worker needs {error.name}: pip install 'framewire[worker]'", file=sys.stderr

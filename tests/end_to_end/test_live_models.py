@@ -16,7 +16,7 @@ from support.viewers.raw_viewer import Closed, RawViewer, connected
 from framewire.worker.backends.presets import servable_presets
 from framewire.worker.engine.options import EngineOptions
 from framewire.worker.models.setup import ModelSetup
-from framewire.worker.server.uvicorn_websocket import WebSocketProtocol
+from framewire.worker.server.on_uvicorn.websocket import WebSocketProtocol
 
 LIVE: dict[str, Any] = {"prompt": "a fox", "seed": 3, "webcam_mode": True}
 

@@ -12,7 +12,7 @@ from support.servers.worker_server import command
 from support.viewers.raw_viewer import SMALL, opened, streamed
 from websockets.exceptions import ConnectionClosed
 
-from framewire.worker.server.plain_lines import PlainLines
+from framewire.worker.server.logs.plain_lines import PlainLines
 
 FORGED = "%0d%0a2026-01-01%20INFO%20x:%20well%1b[2J%c2%9b1m%e2%80%ae%e2%80%a8"
 

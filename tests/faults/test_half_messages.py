@@ -11,9 +11,9 @@ from support.servers.worker_server import PATIENCE, Running, lane_held, serving
 from support.viewers.hostile_callers import BINARY, CONTINUATION, PING, frame, websocket
 from support.viewers.raw_viewer import SMALL, Closed, RawViewer, colour, connected, streamed
 
-from framewire.worker.server import uvicorn_websocket
 from framewire.worker.server.doors import half_messages
-from framewire.worker.server.uvicorn_websocket import REPLY_BYTES, WebSocketProtocol
+from framewire.worker.server.on_uvicorn import websocket as uvicorn_websocket
+from framewire.worker.server.on_uvicorn.websocket import REPLY_BYTES, WebSocketProtocol
 
 STREAM = {"prompt": "a", "seed": 1, "num_blocks": 3}
 

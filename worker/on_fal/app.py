@@ -28,8 +28,8 @@ from framewire.worker.config import Config
 from framewire.worker.runtime.worker import Worker
 from framewire.worker.server.auth import Gate, Unauthorized
 from framewire.worker.server.clip_errors import clip_errors_as_http
-from framewire.worker.server.plain_lines import PlainLines
-from framewire.worker.server.redact import RedactTokens
+from framewire.worker.server.logs.plain_lines import PlainLines
+from framewire.worker.server.logs.redact import RedactTokens
 from framewire.worker.server.websocket import serve_websocket
 
 from .drain_on_signal import DrainOnSignal

@@ -1,7 +1,7 @@
 """The limits of each address, where a request or a websocket knocks: counted, or told why not.
 
 Runs inside uvicorn's reading of proxies' headers, so that it sees who calls. Without our own
-connections below it (`uvicorn_http`) nothing is limited.
+connections below it (`on_uvicorn/http`) nothing is limited.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from framewire.worker import backends
 from framewire.worker.backends.base import Backend, Block, Picture, Settings
 from framewire.worker.backends.testcard import TestcardBackend, TestcardSession
 from framewire.worker.cli import main
-from framewire.worker.server import uvicorn_http
+from framewire.worker.server.on_uvicorn import http as uvicorn_http
 
 HEAD_SECONDS, BODY_SECONDS = 2.0, 1.0
 OPTIONS = ("--stall-timeout", "1", "--ready-timeout", "3", "--idle-timeout", "3", "--grace", "5")

@@ -18,7 +18,7 @@ from framewire.worker.backends.testcard import TestcardBackend
 from framewire.worker.config import Config
 from framewire.worker.runtime.worker import Worker
 from framewire.worker.server.app import create_app
-from framewire.worker.server.uvicorn_server import Server
+from framewire.worker.server.on_uvicorn.server import Server
 
 PATIENCE = 60.0
 """Seconds for what takes one or two on an idle machine."""

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from framewire.worker.backends.testcard import TestcardBackend
 from framewire.worker.config import Config
 from framewire.worker.server.app import create_app
-from framewire.worker.server.uvicorn_server import Server
+from framewire.worker.server.on_uvicorn.server import Server
 
 from .content import frames_of, planes_of
 from .gauges import CountingMetrics, Deliveries, Window

@@ -15,10 +15,11 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from .caller_limits import VISIT_EXTENSION
-from .doors.callers import Visit
-from .doors.half_messages import HalfMessages
-from .uvicorn_websocket import WebSocketProtocol
+from framewire.worker.server.caller_limits import VISIT_EXTENSION
+from framewire.worker.server.doors.callers import Visit
+from framewire.worker.server.doors.half_messages import HalfMessages
+
+from .websocket import WebSocketProtocol
 
 HEAD_SECONDS = 10.0
 """From a connection's being accepted to the end of its first request's head; later heads as long."""

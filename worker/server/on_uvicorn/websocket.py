@@ -19,10 +19,10 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.streams import StreamReader
 
-from .caller_limits import VISIT_EXTENSION
-from .doors.callers import Visit
-from .doors.half_messages import HalfMessages
-from .websocket import ABORT_EXTENSION
+from framewire.worker.server.caller_limits import VISIT_EXTENSION
+from framewire.worker.server.doors.callers import Visit
+from framewire.worker.server.doors.half_messages import HalfMessages
+from framewire.worker.server.websocket import ABORT_EXTENSION
 
 SEND_BUFFER_BYTES = 256 * 1024
 LINGER_SECONDS = 2.0

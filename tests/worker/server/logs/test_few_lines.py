@@ -8,8 +8,8 @@ import pytest
 from support.servers.worker_server import PATIENCE, command
 from support.viewers.raw_viewer import streamed
 
-from framewire.worker.server import few_lines
-from framewire.worker.server.few_lines import LINES, FewLines
+from framewire.worker.server.logs import few_lines
+from framewire.worker.server.logs.few_lines import LINES, FewLines
 
 STATEMENTS = 2
 

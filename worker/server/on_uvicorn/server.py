@@ -1,8 +1,8 @@
 """The life of a worker process: listen, serve, drain on a signal, exit.
 
 uvicorn does the work; here is what it lacks: a drain before the shutdown, and listeners that bound
-what comes in. What it lacks on a connection is in `uvicorn_http` and `uvicorn_websocket`, what its log must
-not show in `redact`.
+what comes in. What it lacks on a connection is in `http` and `websocket`, what its log must
+not show in `logs.redact`.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from framewire.protocol import MAX_MESSAGE_BYTES
 from framewire.worker.config import Config
 from framewire.worker.runtime.metrics import Metrics
 from framewire.worker.runtime.worker import Worker
+from framewire.worker.server.doors.callers import Callers, Visit
+from framewire.worker.server.doors.descriptors import raise_limit, room_for_sockets
+from framewire.worker.server.doors.half_messages import HalfMessages
+from framewire.worker.server.doors.listener import Listener
+from framewire.worker.server.doors.refusals import Refusals
 
-from .doors.callers import Callers, Visit
-from .doors.descriptors import raise_limit, room_for_sockets
-from .doors.half_messages import HalfMessages
-from .doors.listener import Listener
-from .doors.refusals import Refusals
-from .uvicorn_http import HttpProtocol
-from .uvicorn_websocket import WebSocketProtocol
+from .http import HttpProtocol
+from .websocket import WebSocketProtocol
 
 logger = logging.getLogger(__name__)
 
