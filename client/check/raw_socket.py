@@ -18,7 +18,10 @@ from framewire.protocol import RemoteProtocolError, pack_map, parse_text, unpack
 
 Said = bytes | dict[str, Any]
 """A BINARY message, or what a TEXT says (`{"": text}` where it is no JSON object)."""
-Ending = Literal["wanted", "closed", "silence"]
+Ending = Literal["wanted", "closed", "silence", "endless"]
+_MOST_MESSAGES = 5_000
+_MOST_BYTES = 512_000_000
+_MOST_SECONDS = 600.0
 
 
 @dataclass(slots=True)
@@ -73,6 +76,8 @@ class Seen:
         if self.close is not None:
             return f"it closed with {self.close[0]}{self.close[1] and f' ({self.close[1]})'}"
         what = f"{len(self.frames)} frames came" if self.frames else "nothing came"
+        if self.ending == "endless":
+            return f"{len(self.messages)} messages came, and no end"
         return what if self.ending == "wanted" else f"{what}, then silence"
 
 
@@ -126,9 +131,14 @@ class RawSocket:
             return
 
     async def until(self, wanted: Callable[[Said], bool], seconds: float) -> Seen:
-        """Everything up to the first message that is wanted, `seconds` of silence, or the close."""
-        seen = Seen()
-        while True:
+        """Everything up to the first message that is wanted, `seconds` of silence, or the close.
+
+        What has no end is left after 5,000 messages, 512 MB or ten minutes.
+        """
+        seen, size, until = Seen(), 0, asyncio.get_running_loop().time() + _MOST_SECONDS
+        while len(seen.messages) < _MOST_MESSAGES and size < _MOST_BYTES:
+            if asyncio.get_running_loop().time() > until:
+                break
             try:
                 async with asyncio.timeout(seconds):
                     data = await self.socket.recv()
@@ -139,10 +149,13 @@ class RawSocket:
                 seen.close = (received.code, received.reason) if received else (1006, "")
                 seen.ending = "closed"
                 return seen
+            size += len(data)
             seen.messages.append(self._read(data))
             if wanted(seen.messages[-1]):
                 seen.ending = "wanted"
                 return seen
+        seen.ending = "endless"
+        return seen
 
     async def stream(
         self, first: float, between: float, wanted: Callable[[Said], bool] = is_end

@@ -58,6 +58,7 @@ class Recorder:
         self.lost = 0
         self._savers = list(savers)
         self._is_broken_off = False
+        self._is_finishing = False
         self._on_loss = on_loss
         self._in_hand = 0  # of the batch that the thread has
         self.failures: list[SaveError] = []
@@ -90,10 +91,7 @@ class Recorder:
                 self._room.clear()
                 await self._room.wait()
         finally:  # cancelled, too: it has arrived
-            self._waiting.append((frame, prompt))
-            self._waiting_bytes += len(frame.jpeg)
-            if self._writing is None or self._writing.done():
-                self._writing = asyncio.create_task(self._write_out())
+            self._take(frame, prompt)
 
     @property
     def saved(self) -> list[Saved]:
@@ -137,6 +135,7 @@ class Recorder:
     async def _finish_off_loop(self) -> None:
         if self._writing is not None:
             await self._writing
+        self._is_finishing = True
         await asyncio.get_running_loop().run_in_executor(self._thread, self._finish)
 
     def _close_at_once(self) -> None:
@@ -147,12 +146,12 @@ class Recorder:
 
     def _break_off(self) -> None:
         """Finish the files without another turn of the loop, which may be gone by then."""
-        self._is_broken_off = True
+        self._is_broken_off = self._is_finishing = True
         self._on_loss()
         lost = len(self._waiting)
         self._waiting.clear()
         self._thread.submit(self._finish).result()
-        self.lost = lost + self._in_hand
+        self.lost += lost + self._in_hand
 
     async def __aenter__(self) -> Self:
         return self
@@ -170,6 +169,15 @@ class Recorder:
         await self._close(patience=0 if isinstance(error, asyncio.CancelledError) else 1)
         if error is None and self.failures:
             raise self.failures[0]
+
+    def _take(self, frame: Frame, prompt: str | None) -> None:
+        if self._is_finishing:  # it waited for room until it was too late
+            self.lost += 1
+            return
+        self._waiting.append((frame, prompt))
+        self._waiting_bytes += len(frame.jpeg)
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write_out())
 
     async def _write_out(self) -> None:
         loop = asyncio.get_running_loop()

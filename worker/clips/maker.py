@@ -26,6 +26,7 @@ from framewire.worker.backends.base import (
 from framewire.worker.runtime.admission import Full
 from framewire.worker.runtime.lane import LaneStuck
 from framewire.worker.runtime.settings import resolve_settings
+from framewire.worker.runtime.to_the_end import to_the_end
 from framewire.worker.runtime.worker import Draining, Worker
 
 from .decoding import VideoError
@@ -133,9 +134,9 @@ class ClipMaker:
                 opening = uploaded(video, settings.width, settings.height)
                 upload = await wanted.while_it_is(stack.enter_async_context(opening))
                 del video, opening
-            await stack.enter_async_context(
-                worker.admission.place(worker.config.queue_timeout, _ignore)
-            )
+            place = worker.admission.place(worker.config.queue_timeout, _ignore)
+            await wanted.while_it_is(stack.enter_async_context(place))
+            await wanted.check()
             session = await stack.enter_async_context(worker.opened(settings))
             run = _Run(worker, session, request.num_frames, wanted)
             frames = await run.into(path, settings, upload)
@@ -224,12 +225,7 @@ class _Run:
 
     async def _off_loop(self, call: Callable[[], T]) -> T:
         """Run on a thread, and to the end: what a thread uses must not be closed."""
-        running = asyncio.ensure_future(self._worker.in_turn(self, call))
-        try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            await asyncio.wait([running])
-            raise
+        return await to_the_end(self._worker.in_turn(self, call))
 
 
 def _ignore(position: int) -> None:

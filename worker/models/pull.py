@@ -21,6 +21,7 @@ from .catalogue import Entry, PublishedFile, gigabytes
 from .hub_access import Token, http_library, is_private, origin, reach
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_FILE_NAME = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_.-]{0,127}")
 _CHUNK = 8 * 2**20
 _ATTEMPTS = 5
 
@@ -131,6 +132,8 @@ def _ask(file: PublishedFile, hub: Hub, token: Token) -> _Remote:
         meta = get_hf_file_metadata(url, token=token, endpoint=hub.endpoint)
     if meta.etag is None or meta.size is None:
         raise PullError(f"{_name(file)}: the hub tells neither its size nor its hash")
+    if not _FILE_NAME.fullmatch(meta.etag):
+        raise PullError(f"{_name(file)}: the hub's hash of it, {meta.etag[:80]!r}, is none")
     cache = hub.cache_dir or Path(constants.HF_HUB_CACHE)
     folder = cache / repo_folder_name(repo_id=file.repo, repo_type="model")
     blob = folder / "blobs" / meta.etag

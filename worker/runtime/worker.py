@@ -20,6 +20,7 @@ from .fair_threads import FairThreads
 from .input_room import InputRoom
 from .lane import Lane, LaneStuck
 from .metrics import Metrics
+from .to_the_end import to_the_end
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -139,10 +140,10 @@ class Worker:
         """
         opening = asyncio.ensure_future(self.lane.run(lambda: self.backend.open(settings)))
         try:
-            session = await asyncio.shield(opening)
+            session = await to_the_end(opening)
         except asyncio.CancelledError:
-            with suppress(Exception):
-                await self._close(await opening)
+            if not opening.cancelled() and opening.exception() is None:
+                await self._close(opening.result())
             raise
         try:
             yield session
@@ -151,13 +152,8 @@ class Worker:
 
     async def _close(self, session: BackendSession) -> None:
         """Close a session on the lane; who is cancelled meanwhile still waits for it."""
-        closing = asyncio.ensure_future(self.lane.run(session.close))
         with suppress(LaneStuck):
-            try:
-                await asyncio.shield(closing)
-            except asyncio.CancelledError:
-                await asyncio.wait([closing])
-                raise
+            await to_the_end(self.lane.run(session.close))
 
     def begin_drain(self) -> None:
         """Take no more sessions; the running ones end after their block. For any thread."""

@@ -43,17 +43,26 @@ class UnderWay:
         if before is None:
             self.steering = Steering(params)
         else:
-            if before.before is not None:
-                before.before.close()
-            before.before = None
+            before.leave_its_past()
             self.steering = Steering(params.over(before.steering.params), before.steering)
         if before is not None:
             before.input.close()
         self._has_place = False
-        self._kept = len(self.steering.params.start_frame or b"")
+        start_frame = self.steering.params.start_frame
+        inherited = before is not None and start_frame is before.steering.params.start_frame
+        self._kept = 0 if inherited else len(start_frame or b"")
         worker.input_room.hold(self._kept)
         self.input: InputQueue = self._new_input()
         self.stream: Stream | None = None
+
+    def leave_its_past(self) -> None:
+        """What was under way before it will not be in force again."""
+        if self.before is None:
+            return
+        if self.steering.params.start_frame is self.before.steering.params.start_frame:
+            self._kept, self.before._kept = self.before._kept, 0
+        self.before.close()
+        self.before = None
 
     def take(self, steer: Steer) -> None:
         """A map while it streams.

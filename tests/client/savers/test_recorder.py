@@ -117,3 +117,27 @@ async def test_frames_that_wait_are_bounded_in_bytes_too() -> None:
     await writing
     await recorder.close()
     assert saver.written == 6
+
+
+async def test_a_frame_that_waits_for_room_until_all_is_finished_counts_as_lost() -> None:
+    """Nothing is written to files that are finished."""
+    saver = Slow()
+    recorder = Recorder([saver], queue_frames=1)
+    await recorder.write(frame(0))
+    await asyncio.to_thread(saver.has_begun.wait, 30)
+    await recorder.write(frame(1))
+    writing = asyncio.create_task(recorder.write(frame(2)))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(recorder.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.sleep(0)
+    closing.cancel()
+    threading.Thread(target=_let_go_when_broken_off, args=(saver, recorder)).start()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    assert recorder.waiting == 0
+    assert saver.written + recorder.lost == 3

@@ -358,6 +358,26 @@ async def test_a_caller_who_left_costs_no_more_blocks() -> None:
     assert backend.sessions[0].block == 2 and backend.sessions[0].closed
 
 
+async def test_a_caller_who_leaves_the_line_is_not_in_it_any_more() -> None:
+    """Nor does his clip begin once there is a place."""
+    backend = ScriptedBackend()
+    async with (
+        serving(backend, max_sessions=1, queue_timeout=PATIENCE) as worker,
+        connected(worker.url) as viewer,
+    ):
+        await viewer.say(prompt="a", num_blocks=1000, fps=50)
+        await viewer.frame()
+        asking = asyncio.create_task(ask(worker, "/text-to-video"))
+        async with asyncio.timeout(PATIENCE):
+            while not worker.inside.admission.waiting:  # noqa: ASYNC110 (it tells nobody)
+                await asyncio.sleep(0)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+            while worker.inside.admission.waiting:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert len(backend.sessions) == 1
+
+
 async def test_a_backend_that_fails_is_an_error_and_leaves_no_file() -> None:
     backend = ScriptedBackend()
 

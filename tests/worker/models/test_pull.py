@@ -128,6 +128,17 @@ def test_bytes_with_a_wrong_checksum_are_refused_deleted_and_never_counted_as_he
     assert small.missing(cache_dir=tmp_path)
 
 
+@pytest.mark.parametrize("etag", ["../../../outside", "/outside", "..", ".hidden", "a" * 129])
+def test_what_the_hub_calls_a_file_never_leads_out_of_the_cache(
+    hub: StandInHub, tmp_path: Path, etag: str
+) -> None:
+    hub.etags[WEIGHTS] = etag
+    small = entry()
+    with pytest.raises(PullError, match=r"weights\.safetensors: the hub's hash of it"):
+        pull(small, small.files, settings(hub, tmp_path))
+    assert "outside" not in [path.name for path in tmp_path.rglob("*")]
+
+
 def test_a_file_that_ends_early_is_refused(hub: StandInHub, tmp_path: Path) -> None:
     hub.cut_after[WEIGHTS] = [0] * 99
     small = entry()

@@ -292,3 +292,21 @@ async def test_a_start_frame_without_room_for_it_is_refused_and_another_try_may_
         await first.gone()
         second.say(prompt="b", start_frame=large)
         await second.stream()
+
+
+async def test_a_start_frame_that_later_params_keep_is_held_once() -> None:
+    """Three of it would not fit."""
+    async with running_worker(ScriptedBackend(), input_megabytes=1, max_sessions=1) as worker:
+        large = picture(9) + bytes(300_000)
+        viewer = await ready(worker)
+        viewer.say(prompt="a", start_frame=large)
+        await viewer.stream()
+        for prompt in ("b", "c", "d"):
+            viewer.say(prompt=prompt)
+            await viewer.stream()
+            assert worker.input_room.held == len(large)
+        viewer.say(prompt="e", start_frame=b"no picture")  # refused: the other is in force again
+        assert (await viewer.next())["error"][0]["loc"] == ["start_frame"]
+        viewer.say(prompt="f")
+        await viewer.stream()
+        assert worker.input_room.held == len(large)

@@ -7,12 +7,15 @@ waits, in silence but for a line a minute; asyncio's own server would try again,
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Callable
 from socket import socket
 
 from .callers import Callers, Visit
 from .refusals import Reason, Refusals, Refused
+
+logger = logging.getLogger(__name__)
 
 BACKLOG = 128
 """Connections that the system holds until they are accepted."""
@@ -72,16 +75,21 @@ class Listener:
                 await asyncio.sleep(PAUSE_SECONDS)
                 continue
             try:
-                visit = self._callers.arrive(address[0], address[1])
+                self._let_in(opened, address)
             except Refused:
                 opened.close()
-            else:
-                task = asyncio.create_task(self._connect(opened, visit))
-                self._connecting.add(task)
-                task.add_done_callback(self._connecting.discard)
+            except Exception:  # of one caller: the next ones are none the worse
+                logger.exception("a connection was dropped")
+                opened.close()
             in_a_row += 1
             if in_a_row % IN_A_ROW == 0:
                 await asyncio.sleep(0)  # many at once do not keep the others waiting
+
+    def _let_in(self, opened: socket, address: tuple[str, int]) -> None:
+        visit = self._callers.arrive(address[0], address[1])
+        task = asyncio.create_task(self._connect(opened, visit))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
 
     async def _connect(self, opened: socket, visit: Visit) -> None:
         limits = {}
@@ -96,6 +104,6 @@ class Listener:
             )
         except OSError:  # gone, or no TLS within its time
             visit.leave()
-        except asyncio.CancelledError:
+        except BaseException:
             visit.leave()
             raise
