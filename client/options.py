@@ -16,8 +16,14 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 class StartOptions(TypedDict, total=False):
-    """Params beside the prompt; what is left out is the preset's. Ranges: the protocol document."""
+    """Params beside the prompt; what is left out is the preset's. Ranges: the protocol document.
 
+    `prompts` are texts and weights that are blended: `[("a fox", 0.7), ("a robot", 0.3)]`. The
+    prompt beside them is the heaviest, unless another of the texts is given.
+    """
+
+    prompts: Sequence[tuple[str, float]] | None
+    blend: Literal["linear", "slerp"] | None
     width: int | None
     height: int | None
     num_blocks: int | None
@@ -31,6 +37,7 @@ class StartOptions(TypedDict, total=False):
     kv_cache_num_frames: int | None
     keep_first_frame: bool | None
     interp_steps: int | None
+    transition: Literal["linear", "slerp"] | None
     webcam_mode: bool | None
     input: Literal["newest", "all"] | None
     fps: float | None
@@ -41,7 +48,10 @@ class StartOptions(TypedDict, total=False):
 class SteerOptions(TypedDict, total=False):
     """What may change with a prompt, or without one."""
 
+    prompts: Sequence[tuple[str, float]] | None
+    blend: Literal["linear", "slerp"] | None
     interp_steps: int | None
+    transition: Literal["linear", "slerp"] | None
     num_blocks: int | None
     strength: float | None
     noise_controller: bool | None
@@ -59,7 +69,7 @@ class ImageOptions(TypedDict, total=False):
     num_blocks: int | None
 
 
-def params_from(prompt: str, options: StartOptions) -> Params:
+def params_from(prompt: str | None, options: StartOptions) -> Params:
     """Checked params.
 
     Raises:
@@ -83,9 +93,32 @@ def _checked(model: type[_Model], options: dict[str, Any]) -> _Model:
         if isinstance(value, bytes | str) and len(value) > MAX_MESSAGE_BYTES - _ROOM:
             limit = f"at most {MAX_MESSAGE_BYTES // 2**20} MiB go into one message"
             raise ParamsError(f"{key}: {len(value) / 2**20:.1f} MiB; {limit}")
+    given = {key: value for key, value in options.items() if value is not None}
     try:
-        return model.model_validate({k: v for k, v in options.items() if v is not None})
+        return model.model_validate(_as_on_the_wire(given))
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False, include_input=False)
         reason = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in details)
         raise ParamsError(reason, errors=tuple(dict(one) for one in details)) from None
+
+
+def _as_on_the_wire(options: dict[str, Any]) -> dict[str, Any]:
+    """Pairs of text and weight as maps, the heaviest as the prompt, and methods in maps.
+
+    What has another shape stays as it is, for the model to say what is wrong with it.
+    """
+    found = dict(options)
+    for key in ("blend", "transition"):
+        if isinstance(found.get(key), str):
+            found[key] = {"method": found[key]}
+    prompts = found.get("prompts")
+    if not isinstance(prompts, list | tuple):
+        return found
+    pairs = [one for one in prompts if isinstance(one, list | tuple) and len(one) == 2]
+    if len(pairs) < len(prompts):
+        return found
+    found["prompts"] = [{"text": text, "weight": weight} for text, weight in pairs]
+    weighed = [pair for pair in pairs if isinstance(pair[1], int | float)]
+    if weighed:
+        found.setdefault("prompt", max(weighed, key=lambda pair: pair[1])[0])
+    return found

@@ -80,8 +80,11 @@ class Session:
     def dropped(self) -> int:
         return self._inbox.dropped
 
-    async def start(self, prompt: str, **options: Unpack[StartOptions]) -> None:
+    async def start(self, prompt: str | None = None, **options: Unpack[StartOptions]) -> None:
         """Start a stream; frames come by iterating over the session.
+
+        With `prompts=[("a fox", 0.7), ("a robot", 0.3)]` both are shown, blended, and the
+        heaviest alone on servers that do not blend: the prompt can be left out then.
 
         A start frame (bytes) above 2048 pixels a side or 2 MB is scaled down, but not below the
         `width` and `height` that are given. Pillow does it: the extra `video`.
@@ -112,6 +115,8 @@ class Session:
 
     async def steer(self, prompt: str | None = None, **options: Unpack[SteerOptions]) -> bool:
         """Change the running stream from the next block on, or from block `at_block` on.
+
+        `prompts` are a blend, as in `start`; a prompt without them ends it.
 
         Returns:
             False if the stream had completed already: then nothing was sent.

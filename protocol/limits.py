@@ -6,6 +6,8 @@ MAX_NESTING = 8
 MAX_TEXT_NESTING = 32
 MAX_ELEMENTS = 4096
 MAX_PROMPT_CHARS = 8192
+MAX_BLENDED, MAX_WEIGHT = 8, 1_000_000
+"""Texts that are shown at once, and what one of them may weigh."""
 MAX_ID_CHARS = 256
 MAX_SEED = 2**24
 MAX_BLOCKS = 2**63 - 1

@@ -10,19 +10,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .blends import Blend, Interpolation, Method
 from .limits import MAX_HELD
 from .params import Params, Steer
 
 _KEYS = ("num_blocks", "strength", "noise_controller", "seed")
+_SHOWN = ("prompt", "prompts", "blend")
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What changes before a block, all together: `applied` names the keys."""
+    """What changes before a block, all together: `applied` names the keys.
+
+    Attributes:
+        prompt: what is to be shown; of a `blend` the heaviest text.
+    """
 
     applied: tuple[str, ...]
     prompt: str | None = None
+    blend: Blend | None = None
     interp_steps: int | None = None
+    transition: Method | None = None
     strength: float | None = None
     noise_controller: bool | None = None
 
@@ -50,8 +58,8 @@ class Steering:
         self._held: list[Steer] = []
         # The prompt of the last map with a picture, which outlives a stream; the start prompt too
         # counts as said with a picture until one comes with another.
-        self._with_image: str | None = before._with_image if before is not None else None
-        self._start_prompt: str | None = params.prompt
+        self._with_image: Blend | None = before._with_image if before is not None else None
+        self._start_prompt: Blend | None = params.shown
 
     @property
     def num_blocks(self) -> int | None:
@@ -89,14 +97,20 @@ class Steering:
                 self._fold(steer)
         values, self._next = self._next, {}
         interp_steps = values.pop("interp_steps", None)
-        if values.get("prompt") == self.params.prompt:
-            del values["prompt"]
+        transition = values.pop("transition", None)
+        shown = self.params.model_copy(update=values).shown
+        turns = shown != self.params.shown
+        if not turns:  # in whatever words it was said
+            for key in _SHOWN:
+                values.pop(key, None)
         self.params = self.params.model_copy(update=values)
-        self.prompt_version += "prompt" in values
+        self.prompt_version += turns
         return Due(
-            applied=tuple(sorted(values)),
-            prompt=self.params.prompt if "prompt" in values else None,
+            applied=tuple(sorted(key for key, value in values.items() if value is not None)),
+            prompt=shown.text if turns else None,
+            blend=shown if turns and shown.is_mixed else None,
             interp_steps=interp_steps if isinstance(interp_steps, int) else None,
+            transition=transition.method if isinstance(transition, Interpolation) else None,
             strength=self.params.strength if "strength" in values else None,
             noise_controller=self.params.noise_controller if "noise_controller" in values else None,
         )
@@ -114,7 +128,7 @@ class Steering:
         The demo app repeats the start prompt with every picture: only a change counts.
         """
         said = (self._with_image, self._start_prompt)
-        return steer.image is not None and steer.prompt is not None and steer.prompt in said
+        return steer.image is not None and steer.shown is not None and steer.shown in said
 
     def set_live(self) -> None:
         """Blocks are made from pictures from now on, after a reset too."""
@@ -123,9 +137,9 @@ class Steering:
     def _fold(self, steer: Steer) -> None:
         if steer.prompt is not None and not self.repeats(steer):
             if steer.image is not None:
-                self._with_image, self._start_prompt = steer.prompt, None
-            self._next["prompt"] = steer.prompt
-            self._next["interp_steps"] = steer.interp_steps
+                self._with_image, self._start_prompt = steer.shown, None
+            for key in (*_SHOWN, "interp_steps", "transition"):
+                self._next[key] = getattr(steer, key)
         for key in _KEYS:
             value = getattr(steer, key)
             if value is not None:

@@ -14,7 +14,7 @@ from .probe import Probe
 from .raw_socket import RawSocket, Seen, is_answer, is_end
 from .verdict import needs
 
-OTHER_PROMPT = "a storm at night"
+PROMPT, OTHER_PROMPT = "a lighthouse at dawn", "a storm at night"
 REQUEST_ID = "picture-1"
 HELD_UNTIL = 3
 """A block that no endpoint makes before the map that is held for it has come: two may wait to be
@@ -99,6 +99,25 @@ async def nil_values(probe: Probe) -> Seen:
     return await short(probe, probe.params(num_blocks=1, seed=8) | nils)
 
 
+def blend(*weights: float) -> list[dict[str, Any]]:
+    """The prompt of the baseline and another one, as heavy as that."""
+    texts = (PROMPT, OTHER_PROMPT)
+    return [{"text": text, "weight": one} for text, one in zip(texts, weights, strict=True)]
+
+
+async def blended(probe: Probe) -> Seen:
+    """Two blocks from two prompts, the second from one of them alone."""
+    async with probe.ready() as socket:
+        await socket.say(probe.params(num_blocks=2, prompts=blend(1, 1)))
+        await socket.say({"prompt": PROMPT, "interp_steps": 1, "at_block": 1})
+        return await socket.stream(probe.timing.first, probe.timing.between)
+
+
+async def blended_again(probe: Probe) -> Seen:
+    """Both blocks from the same two prompts, said in other words."""
+    return await short(probe, probe.params(num_blocks=2, prompts=blend(2, 2)[::-1]))
+
+
 async def steered(probe: Probe) -> Seen:
     """An endless stream that gets another prompt and an end after its first frame."""
     blocks = long_blocks(probe)
@@ -148,7 +167,7 @@ async def rich(probe: Probe) -> Seen:
     """Four blocks with events and envelopes: the same prompt again, another, and a bad map."""
     async with probe.ready(query={"events": "1", "fmt": "msgpack"}) as socket:
         await socket.say(probe.params(num_blocks=4, fps=probe.timing.fps))
-        await socket.say({"prompt": "a lighthouse at dawn", "at_block": 1})
+        await socket.say({"prompt": PROMPT, "at_block": 1})
         await socket.say({"prompt": OTHER_PROMPT, "interp_steps": 1, "at_block": HELD_UNTIL})
         await socket.say({"strength": 7})
         return await socket.stream(probe.timing.first, probe.timing.between)
@@ -187,7 +206,7 @@ async def afterwards(probe: Probe) -> Afterwards:
         needs(stream.completed, "the stream did not complete: see 7.1")
         await socket.say({"image": picture})
         of_picture = await socket.until(lambda _: True, timing.quiet)
-        await socket.say({"prompt": "a lighthouse at dawn"})
+        await socket.say({"prompt": PROMPT})
         of_prompt = await socket.stream(timing.between, timing.between)
         await socket.say({"action": "reset"})
         of_reset = await socket.stream(timing.between, timing.between)

@@ -11,6 +11,7 @@ from framewire.protocol import Steer
 from .counts import Counts
 
 _OF_THE_PICTURE = ("image", "request_id", "timestamp")
+_OF_THE_PROMPT = ("prompt", "prompts", "blend")
 
 
 def translated(steer: Steer, counts: Counts, num_blocks: int) -> list[Steer]:
@@ -36,7 +37,7 @@ def translated(steer: Steer, counts: Counts, num_blocks: int) -> list[Steer]:
 
 def without_prompt(steer: Steer) -> Steer:
     """All else that the steer says."""
-    return steer.model_copy(update={"prompt": None})
+    return steer.model_copy(update=dict.fromkeys(_OF_THE_PROMPT))
 
 
 def without_picture(steer: Steer) -> Steer:

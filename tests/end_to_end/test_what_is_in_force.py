@@ -12,31 +12,55 @@ from support.viewers.memory_viewer import picture, running_worker
 from framewire.protocol import Params, Steer
 
 PICTURE = picture()
-prompts = st.sampled_from(["A", "B", "C"])
 maybe = st.none()
-starts = st.builds(
+texts = st.sampled_from(["A", "B", "C"])
+weights = st.sampled_from([0, 0.25, 1, 3])
+transitions = st.sampled_from([{"method": "linear"}, {"method": "slerp"}])
+
+
+@st.composite
+def shown(draw: st.DrawFn) -> dict[str, Any]:
+    """The keys that say what is shown: a prompt, as often as not among others."""
+    said: dict[str, Any] = {"prompt": draw(texts)}
+    others = draw(st.lists(st.tuples(texts, weights), max_size=3))
+    if others:
+        mixed = [*others, (said["prompt"], draw(st.sampled_from([0.25, 1])))]
+        said["prompts"] = [{"text": text, "weight": weight} for text, weight in mixed]
+        if len(mixed) == 2:
+            said["blend"] = {"method": draw(st.sampled_from(["linear", "slerp"]))}
+    return said
+
+
+def built(model: Any, keys: st.SearchStrategy[dict[str, Any]], **rest: Any) -> Any:
+    """Maps of both kinds of keys, as the wire has them."""
+    return st.builds(lambda keys, rest: model(**keys, **rest), keys, st.fixed_dictionaries(rest))
+
+
+starts = built(
     Params,
-    prompt=prompts,
+    shown(),
     num_blocks=maybe | st.integers(1, 6),
     seed=maybe | st.integers(0, 9),
     strength=maybe | st.sampled_from([0.25, 0.5]),
     noise_controller=maybe | st.booleans(),
-    interp_steps=maybe | st.integers(1, 3),
+    interp_steps=maybe | st.integers(0, 3),
+    transition=maybe | transitions,
     webcam_mode=maybe | st.booleans(),
     start_frame=st.sampled_from([None, None, PICTURE, PICTURE, b"no picture, which is refused"]),
 )
 maps: dict[str, st.SearchStrategy[Any]] = {
-    "prompt": maybe | prompts,
-    "interp_steps": maybe | st.integers(1, 3),
+    "interp_steps": maybe | st.integers(0, 3),
+    "transition": maybe | transitions,
     "num_blocks": maybe | st.integers(1, 9),
     "strength": maybe | st.sampled_from([0.25, 0.5]),
     "noise_controller": maybe | st.booleans(),
     "seed": maybe | st.integers(0, 9),
 }
+new = st.just({}) | shown()
 steers = (
-    st.builds(Steer, **maps, at_block=maybe | st.integers(0, 6))
-    | st.builds(Steer, image=st.just(PICTURE), prompt=prompts)
-    | st.builds(Steer, **maps, action=st.just("reset"))
+    built(Steer, new, **maps, at_block=maybe | st.integers(0, 6))
+    | built(Steer, shown(), image=st.just(PICTURE))
+    | built(Steer, new, **maps, action=st.just("reset"))
     | st.builds(Steer, action=st.just("end"), at_block=maybe | st.integers(0, 6))
 )
 said = steers | steers | starts | starts | st.just(LOSE_THE_CONNECTION)
@@ -63,6 +87,11 @@ def _pictured(prompt: str) -> Steer:
     return Steer(image=PICTURE, prompt=prompt)
 
 
+def _blended(*parts: tuple[str, float], **rest: Any) -> Steer:
+    prompts = [{"text": text, "weight": weight} for text, weight in parts]
+    return Steer.model_validate({"prompt": parts[0][0], "prompts": prompts, **rest})
+
+
 @settings(max_examples=200, deadline=None)
 @given(first=starts, script=steps)
 @example(
@@ -84,6 +113,18 @@ def _pictured(prompt: str) -> Steer:
         (Steer(prompt="C"), 1),
         (LOSE_THE_CONNECTION, 1),
         (_pictured("B"), 1),
+    ],
+)
+@example(
+    first=Params(prompt="A", num_blocks=9),
+    script=[
+        (_blended(("A", 1), ("B", 1), image=PICTURE), 1),
+        (Steer(prompt="C"), 1),
+        (LOSE_THE_CONNECTION, 1),
+        (_blended(("B", 2), ("A", 2), image=PICTURE), 1),
+        (_blended(("B", 3), ("A", 1), at_block=7, transition={"method": "slerp"}), 0),
+        (LOSE_THE_CONNECTION, 1),
+        (Steer(prompt="B"), 1),
     ],
 )
 def test_both_sides_have_the_same_in_force(first: Params, script: list[tuple[Step, int]]) -> None:

@@ -41,7 +41,7 @@ def refusal(build: Any, **values: Any) -> dict[str, Any]:
         ("strength", 0.01, 1, -0.1, 1.5),
         ("timestep_shift", 0.1, 20, 0.05, 20.5),
         ("kv_cache_num_frames", 1, 12, 0, 13),
-        ("interp_steps", 1, 64, 0, 65),
+        ("interp_steps", 1, 64, -1, 65),
         ("fps", 0.1, 1000, 0, 1001),
     ],
 )

@@ -98,6 +98,10 @@ def after_completed(key: str) -> Callable[[Link, Values], Values]:
     return lambda link, values: values | {"seed": 9} if link.completed and key in values else values
 
 
+def _weights(values: Values) -> list[float]:
+    return [one["weight"] for one in values.get("prompts", [])]
+
+
 def blank_prompt(values: Values) -> bool:
     return isinstance(values.get("prompt"), str) and not values["prompt"].strip()
 
@@ -132,6 +136,8 @@ BREAKS: dict[str, Break] = {
     "3.11": Break(maps=lambda link, values: values | {"seed": 1}),
     "3.12": Break(maps=lambda link, m: without(m, "start_frame")),
     "3.13": Break(maps=lambda link, m: without(m, "start_frame")),
+    "3.14": Break(maps=on_map(lambda m: 2 in _weights(m), lambda m: without(m, "prompts"))),
+    "3.15": Break(maps=on_map(lambda m: -1 in _weights(m), lambda m: without(m, "prompts"))),
     "4.1": Break(texts=on_text(is_refusal, lambda text: text | {"error": text["reason"]})),
     "4.2": Break(texts=on_text(is_refusal, lambda text: without(text, "type"))),
     "4.3": Break(texts=on_text(is_refusal, lambda text: text | {"input": "do-not-repeat-me"})),
@@ -153,6 +159,7 @@ BREAKS: dict[str, Break] = {
     "6.7": Break(maps=on_map(lambda m: m.get("at_block") == 3, lambda m: m | {"at_block": 1})),
     "6.8": Break(maps=on_map(lambda m: "image" in m, lambda _: None)),
     "6.9": Break(frames=on_envelope(lambda frame: frame | {"request_id": "x"})),
+    "6.10": Break(maps=on_map(lambda m: m.get("at_block") == 1, lambda m: without(m, "prompt"))),
     "7.1": Break(before=completes_too_early),
     "7.2": Break(texts=on_text(is_completed, lambda text: without(text, "session_id"))),
     "7.3": Break(after=closes_after_completed),

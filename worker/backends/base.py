@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]  # [H, W, 3] RGB, at the session's size
 Frames = NDArray[np.uint8]  # [T, H, W, 3] RGB
+Method = Literal["linear", "slerp"]
+"""How what lies between two prompts is found: along a line, or along an arc."""
 
 
 class SettingsError(ValueError):
@@ -28,6 +30,18 @@ class SettingsError(ValueError):
 
 class CapacityError(RuntimeError):
     """No room (memory) for one more session now; the running ones are untouched."""
+
+
+class Blend(Protocol):
+    """Several texts that are shown at once."""
+
+    @property
+    def parts(self) -> tuple[tuple[str, float], ...]:
+        """Two or more texts with their weights, which are above 0 and sum to 1."""
+
+    @property
+    def method(self) -> Method:
+        """`slerp` for two texts only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +71,11 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What one stream is made from: every param resolved, pictures decoded."""
+    """What one stream is made from: every param resolved, pictures decoded.
+
+    Attributes:
+        prompt: of a `blend` the text that weighs the most.
+    """
 
     prompt: str
     width: int
@@ -72,6 +90,7 @@ class Settings:
     start_frame: Picture | None
     live: bool
     noise_controller: bool = True
+    blend: Blend | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +98,16 @@ class Change:
     """What takes effect before the next block; None leaves a value as it is.
 
     Attributes:
+        prompt: of a `blend` the text that weighs the most; without one, it is shown alone.
         interp_steps: blocks over which the new prompt takes over (1: at once).
+        transition: what lies between the old prompt and the new one.
         live: from now on blocks are made from pictures.
     """
 
     prompt: str | None = None
+    blend: Blend | None = None
     interp_steps: int = 4
+    transition: Method = "linear"
     strength: float | None = None
     live: bool | None = None
     noise_controller: bool | None = None

@@ -4,7 +4,9 @@ Owns the streams: ramps, the start frame, live input and counting. How a card lo
 `testcard_scene`. Every param shows in the pixels, so that a test can see that it took effect:
 
 - prompt, seed, size and steps make the scene; frame and block number are written on it;
-- a new prompt takes over block by block, k/n of the way in the k-th of n blocks;
+- a new prompt takes over block by block, k/n of the way in the k-th of n blocks, in a straight
+  line whatever the transition's method;
+- a blend mixes the scenes of its texts by their weights, under the words of the heaviest;
 - the first picture is the start frame, which fades into the scene over twelve frames;
 - live input: `frame = strength * card + (1 - strength) * picture`, text included, one picture
   a frame.
@@ -17,8 +19,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .base import Block, Change, Defaults, Picture, Settings
-from .testcard_scene import blend, mixed, scene_of
+from .base import Blend, Block, Change, Defaults, Picture, Settings
+from .testcard_scene import blend, mixed, scene_of_blend
 
 FIRST_BLOCK_FRAMES = 6
 BLOCK_FRAMES = 12
@@ -53,10 +55,10 @@ class TestcardSession:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._target = settings.prompt
+        self._target = _parts(settings.prompt, settings.blend)
         self._live = settings.live
         self._strength = settings.strength
-        self._from = self._to = self._shown = scene_of(settings.prompt, settings)
+        self._from = self._to = self._shown = scene_of_blend(self._target, settings)
         self._ramp = (1, 1)  # blocks done, blocks in all
         self._index = 0
         self._block = 0
@@ -67,10 +69,12 @@ class TestcardSession:
 
     def steer(self, change: Change) -> None:
         """Take `change` into account from the next block on."""
-        if change.prompt is not None and change.prompt != self._target:
-            self._target = change.prompt
-            self._from, self._to = self._shown, scene_of(change.prompt, self._settings)
-            self._ramp = (0, max(1, change.interp_steps))
+        if change.prompt is not None:
+            target = _parts(change.prompt, change.blend)
+            if target != self._target:
+                self._target = target
+                self._from, self._to = self._shown, scene_of_blend(target, self._settings)
+                self._ramp = (0, max(1, change.interp_steps))
         if change.strength is not None:
             self._strength = change.strength
         if change.live is not None:
@@ -122,3 +126,7 @@ class TestcardSession:
             self._from = self._shown = self._to
         else:
             self._shown = mixed(self._from, self._to, (done + 1) / total)
+
+
+def _parts(prompt: str, blend: Blend | None) -> tuple[tuple[str, float], ...]:
+    return ((prompt, 1.0),) if blend is None else blend.parts

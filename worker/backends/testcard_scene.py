@@ -6,6 +6,7 @@ Knows no session: a `Scene` is immutable, and a frame is a function of it and th
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
@@ -85,6 +86,17 @@ def scene_of(prompt: str, settings: Settings) -> Scene:
         caption=_strip(prompt, width, rows, right=False),
         footer=_strip(facts, width, rows, right=True),
     )
+
+
+def scene_of_blend(parts: Sequence[tuple[str, float]], settings: Settings) -> Scene:
+    """The scenes of texts, mixed by weights that sum to 1; the heaviest one's words and movement."""
+    by_weight = sorted(parts, key=lambda part: part[1])
+    text, total = by_weight[0]
+    scene = scene_of(text, settings)
+    for text, weight in by_weight[1:]:
+        total += weight
+        scene = mixed(scene, scene_of(text, settings), weight / total)
+    return scene
 
 
 def mixed(old: Scene, new: Scene, weight: float) -> Scene:

@@ -9,7 +9,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from framewire.protocol.params import Prompt, Seed, Side
+from framewire.protocol.blends import Prompt
+from framewire.protocol.params import Seed, Side
 
 FRAME_COUNTS = tuple(range(18, 163, 12))  # 6 frames of the first block, 12 of each later one
 

@@ -55,8 +55,10 @@ def resolve_settings(
         "keep_first_frame",
         "noise_controller",
     )
+    shown = params.shown
     return Settings(
-        prompt=params.prompt,
+        prompt=shown.text,
+        blend=shown if shown.is_mixed else None,
         width=width,
         height=height,
         seed=secrets.randbelow(MAX_SEED + 1) if params.seed is None else params.seed,

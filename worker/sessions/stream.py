@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Hashable
+from dataclasses import replace
 from enum import Enum
 from typing import Any, Final, TypeVar
 
@@ -197,12 +198,18 @@ class Stream:
         version = self._steering.prompt_version
         self._outbox.say(Steered(block=self.block, prompt_version=version, applied=due.applied))
         waiting = self._change or Change()
-        steps = due.interp_steps or self._steering.params.interp_steps
-        self._change = Change(
-            prompt=due.prompt or waiting.prompt,
-            interp_steps=(steps or self._worker.backend.defaults.interp_steps)
-            if due.prompt
-            else waiting.interp_steps,
+        if due.prompt is not None:
+            params, defaults = self._steering.params, self._worker.backend.defaults
+            usual = params.transition.method if params.transition else "linear"
+            waiting = replace(
+                waiting,
+                prompt=due.prompt,
+                blend=due.blend,
+                interp_steps=due.interp_steps or params.interp_steps or defaults.interp_steps,
+                transition=due.transition or usual,
+            )
+        self._change = replace(
+            waiting,
             strength=waiting.strength if due.strength is None else due.strength,
             noise_controller=(
                 waiting.noise_controller if due.noise_controller is None else due.noise_controller

@@ -8,8 +8,17 @@ from framewire.client.check.jpeg_header import read_jpeg_header
 from framewire.client.check.probe import Probe
 from framewire.client.check.raw_socket import Seen, is_answer
 from framewire.client.check.rule import rule
-from framewire.client.check.streams import baseline, baseline_frames, early, nil_values, short
-from framewire.client.check.verdict import must, needs
+from framewire.client.check.streams import (
+    baseline,
+    baseline_frames,
+    blend,
+    blended,
+    blended_again,
+    early,
+    nil_values,
+    short,
+)
+from framewire.client.check.verdict import must, needs, not_offered
 
 BAD_PROMPTS: tuple[dict[str, Any], ...] = (
     {"seed": 7},
@@ -32,6 +41,13 @@ OUT_OF_RANGE: tuple[tuple[str, Any], ...] = (
     ("input", "oldest"),
     ("fps", 0),
     ("fmt", "png"),
+)
+BAD_BLENDS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("a negative weight", {"prompts": blend(1, -1)}),
+    ("no weight above 0", {"prompts": blend(0, 0)}),
+    ("nine texts", {"prompts": blend(1, 1)[:1] * 9}),
+    ("no prompt among them", {"prompts": blend(1, 1)[1:]}),
+    ("slerp of one", {"prompts": blend(1, 1)[:1], "blend": {"method": "slerp"}}),
 )
 BOOLEANS = ("num_blocks", "seed", "width", "strength")
 NOT_PICTURES = ("/etc/hostname", "http://127.0.0.1:9/a.jpg", "file:///etc/hostname", b"")
@@ -138,6 +154,30 @@ async def start_frame(probe: Probe) -> None:
     must(seen.frames[0] != frames[0], "the frames are the same with and without it")
 
 
+async def offers_blends(probe: Probe) -> None:
+    """Skip what is about blends where only the `prompt` is shown."""
+    frames = (await probe.once(blended)).frames
+    needs(frames, "no stream came of prompts beside a prompt")
+    if frames[0] == (await baseline_frames(probe))[0]:
+        not_offered("the frames are those of the prompt alone")
+
+
+@rule("3.14", "prompts are blended, and only the ratios of their weights count", blocks=4)
+async def blends(probe: Probe) -> None:
+    accepted(await probe.once(blended))
+    await offers_blends(probe)
+    again = await probe.once(blended_again)
+    accepted(again)
+    first = (await probe.once(blended)).frames[0]
+    must(first == again.frames[0], "the same blend in other words gives other frames")
+
+
+@rule("3.15", "prompts that cannot be blended are refused")
+async def bad_blends(probe: Probe) -> None:
+    await offers_blends(probe)
+    await refused(probe, [(name, probe.params(**values)) for name, values in BAD_BLENDS])
+
+
 def _size(frame: bytes) -> tuple[int, int] | None:
     try:
         header = read_jpeg_header(frame)
@@ -160,4 +200,6 @@ RULES = (
     seed_counts,
     no_paths,
     start_frame,
+    blends,
+    bad_blends,
 )

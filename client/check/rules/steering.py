@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from framewire.client.check.probe import Probe
 from framewire.client.check.rule import rule
+from framewire.client.check.rules.params import offers_blends
 from framewire.client.check.streams import (
     HELD_UNTIL,
     REQUEST_ID,
     baseline_frames,
+    blended,
+    blended_again,
     ended_midway,
     live,
     long_blocks,
@@ -105,6 +108,14 @@ async def request_id(probe: Probe) -> None:
     must(named == {REQUEST_ID}, f"{REQUEST_ID!r} was sent, and frames name {sorted(named)}")
 
 
+@rule("6.10", "a plain prompt ends a blend")
+async def blend_ends(probe: Probe) -> None:
+    await offers_blends(probe)
+    seen, goes_on = await probe.once(blended), await probe.once(blended_again)
+    needs(seen.completed and goes_on.completed, f"the streams ended: {seen.told()}")
+    must(seen.frames[-1] != goes_on.frames[-1], "the last frames are those of the blend")
+
+
 RULES = (
     prompt_takes_over,
     same_prompt,
@@ -115,4 +126,5 @@ RULES = (
     at_block,
     live_input,
     request_id,
+    blend_ends,
 )

@@ -129,7 +129,21 @@ async def test_extensions_that_a_server_does_not_have_are_skipped(worker: Runnin
         kept = {"prompt", "num_blocks", "seed", "width", "height", "image", "webcam_mode"}
         return {key: value for key, value in values.items() if key in kept} or None
 
-    only = ("5.4", "5.5", "6.2", "6.7", "6.9", "9.2", "9.3", "9.4", "9.5", "9.6")
+    only = (
+        "3.14",
+        "3.15",
+        "5.4",
+        "5.5",
+        "6.2",
+        "6.7",
+        "6.9",
+        "6.10",
+        "9.2",
+        "9.3",
+        "9.4",
+        "9.5",
+        "9.6",
+    )
     async with broken_endpoint(base(worker), replace(Break(), door=plain, maps=known)) as url:
         found = await findings(await probe_of(f"{url}/ws", WITH_SECRET), *only)
     assert {f.rule.number: f.outcome for f in found} == dict.fromkeys(only, "skipped")
