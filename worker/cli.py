@@ -107,6 +107,7 @@ def _serve(config: Config, as_json: bool) -> int:
         from .server.logs.redact import RedactTokens
         from .server.on_uvicorn.server import Server, bind
         from .server.page_address import page_address
+        from .server.state_folder import StateFolderError
     except ModuleNotFoundError as error:
         print(
             f"framewire-worker needs {error.name}: pip install 'framewire[worker]'", file=sys.stderr
@@ -144,6 +145,11 @@ def _serve(config: Config, as_json: bool) -> int:
             print(f"for the web page, with a token for a day: {page}", flush=True)
 
     app = create_app(config, backend)
+    try:
+        app.state.folder.open()
+    except StateFolderError as error:
+        print(f"framewire-worker serve: {error}", file=sys.stderr)
+        return 2
     server = Server(config, app, listening)
     try:
         server.run(addresses)

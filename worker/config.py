@@ -101,6 +101,11 @@ class Config:
     jpeg_quality: int = setting(90, "quality of the frames, 1 to 100")
     clip_life: float = setting(3600.0, "seconds a finished clip can be fetched")
     clip_megabytes: int = setting(512, "megabytes of finished clips that are kept")
+    state_folder: str = setting(
+        "",
+        "folder of what a restart finds again, such as uploads; by default one for each port in "
+        "~/.local/state/framewire, and with port 0 a temporary one",
+    )
     video_hosts: str = setting(
         "", "hosts a video_url may name, comma-separated; none are fetched from otherwise"
     )

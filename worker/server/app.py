@@ -29,6 +29,7 @@ from .bodies import read_body
 from .caller_limits import CallerLimits, caller_of, too_many
 from .clip_routes import add_clip_routes
 from .doors.refusals import Refused
+from .state_folder import StateFolder
 from .websocket import refuse, serve_websocket
 
 TOKEN_REQUEST_BYTES = 16_384
@@ -38,22 +39,25 @@ TOKEN_REQUEST_BYTES = 16_384
 def create_app(config: Config, backend: Backend) -> FastAPI:
     """The ASGI app of a worker. `backend` is loaded when the app starts up."""
     gate = Gate(config)
+    folder = StateFolder(config)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        worker = app.state.worker = Worker(config, backend)
-        await worker.load()
-        app.state.clip_maker = ClipMaker(worker)
-        clips = app.state.clips = ClipStore(config.clip_life, config.clip_megabytes * 1_000_000)
-        try:
-            yield
-        finally:
-            await worker.drain()
-            worker.close()
-            clips.close()
+        with folder:
+            worker = app.state.worker = Worker(config, backend)
+            await worker.load()
+            app.state.clip_maker = ClipMaker(worker)
+            clips = app.state.clips = ClipStore(config.clip_life, config.clip_megabytes * 1_000_000)
+            try:
+                yield
+            finally:
+                await worker.drain()
+                worker.close()
+                clips.close()
 
     app = FastAPI(title="framewire worker", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.gate = gate
+    app.state.folder = folder
     app.add_exception_handler(ClientDisconnect, _nobody_there)
     app.add_exception_handler(Refused, too_many)
     app.add_middleware(CallerLimits)
