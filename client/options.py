@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -38,6 +38,7 @@ class StartOptions(TypedDict, total=False):
     keep_first_frame: bool | None
     interp_steps: int | None
     transition: Literal["linear", "slerp"] | None
+    steers: Sequence[Mapping[str, Any]] | None
     webcam_mode: bool | None
     input: Literal["newest", "all"] | None
     fps: float | None
@@ -57,6 +58,7 @@ class SteerOptions(TypedDict, total=False):
     noise_controller: bool | None
     seed: int | None
     at_block: int | None
+    at_frame: int | None
 
 
 class ImageOptions(TypedDict, total=False):

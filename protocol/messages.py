@@ -6,13 +6,14 @@ What the client says is in `params`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .limits import MAX_BLOCKS, MAX_SIDE
+from .limits import MAX_BLOCKS, MAX_FPS, MAX_SIDE
 from .params import Params, Steer
 
 
@@ -98,7 +99,15 @@ class Queued(_Said):
 
 
 class Started(_Said):
-    """A stream begins, with the values that were settled for it."""
+    """A stream begins, with the values that were settled for it.
+
+    Attributes:
+        first_block_frames, block_frames, fps: frames of the first block and of each later one, and
+            the preset's rate; None where the worker does not tell. One that does also heeds
+            `steers` and `at_frame`.
+        params: the params in force, as they would be sent; pictures are left out.
+        made_with: what else the bytes of its frames depend on, by name.
+    """
 
     type: Literal["started"] = "started"
     session_id: str
@@ -107,6 +116,11 @@ class Started(_Said):
     height: Side
     num_blocks: Count
     backend: str
+    first_block_frames: Count | None = None
+    block_frames: Count | None = None
+    fps: Annotated[float, Field(gt=0, le=MAX_FPS, allow_inf_nan=False)] | None = None
+    params: dict[str, Any] = Field(default_factory=dict)
+    made_with: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
 
 
 class BlockDone(_Said):
@@ -121,12 +135,13 @@ class BlockDone(_Said):
 
 
 class Steered(_Said):
-    """A change took effect from `block` on; `applied` names its keys."""
+    """A change took effect from `block` on; `applied` names its keys, `values` says all of it."""
 
     type: Literal["steered"] = "steered"
     block: Count
     prompt_version: Count
     applied: tuple[str, ...] = ()
+    values: dict[str, Any] = Field(default_factory=dict)
 
 
 class Warned(_Said):

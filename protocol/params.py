@@ -15,7 +15,7 @@ from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 
 from .blends import Blend, BlendMethod, Interpolation, Prompt, Prompts, blend_of
 from .from_wire import FromWire, not_bool, not_bytes
-from .limits import MAX_BLOCKS, MAX_FPS, MAX_ID_CHARS, MAX_SEED, MIN_FPS
+from .limits import MAX_BLOCKS, MAX_FPS, MAX_HELD, MAX_ID_CHARS, MAX_SEED, MIN_FPS
 
 
 def _picture_bytes(value: Any) -> Any:
@@ -64,6 +64,14 @@ _INTERP_NAMES = AliasChoices("interp_steps", "interpolation_steps")
 _STRENGTH_NAMES = AliasChoices("strength", "noise_scale")
 
 
+def _can_be_held(steers: tuple[Steer, ...]) -> tuple[Steer, ...]:
+    if any(steer.image is not None or steer.action == "reset" for steer in steers):
+        raise ValueError(
+            "a picture or a reset cannot be held from the start: send it when it is due"
+        )
+    return steers
+
+
 class Params(FromWire):
     """The params that start a stream. None means that the worker's preset decides."""
 
@@ -89,6 +97,10 @@ class Params(FromWire):
     keep_first_frame: bool | None = None
     interp_steps: InterpSteps | None = Field(default=None, validation_alias=_INTERP_NAMES)
     transition: Interpolation | None = None
+    steers: (
+        Annotated[tuple[Steer, ...], Field(max_length=MAX_HELD), AfterValidator(_can_be_held)]
+        | None
+    ) = None
     webcam_mode: bool | None = None
     input: Literal["newest", "all"] | None = None
     fps: Fps | None = None
@@ -130,6 +142,7 @@ class Steer(FromWire):
     ) = None
     timestamp: Annotated[float, Field(allow_inf_nan=False)] | None = None
     at_block: Annotated[int, Field(ge=0, le=MAX_BLOCKS), BeforeValidator(not_bool)] | None = None
+    at_frame: Annotated[int, Field(ge=0, le=MAX_BLOCKS), BeforeValidator(not_bool)] | None = None
 
     @property
     def shown(self) -> Blend | None:

@@ -3,11 +3,13 @@
 The rule by which the params in force follow from the maps that were sent, for both sides: the
 worker goes by it, and the client, which has to say the same to another worker after a loss.
 Maps may come faster than blocks are made: per key the newest wins. Maps with `at_block` are
-held until that block. Knows neither socket nor backend.
+held until that block, those with `at_frame` until the block that contains that frame. Knows neither
+socket nor backend.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .blends import Blend, Interpolation, Method
@@ -16,6 +18,33 @@ from .params import Params, Steer
 
 _KEYS = ("num_blocks", "strength", "noise_controller", "seed")
 _SHOWN = ("prompt", "prompts", "blend")
+
+
+@dataclass(slots=True)
+class BlockShape:
+    """Frames a block: of a stream's first one, and of each later one."""
+
+    first: int = 6
+    later: int = 12
+
+    def frames(self, blocks: int) -> int:
+        """Of so many blocks."""
+        return self.first + self.later * (blocks - 1) if blocks else 0
+
+    def blocks_for(self, frames: int) -> int:
+        """The fewest blocks with that many frames."""
+        return 1 + max(0, -(-(frames - self.first) // self.later))
+
+    def block_of(self, frame: int) -> int:
+        """The block that contains a frame, both counted from 0."""
+        return 0 if frame < self.first else 1 + (frame - self.first) // self.later
+
+
+def in_blocks(steer: Steer, shape: BlockShape) -> Steer:
+    """The map with the block that contains its `at_frame` as its `at_block`."""
+    if steer.at_frame is None:
+        return steer
+    return steer.model_copy(update={"at_block": shape.block_of(steer.at_frame)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +143,10 @@ class Steering:
             strength=self.params.strength if "strength" in values else None,
             noise_controller=self.params.noise_controller if "noise_controller" in values else None,
         )
+
+    def hold_anew(self, steers: Iterable[Steer]) -> None:
+        """The maps that are held, said in other counts."""
+        self._held = list(steers)
 
     def start_over(self) -> Params:
         """The params of the stream that a reset starts: the latest values."""

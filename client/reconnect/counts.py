@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from framewire.protocol import BlockDone, Frame, Steered
+from framewire.protocol import BlockDone, Frame, Started, Steered
+from framewire.protocol.steering import BlockShape
 
 MOST_FRAMES = 1000
 """Of a block. What says that it has more, or none, is not believed."""
@@ -16,21 +17,8 @@ _Counted = TypeVar("_Counted", BlockDone, Steered)
 
 
 @dataclass(slots=True)
-class Shape:
+class Shape(BlockShape):
     """Frames a block. The hosted model's until the stream shows another one."""
-
-    first: int = 6
-    later: int = 12
-
-    def frames(self, blocks: int) -> int:
-        return self.first + self.later * (blocks - 1)
-
-    def blocks_for(self, frames: int) -> int:
-        """The fewest blocks with that many frames."""
-        return 1 + max(0, -(-(frames - self.first) // self.later))
-
-    def block_of(self, frame: int) -> int:
-        return 0 if frame < self.first else 1 + (frame - self.first) // self.later
 
     def learn(self, block: int, frames: int) -> None:
         if not 0 < frames <= MOST_FRAMES:
@@ -39,6 +27,11 @@ class Shape:
             self.first = frames
         else:
             self.later = frames
+
+    def told(self, started: Started) -> None:
+        """What the worker says of it."""
+        self.learn(0, started.first_block_frames or 0)
+        self.learn(1, started.block_frames or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +107,12 @@ class Counts:
             return self.base.blocks + frame.block
         raw = self._raw if frame.index is None else frame.index
         return self.base.blocks + self.shape.block_of(raw)
+
+    def block_at(self, index: int) -> int:
+        """The block that contains frame `index`; of those that have come, the one under way."""
+        if index < self.base.frames:
+            return self.base.blocks
+        return self.base.blocks + self.shape.block_of(index - self.base.frames)
 
     def is_stale(self, frame: Frame) -> bool:
         """Whether the frame was made before the reset."""

@@ -41,6 +41,7 @@ class Replay:
         self._picture: Steer | None = None
         self._completed = False
         self._is_replay = False
+        self._heeds_plans = False  # the worker holds maps that come with the params
 
     @property
     def frames(self) -> int:
@@ -71,16 +72,20 @@ class Replay:
             chosen["num_blocks"] = DEFAULT_BLOCKS
         if params.seed is None and merged.seed in (None, self._drawn):
             chosen["seed"] = self._drawn = random.randrange(MAX_SEED + 1)
-        merged = merged.model_copy(update=chosen)
+        merged = merged.model_copy(update={**chosen, "steers": None})
         self._picture = None
         self._go_on_as(Steering(merged, before))
         self._counts.start_over()
+        for steer in params.steers or ():
+            self._in_force.add(self._in_blocks(steer), 0)
         # The worker of a replay was told of the rest of a stream, not of what the caller said.
-        return merged if self._is_replay else params.model_copy(update=chosen)
+        whole = merged if self._is_replay else params
+        return whole.model_copy(update={**chosen, "steers": params.steers})
 
     def change(self, steer: Steer) -> list[Steer]:
         """The stream is steered. Returns what to send, in this order."""
         steering = self._in_force
+        steer = self._in_blocks(steer)
         if self._completed:
             if steer.action == "reset":
                 steering.add(steer.model_copy(update={"at_block": None}), 0)
@@ -108,14 +113,20 @@ class Replay:
         left = counts.blocks_left(self._num_blocks)
         counts.connect(steering.prompt_version)
         self._is_replay = True
+        self._count_held_anew()
         steers: list[Steer] = []
         if steering.params.seed != self._seed:
             steers.append(Steer(seed=steering.params.seed))
-        for held in steering.held:
-            steers += self._translated(without_picture(self._without_repeats(held)))
+        held = [
+            one
+            for steer in steering.held
+            for one in self._translated(without_picture(self._without_repeats(steer)))
+        ]
+        planned = [one for one in held if one.action != "reset"] if self._heeds_plans else []
+        steers += [one for one in held if one not in planned]
         if self._picture is not None:
             steers.append(just_picture(self._picture))
-        update = {"seed": self._seed, "num_blocks": left}
+        update = {"seed": self._seed, "num_blocks": left, "steers": tuple(planned) or None}
         return steering.params.model_copy(update=update), steers
 
     def take(self, message: FromWorker) -> FromWorker | None:
@@ -128,6 +139,9 @@ class Replay:
             case Started():
                 if self._in_force.reset:
                     self._begin(0)
+                self._heeds_plans = message.block_frames is not None
+                self._counts.shape.told(message)
+                self._count_held_anew()
                 if self._is_replay:
                     return message.model_copy(update={"num_blocks": self._num_blocks})
             case BlockDone():
@@ -202,6 +216,18 @@ class Replay:
     def _saw_prompt(self, version: int) -> None:
         """The worker may have made a block between two prompts; versions never go back."""
         self._in_force.prompt_version = max(self._in_force.prompt_version, version)
+
+    def _in_blocks(self, steer: Steer) -> Steer:
+        """A map that waits for a frame, with the block that contains it."""
+        if steer.at_frame is None:
+            return steer
+        return steer.model_copy(update={"at_block": self._counts.block_at(steer.at_frame)})
+
+    def _count_held_anew(self) -> None:
+        """Blocks have another shape than was thought, or begin elsewhere: frames stay where they
+        are."""
+        steering = self._in_force
+        steering.hold_anew([self._in_blocks(steer) for steer in steering.held])
 
     def _without_repeats(self, steer: Steer) -> Steer:
         """The steer as it counts, for a worker that has not seen the pictures before."""

@@ -26,7 +26,9 @@ def translated(steer: Steer, counts: Counts, num_blocks: int) -> list[Steer]:
         update["num_blocks"] = steer.num_blocks or num_blocks
     elif steer.num_blocks is not None:
         update["num_blocks"] = counts.blocks_here(steer.num_blocks)
-    if steer.at_block is not None:
+    if steer.at_frame is not None:
+        update |= {"at_frame": max(0, steer.at_frame - counts.base.frames), "at_block": None}
+    elif steer.at_block is not None:
         update["at_block"] = max(0, steer.at_block - counts.base.blocks)
     steer = steer.model_copy(update=update)
     if steer.image is None or steer.prompt is None:

@@ -52,6 +52,8 @@ class Defaults:
         multiple: width and height are snapped to a multiple of this many pixels.
         follows_start_frame: size follows the start frame, or the first picture of live input,
             where the client names none.
+        first_block_frames, block_frames: frames of a stream's first block, and of each later one.
+        fps: frames a second at which what was made looks right.
     """
 
     width: int = 832
@@ -67,6 +69,9 @@ class Defaults:
     multiple: int = 8
     noise_controller: bool = True
     follows_start_frame: bool = False
+    first_block_frames: int = 6
+    block_frames: int = 12
+    fps: float = 16.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,3 +182,11 @@ class KnowsItsRoom(Protocol):
 
     def places(self) -> int:
         """How many sessions of the default size there is room for, once loaded."""
+
+
+@runtime_checkable
+class KnowsItsMakeUp(Protocol):
+    """A backend whose frames depend on more than its name."""
+
+    def made_with(self) -> Mapping[str, str | int]:
+        """What else the bytes of its frames depend on, by name; known once it is loaded."""

@@ -35,7 +35,7 @@ class TestcardBackend:
     name = "testcard"
 
     def __init__(self) -> None:
-        self.defaults = Defaults()
+        self.defaults = Defaults(first_block_frames=FIRST_BLOCK_FRAMES, block_frames=BLOCK_FRAMES)
 
     def load(self) -> None:
         """Nothing to load."""

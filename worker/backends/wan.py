@@ -9,15 +9,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
 
 from framewire.worker.engine.context.memory import window_frames
 from framewire.worker.engine.engine import Engine
+from framewire.worker.engine.options import EngineOptions
 from framewire.worker.engine.params import StreamParams
-from framewire.worker.engine.preset import PIXEL_MULTIPLE, Preset
+from framewire.worker.engine.preset import FRAMES_PER_LATENT, PIXEL_MULTIPLE, Preset
 from framewire.worker.models.setup import ModelSetup
 
 from .base import CapacityError, Defaults, Settings, SettingsError
@@ -67,6 +68,8 @@ class WanBackend:
             interp_steps=preset.interp_steps,
             multiple=PIXEL_MULTIPLE,
             follows_start_frame=preset.follows_input,
+            first_block_frames=preset.first_pictures,
+            block_frames=FRAMES_PER_LATENT * preset.block_frames,
         )
 
     @property
@@ -105,6 +108,24 @@ class WanBackend:
         """How many streams of the preset's size there is room for, once loaded."""
         assert self._footprint is not None, "the backend is not loaded"
         return min(self.budget.places(self._footprint.of(self._params())), MOST_PLACES)
+
+    def made_with(self) -> dict[str, str | int]:
+        """Device, dtype, threads, torch, and what of the options departs from the reference."""
+        engine, usual = self.engine, EngineOptions()
+        device, dtype = engine.transformer.device, engine.transformer.dtype
+        on_gpu = device.type == "cuda"
+        options = asdict(engine.options)
+        changed = [
+            f"{key}={value}" for key, value in options.items() if value != getattr(usual, key)
+        ]
+        return {
+            "preset": self.preset.name,
+            "device": torch.cuda.get_device_name(device) if on_gpu else device.type,
+            "dtype": str(dtype).removeprefix("torch."),
+            "threads": torch.get_num_threads(),
+            "speed": ", ".join(changed) or "as the reference",
+            "torch": torch.__version__,
+        }
 
     def open(self, settings: Settings) -> WanSession:
         """Start a stream.

@@ -142,6 +142,11 @@ class Preset:
         """The same loop around another transformer, such as a tiny one for tests."""
         return replace(self, name=name, dims=dims, **changes)
 
+    @property
+    def first_pictures(self) -> int:
+        """Pictures that a stream's first block becomes, but for those that are withheld."""
+        return 1 + FRAMES_PER_LATENT * (self.first_block_frames - 1) - self.dropped_frames
+
     def frames_of(self, block: int) -> int:
         """Latent frames of a stream's block, counted from 0."""
         return self.block_frames if block else self.first_block_frames

@@ -10,9 +10,16 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
 from typing import Any, TypeVar
 
-from framewire.worker.backends.base import Backend, BackendSession, KnowsItsRoom, Settings
+from framewire.worker.backends.base import (
+    Backend,
+    BackendSession,
+    KnowsItsMakeUp,
+    KnowsItsRoom,
+    Settings,
+)
 from framewire.worker.config import Config
 
 from .admission import Admission
@@ -69,6 +76,17 @@ class Worker:
             places = self.backend.places()
         self.admission.limit = places
         logger.info("max_sessions auto: %d", places)
+
+    def made_with(self) -> dict[str, str | int]:
+        """What the bytes of its frames depend on, beside the params; known once it is loaded."""
+        backend = self.backend
+        return {
+            "backend": backend.name,
+            **(backend.made_with() if isinstance(backend, KnowsItsMakeUp) else {}),
+            "jpeg_quality": self.config.jpeg_quality,
+            "pillow": version("pillow"),
+            "numpy": version("numpy"),
+        }
 
     @property
     def ready(self) -> bool:

@@ -36,6 +36,8 @@ class _Interrupted(Enum):
 
 
 _INTERRUPTED: Final = _Interrupted.YES
+_NOT_TOLD = {"start_frame", "steers", "events", "fmt", "fps"}
+"""Of the params, where a stream begins: pictures, and what changes no frame."""
 
 
 class Stream:
@@ -103,7 +105,8 @@ class Stream:
                 await finisher.stop(discard=True)
 
     def _started(self) -> Started:
-        settings = self._settings
+        settings, params = self._settings, self._steering.params
+        defaults = self._worker.backend.defaults
         return Started(
             session_id=self._session_id,
             seed=settings.seed,
@@ -111,6 +114,12 @@ class Stream:
             height=settings.height,
             num_blocks=self._num_blocks,
             backend=self._worker.backend.name,
+            first_block_frames=defaults.first_block_frames,
+            block_frames=defaults.block_frames,
+            fps=defaults.fps,
+            params=params.model_dump(mode="json", exclude_none=True, exclude=_NOT_TOLD)
+            | {"seed": settings.seed, "width": settings.width, "height": settings.height},
+            made_with=self._worker.made_with(),
         )
 
     @property
@@ -195,8 +204,6 @@ class Stream:
         """Report what takes effect, and keep it for the backend until a block is made."""
         if not due.applied:
             return
-        version = self._steering.prompt_version
-        self._outbox.say(Steered(block=self.block, prompt_version=version, applied=due.applied))
         waiting = self._change or Change()
         if due.prompt is not None:
             params, defaults = self._steering.params, self._worker.backend.defaults
@@ -215,6 +222,25 @@ class Stream:
                 waiting.noise_controller if due.noise_controller is None else due.noise_controller
             ),
         )
+        self._outbox.say(
+            Steered(
+                block=self.block,
+                prompt_version=self._steering.prompt_version,
+                applied=due.applied,
+                values=self._values(due),
+            )
+        )
+
+    def _values(self, due: Due) -> dict[str, Any]:
+        """What takes effect, as a map that would say it."""
+        values = self._steering.params.model_dump(mode="json", include=set(due.applied))
+        change = self._change
+        if due.prompt is not None and change is not None:
+            values |= {
+                "interp_steps": change.interp_steps,
+                "transition": {"method": change.transition},
+            }
+        return values
 
     async def _until(self, wait: Coroutine[Any, Any, T], finisher: Finisher) -> T | _Interrupted:
         """Wait for `wait`, for an interrupt, or for finishing to fail."""

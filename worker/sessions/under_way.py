@@ -10,7 +10,7 @@ from collections.abc import Hashable
 
 from framewire.protocol import Params, Steer
 from framewire.protocol.picture_header import LIVE
-from framewire.protocol.steering import Steering
+from framewire.protocol.steering import BlockShape, Steering, in_blocks
 from framewire.worker.backends.base import Settings, SettingsError
 from framewire.worker.runtime.pictures import PictureError, picture_size
 from framewire.worker.runtime.resolving import resolved
@@ -40,6 +40,9 @@ class UnderWay:
         self._worker = worker
         self._viewer = viewer
         self.before = before
+        defaults = worker.backend.defaults
+        self._shape = BlockShape(defaults.first_block_frames, defaults.block_frames)
+        steers, params = params.steers or (), params.model_copy(update={"steers": None})
         if before is None:
             self.steering = Steering(params)
         else:
@@ -47,6 +50,8 @@ class UnderWay:
             self.steering = Steering(params.over(before.steering.params), before.steering)
         if before is not None:
             before.input.close()
+        for steer in steers:
+            self.steering.add(in_blocks(steer, self._shape), 0)
         self._has_place = False
         start_frame = self.steering.params.start_frame
         inherited = before is not None and start_frame is before.steering.params.start_frame
@@ -71,7 +76,8 @@ class UnderWay:
             OverflowError: too many maps are held for later blocks.
         """
         try:
-            self.steering.add(steer, self.stream.block if self.stream else 0)
+            block = self.stream.block if self.stream else 0
+            self.steering.add(in_blocks(steer, self._shape), block)
         finally:
             if self.steering.ended:
                 self.input.end()

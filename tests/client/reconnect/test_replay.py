@@ -298,3 +298,35 @@ def test_what_comes_before_anything_was_asked_for_is_passed_on() -> None:
     frame = Frame(JPEG)
     assert Replay().take(frame) is frame
     assert Replay().take(Completed()) == Completed()
+
+
+def test_what_waits_for_a_frame_waits_for_that_frame_over_a_loss_too() -> None:
+    """The new connection begins within a block: its blocks are others, the frame is the same."""
+    worker = _Worker(Shape(5, 4), plain=False)
+    replay = Replay()
+    held = Steer(prompt="b", at_frame=48)
+    sent = replay.start(Params(prompt="a", num_blocks=24, steers=(held,)))
+    assert sent.steers == (held,)
+    replay.take(
+        Started(
+            session_id="s", seed=1, width=64, height=64, num_blocks=24, backend="b",
+            first_block_frames=5, block_frames=4,
+        )
+    )  # fmt: skip
+    for frame in worker.frames(sent)[:11]:
+        replay.take(frame)
+    replay.lost()
+    again, later = replay.requests()
+    assert again.prompt == "a" and later == []
+    assert again.steers is not None
+    assert [(steer.prompt, steer.at_frame) for steer in again.steers] == [("b", 48 - 11)]
+
+
+def test_what_had_its_time_before_the_loss_is_asked_for_at_once() -> None:
+    replay = Replay()
+    sent = replay.start(Params(prompt="a", num_blocks=9, steers=(Steer(prompt="b", at_frame=48),)))
+    for frame in _Worker(Shape(), plain=False).frames(sent)[:50]:
+        replay.take(frame)
+    replay.lost()
+    again, later = replay.requests()
+    assert (again.prompt, again.steers, later) == ("b", None, [])

@@ -26,7 +26,9 @@ class ScriptedBackend:
     name = "scripted"
 
     def __init__(self, *, frames: int = 2, live: int = 2) -> None:
-        self.defaults = Defaults(width=64, height=64, num_blocks=2)
+        self.defaults = Defaults(
+            width=64, height=64, num_blocks=2, first_block_frames=frames, block_frames=frames
+        )
         self.frames, self.live = frames, live
         self.sessions: list[ScriptedSession] = []
         self.events: list[tuple[str, int]] = []

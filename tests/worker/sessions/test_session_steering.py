@@ -37,6 +37,10 @@ async def test_all_keys_of_a_map_reach_the_backend_together_before_the_next_bloc
     assert steered == {
         "type": "steered", "block": 2, "prompt_version": 2,
         "applied": ["num_blocks", "prompt", "strength"],
+        "values": {
+            "num_blocks": 5, "prompt": "b", "strength": 0.25,
+            "interp_steps": 2, "transition": {"method": "linear"},
+        },
     }  # fmt: skip
     assert backend.events.count(("lane", 4)) == 1 and ("lane", 5) not in backend.events
 
@@ -51,6 +55,43 @@ async def test_interp_steps_come_from_the_map_then_the_params_then_the_preset() 
             await viewer.stream()
             ((block, change),) = backend.sessions[-1].changes
             assert (block, change.interp_steps) == (1, expected)
+            await viewer.gone()
+
+
+async def test_maps_that_come_with_the_params_take_effect_where_they_say() -> None:
+    """By frame or by block: frame 7 of blocks of two is in block 3. They need no other message."""
+    backend = ScriptedBackend()
+    async with running_worker(backend) as worker:
+        viewer = await ready(worker, events=True)
+        steers = [
+            {"prompt": "c", "interp_steps": 1, "at_frame": 7},
+            {"prompt": "b", "interp_steps": 2, "at_block": 1},
+        ]
+        viewer.say(prompt="a", num_blocks=5, steers=steers, seed=3)
+        messages = await viewer.stream()
+        viewer.say(prompt="d")  # another stream, which keeps none of them
+        await viewer.stream()
+    first, second = backend.sessions
+    assert first.changes == [
+        (1, Change(prompt="b", interp_steps=2)),
+        (3, Change(prompt="c", interp_steps=1)),
+    ]
+    assert second.changes == []
+    (started,) = [text for text in texts_in(messages) if text.get("type") == "started"]
+    assert (started["first_block_frames"], started["block_frames"], started["fps"]) == (2, 2, 16)
+    assert started["params"] == {
+        "prompt": "a", "num_blocks": 5, "seed": 3, "width": 64, "height": 64,
+    }  # fmt: skip
+    assert started["made_with"]["backend"] == "scripted"
+
+
+async def test_pictures_and_resets_cannot_come_with_the_params_to_be_held() -> None:
+    async with running_worker(ScriptedBackend()) as worker:
+        for held in ({"action": "reset"}, {"image": picture()}):
+            viewer = await ready(worker)
+            viewer.say(prompt="a", steers=[{"at_block": 1, **held}])
+            (refused,) = [text for text in texts_in([await viewer.next()]) if "error" in text]
+            assert "a picture or a reset cannot be held" in refused["reason"]
             await viewer.gone()
 
 
