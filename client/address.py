@@ -78,7 +78,7 @@ def parse_address(
             left out where a port, `localhost` or an IP address tells a host from an app's owner:
             it is `wss` for port 443, else `ws`.
         run_host: the host behind app ids.
-        token_url: where to mint, instead of fal's `/tokens/` or the worker's own.
+        token_url: where to mint, instead of fal's `/tokens/` or, for other hosts, their own.
 
     Raises:
         AddressError: it is neither.
@@ -100,7 +100,7 @@ def parse_address(
         )
     owner, alias, *path = text.strip("/").split("/")
     url = f"wss://{run_host}/{owner}/{alias}/{'/'.join(path) or 'ws'}"
-    return Address(url, alias, token_url or FAL_TOKEN_URL, is_fal=True)
+    return Address(url, alias, token_url or _token_url(urlsplit(url)), is_fal=True)
 
 
 def _with_scheme(text: str) -> str | None:
@@ -143,11 +143,9 @@ def _from_url(text: str, run_host: str, token_url: str | None) -> Address:
     path = parts.path.rstrip("/") or "/ws"
     names = [name for name in path.split("/") if name]
     alias = names[1] if len(names) == 3 and names[0] != "session" else DEFAULT_ALIAS
-    host = parts.hostname
-    is_fal = host.endswith(".fal.run") or parts.netloc in (FAL_RUN_HOST, run_host)
+    is_fal = _is_fals_own(parts) or parts.netloc == run_host
     url = urlunsplit((_SCHEMES[parts.scheme], parts.netloc, path, parts.query, ""))
-    own = FAL_TOKEN_URL if is_fal else _tokens_beside(parts)
-    return Address(url, alias, token_url or own, is_fal)
+    return Address(url, alias, token_url or _token_url(parts), is_fal)
 
 
 def _is_http(url: str) -> bool:
@@ -158,7 +156,15 @@ def _is_http(url: str) -> bool:
         return False
 
 
-def _tokens_beside(parts: SplitResult) -> str:
+def _is_fals_own(parts: SplitResult) -> bool:
+    host = parts.hostname or ""
+    return host == FAL_RUN_HOST or host.endswith(f".{FAL_RUN_HOST}")
+
+
+def _token_url(parts: SplitResult) -> str:
+    """fal's for fal's own hosts only: a key for another gateway is no business of fal's."""
+    if _is_fals_own(parts):
+        return FAL_TOKEN_URL
     scheme = "https" if _SCHEMES[parts.scheme] == "wss" else "http"
     return urlunsplit((scheme, parts.netloc, "/tokens/", "", ""))
 

@@ -7,9 +7,10 @@ import io
 import json
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import Field
+from dataclasses import Field, replace
 from typing import Any
 
 from .bench.command import add_commands as add_bench
@@ -17,6 +18,8 @@ from .config import Config, ConfigError
 from .engine.setting import Setting
 from .lifeline import hold_lifeline
 from .models.command import add_commands as add_models
+from .sdk_env.command import add_command as add_env
+from .sdk_env.command import needs_tls_extra
 from .settings import reader_of, settings_of
 
 logger = logging.getLogger(__name__)
@@ -27,6 +30,7 @@ Every option can be set in the environment as FRAMEWIRE_ and its name in capital
 
 examples:
   framewire-worker serve                                   this machine only, no token needed
+  framewire-worker serve --self-signed                     for fal's SDKs; see framewire-worker env
   FRAMEWIRE_KEY=... framewire-worker serve --host 0.0.0.0 --auth jwt
 """
 
@@ -77,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     for entry, about in settings_of(Config):
         _add_setting(serve, entry, about)
+    add_env(commands)
     add_models(commands)
     add_bench(commands)
     return parser
@@ -131,6 +136,14 @@ def _serve(config: Config, as_json: bool) -> int:
         return _cannot_listen(config, error)
     logger.info("settings: %s", json.dumps(config.shown()))
     logger.info("backend %s: %s", backend.name, why)
+    self_signed = config.self_signed
+    try:
+        config = _with_certificate(config)
+    except ModuleNotFoundError as error:
+        return needs_tls_extra("serve --self-signed", error)
+    except (ValueError, OSError) as error:
+        print(f"framewire-worker serve: no certificate could be kept: {error}", file=sys.stderr)
+        return 2
 
     def listening(port: int) -> None:
         host = f"[{config.host}]" if ":" in config.host else config.host
@@ -138,11 +151,15 @@ def _serve(config: Config, as_json: bool) -> int:
         page = page_address(config, app.state.gate, port)
         if as_json:
             said = {"url": url, "page": page, "backend": backend.name, "auth": config.auth}
+            said |= {"certificate": config.ssl_certfile} if self_signed else {}
             print(json.dumps(said), flush=True)
             return
         print(f"framewire worker ({backend.name}) at {url}; Ctrl-C drains it", flush=True)
         if config.auth == "jwt":
             print(f"for the web page, with a token for a day: {page}", flush=True)
+        if self_signed:
+            print(f"its certificate, for clients to trust: {config.ssl_certfile}", flush=True)
+            print(f'fal\'s SDKs: eval "$(framewire-worker env{_at(config, port)})"', flush=True)
 
     app = create_app(config, backend)
     try:
@@ -156,6 +173,38 @@ def _serve(config: Config, as_json: bool) -> int:
     except OSError as error:  # another worker was loading too, and listened first
         return _cannot_listen(config, error)
     return 0 if server.started else 1
+
+
+def _with_certificate(config: Config) -> Config:
+    """The settings with the files of the certificate that `self_signed` asks for.
+
+    Raises:
+        ModuleNotFoundError: cryptography is not installed.
+        OSError, ValueError: its folder cannot be had.
+    """
+    if not config.self_signed:
+        return config
+    from .tls.folder import tls_folder
+    from .tls.self_signed import kept
+
+    files = kept(tls_folder(config.state_folder), config.host)
+    return replace(
+        config,
+        self_signed=False,
+        ssl_certfile=str(files.certificate),
+        ssl_keyfile=str(files.key),
+    )
+
+
+def _at(config: Config, port: int) -> str:
+    """The options that tell `env` of this worker what it would not assume."""
+    default = {entry.name: entry.default for entry, _ in settings_of(Config)}
+    chosen = {"host": config.host, "port": port, "state_folder": config.state_folder}
+    return "".join(
+        f" --{name.replace('_', '-')} {shlex.quote(str(value))}"
+        for name, value in chosen.items()
+        if value != default[name]
+    )
 
 
 def _cannot_listen(config: Config, error: OSError) -> int:

@@ -123,6 +123,9 @@ class Config:
     )
     ssl_keyfile: str = setting("", "TLS key")
     ssl_certfile: str = setting("", "TLS certificate")
+    self_signed: bool = setting(
+        False, "serve TLS with a certificate for this machine, made at the first start and kept"
+    )
     log_level: str = setting("info", "debug, info, warning or error")
 
     def __post_init__(self) -> None:
@@ -157,6 +160,10 @@ class Config:
             )
         if bool(self.ssl_keyfile) != bool(self.ssl_certfile):
             raise ConfigError("--ssl-keyfile and --ssl-certfile go together")
+        if self.self_signed and self.ssl_certfile:
+            raise ConfigError(
+                "--self-signed makes a certificate and --ssl-certfile names one: choose one of them"
+            )
 
     @property
     def loopback(self) -> bool:

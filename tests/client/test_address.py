@@ -74,6 +74,15 @@ def test_tokens_come_from_fal_or_from_beside_the_worker() -> None:
     assert parse_address("me/mine", token_url="http://x/t").token_url == "http://x/t"
 
 
+def test_a_key_for_another_gateway_is_not_taken_to_fal() -> None:
+    """FAL_RUN_HOST may name a worker, whose key fal must not see."""
+    for text in ("me/mine", "wss://localhost:8443/ws"):
+        address = parse_address(text, run_host="localhost:8443")
+        assert address.token_url == "https://localhost:8443/tokens/" and address.is_fal
+    for text in ("wss://fal.run/me/mine/ws", "wss://x.fal.run/ws"):
+        assert parse_address(text, run_host="localhost:8443").token_url == FAL_TOKEN_URL
+
+
 def test_a_token_in_the_query_replaces_the_one_before_and_never_shows() -> None:
     """The URL that goes out carries the token once; what is printed carries none."""
     address = parse_address("ws://host/ws?fal_jwt_token=old&events=1")

@@ -18,15 +18,19 @@ from support.import_graph import (
 
 ENGINE_MAY_NOT = {"asyncio", "socket", "fastapi", "starlette", "uvicorn", "websockets"}
 WEB_FRAMEWORKS = ("fastapi", "starlette", "uvicorn", "websockets")
-SETTINGS = {"allowed_hosts", "config", "settings"}
+SETTINGS = {"allowed_hosts", "config", "reachable", "settings"}
 MAY_IMPORT = {
     "protocol": set[str](),
     "allowed_hosts": set[str](),
     "lifeline": set[str](),
+    "reachable": set[str](),
+    "tls": set[str](),
     "engine": set[str](),
     "settings": {"engine"},
     "models": {"engine", "protocol"},
     "config": {"allowed_hosts", "engine", "models", "protocol", "settings"},
+    "sdk_env": {"tls", *SETTINGS},
+    "testing": {"sdk_env", "settings", "tls"},
     "backends.base": set[str](),
     "backends": {"backends.base", "engine", "models"},
     "runtime": {"backends.base", "protocol", *SETTINGS},

@@ -8,7 +8,9 @@ from support.import_graph import FILES, PARTS, ROOT, short
 
 FOLDERS = (*PARTS, "examples", "tests")
 DOCUMENTS = sorted(
-    [*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md"))]
+    path
+    for path in [*ROOT.glob("*.md"), *(p for name in FOLDERS for p in (ROOT / name).rglob("*.md"))]
+    if "node_modules" not in path.parts
 )
 
 

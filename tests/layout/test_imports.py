@@ -17,6 +17,8 @@ READERS_OF_THE_ENVIRONMENT = {
     "worker/config.py",
     "worker/on_fal/app.py",
     "worker/runtime/decoding_process.py",  # hands some of it on to the process that it starts
+    "worker/sdk_env/command.py",  # whose settings the worker's are too
+    "worker/testing/running.py",  # hands it on to the worker that it starts
 }
 OPTIONAL = {"fal"}
 """Extras that need not be installed where the tests run."""

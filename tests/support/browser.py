@@ -4,9 +4,9 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 
-import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
+from support.required import absent
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -18,11 +18,7 @@ def chromium() -> str:
     )
     if os.access(found, os.X_OK):
         return found
-    message = f"no Chromium {found}: install one, or set FRAMEWIRE_CHROMIUM to its path"
-    required = os.environ.get("FRAMEWIRE_REQUIRE", "").split(",")
-    if "browser" in (name.strip() for name in required):
-        pytest.fail(message)
-    pytest.skip(message)
+    absent("browser", f"no Chromium {found}: install one, or set FRAMEWIRE_CHROMIUM to its path")
 
 
 @pytest_asyncio.fixture

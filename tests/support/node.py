@@ -1,27 +1,22 @@
 """node, for tests of the page's modules that know no DOM, and what to do where there is none."""
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
+from support.required import absent
 
 PAGE = Path(__file__).resolve().parents[2] / "worker" / "page"
 
 
 def node() -> str:
-    """The path of node; without one the test is skipped, or fails where browsers are required."""
+    """The path of node; without one the test is skipped, or fails where it is required."""
     found = shutil.which("node")
-    if found is not None:
-        return found
-    message = "no node: install it (20 or newer)"
-    required = os.environ.get("FRAMEWIRE_REQUIRE", "").split(",")
-    if "browser" in (name.strip() for name in required):
-        pytest.fail(message)
-    pytest.skip(message)
+    if found is None:
+        absent("node", "no node: install it (20 or newer)")
+    return found
 
 
 def run_module(script: str, folder: Path, given: Any = None) -> Any:

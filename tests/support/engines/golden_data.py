@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-import pytest
 import torch
 from safetensors.torch import load_file
+from support import required
 
 EXACT = 1e-4
 """Largest absolute difference allowed against tensors stored as float32."""
@@ -28,11 +28,9 @@ def golden_root() -> Path:
 
 def absent(what: str) -> NoReturn:
     """Skip the test because `what` is not there; fail it where `golden` is required."""
-    message = f"golden data is not there: {what} (set FRAMEWIRE_GOLDEN to its folder)"
-    required = os.environ.get("FRAMEWIRE_REQUIRE", "").split(",")
-    if "golden" in (name.strip() for name in required):
-        pytest.fail(message)
-    pytest.skip(message)
+    required.absent(
+        "golden", f"golden data is not there: {what} (set FRAMEWIRE_GOLDEN to its folder)"
+    )
 
 
 def golden_file(*parts: str) -> Path:

@@ -1,0 +1,1 @@
+"""What has to be set for fal's SDKs to call this worker instead of fal."""
