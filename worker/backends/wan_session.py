@@ -82,7 +82,7 @@ class WanSession:
         """Encode the prompt and the start frame, and draw the first noise."""
         start = self._settings.start_frame
         self._generation = self._engine.open(
-            self._settings.prompt,
+            self._settings.blend or self._settings.prompt,
             self._params,
             start_frame=None if start is None else self._pictures([start])[0],
             timer=self._clock,
@@ -95,8 +95,9 @@ class WanSession:
     def steer(self, change: Change) -> None:
         """Take `change` into account from the next block on."""
         self.generation.steer(
-            prompt=change.prompt,
+            prompt=change.blend or change.prompt,
             interp_steps=change.interp_steps,
+            transition=change.transition,
             strength=change.strength,
             noise_controller=change.noise_controller,
         )

@@ -12,7 +12,7 @@ from torch import Tensor
 from .context.memory import check_loop
 from .denoising.noise import NoiseSource
 from .generation import Generation
-from .interfaces import Decoder, Encoder, PassTrace, PromptEncoder, StageTimer, untimed
+from .interfaces import Blend, Decoder, Encoder, PassTrace, PromptEncoder, StageTimer, untimed
 from .network.scratch import Scratch
 from .network.transformer import CausalTransformer
 from .options import EngineOptions
@@ -93,7 +93,7 @@ class Engine:
 
     def open(
         self,
-        prompt: str | Tensor,
+        prompt: str | Blend | Tensor,
         params: StreamParams | None = None,
         *,
         start_frame: Tensor | None = None,
@@ -104,7 +104,7 @@ class Engine:
         """Open a stream; on the thread that makes its blocks.
 
         Args:
-            prompt: text, or its prompt embeds from `encode_prompt`.
+            prompt: text, a blend of texts, or prompt embeds from `encode_prompt`.
             params: default to the preset's.
             start_frame: a picture, uint8 [H, W, 3] of the stream's size, that the stream follows.
             noise: instead of noise from the params' seed.

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from .context.memory import Context, StreamMemory
+from .denoising.blending import PromptBlender
 from .denoising.noise import NoiseSource, SeededNoise
 from .denoising.passes import Place
 from .denoising.plan import BlockPlan, Planner
@@ -21,7 +22,7 @@ from .denoising.prompt_ramp import PromptRamp
 from .denoising.runner import BlockRunner
 from .denoising.stream_batch import StreamBatch
 from .input_encoder import InputEncoder, encode_start
-from .interfaces import PassTrace, StageTimer
+from .interfaces import Blend, Method, PassTrace, StageTimer
 from .params import StreamParams
 from .pixels import eight_bit
 from .preset import LATENT_STRIDE
@@ -60,7 +61,7 @@ class Generation:
     def __init__(
         self,
         shared: Shared,
-        prompt: str | Tensor,
+        prompt: str | Blend | Tensor,
         params: StreamParams,
         *,
         start_frame: Tensor | None,
@@ -75,7 +76,8 @@ class Generation:
         self.params = params
         self._planner = Planner(shared.preset, shared.options, shared.transformer)
         self._prompt = prompt
-        self._ramp = PromptRamp(self._embeds(prompt))
+        self._blender = PromptBlender(shared.text_encoder)
+        self._ramp = PromptRamp(self._blender.embeds(prompt))
         start: Tensor | None = None
         if start_frame is not None:
             frames = self._preset.block_frames
@@ -112,8 +114,9 @@ class Generation:
     def steer(
         self,
         *,
-        prompt: str | Tensor | None = None,
+        prompt: str | Blend | Tensor | None = None,
         interp_steps: int | None = None,
+        transition: Method = "linear",
         strength: float | None = None,
         noise_controller: bool | None = None,
         seed: int | None = None,
@@ -121,9 +124,10 @@ class Generation:
         """Change the stream from its next block on.
 
         Args:
-            prompt: text or prompt embeds; comes in over `interp_steps` blocks, 1 is at once. The
+            prompt: text, a blend of texts or prompt embeds; comes in over `interp_steps` blocks, 1 is at once. The
                 prompt that the stream has or turns to already is no change.
             interp_steps: default to the stream's.
+            transition: the way from the old prompt to this one.
             strength: of input pictures, 0-1.
             noise_controller: whether motion lowers it.
             seed: takes effect when the stream is reset.
@@ -145,7 +149,7 @@ class Generation:
         params = replace(self.params, **changes)  # type: ignore[arg-type]
         if prompt is not None and not _same(prompt, self._prompt):
             steps = interp_steps if interp_steps is not None else params.interp_steps
-            self._ramp.turn_to(self._embeds(prompt), steps)
+            self._ramp.turn_to(self._blender.embeds(prompt), steps, transition)
             self._prompt = prompt
         self.params = params
 
@@ -286,11 +290,8 @@ class Generation:
         shape = (0, self.params.height, self.params.width, 3)
         return torch.empty(shape, dtype=torch.uint8, device=self._device)
 
-    def _embeds(self, prompt: str | Tensor) -> Tensor:
-        return self._shared.text_encoder.encode(prompt) if isinstance(prompt, str) else prompt
 
-
-def _same(prompt: str | Tensor, other: str | Tensor) -> bool:
-    if isinstance(prompt, str) and isinstance(other, str):
-        return prompt == other
-    return prompt is other
+def _same(prompt: str | Blend | Tensor, other: str | Blend | Tensor) -> bool:
+    if isinstance(prompt, Tensor) or isinstance(other, Tensor):
+        return prompt is other
+    return prompt == other

@@ -12,6 +12,9 @@ from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
+Method = Literal["linear", "slerp"]
+"""How what lies between prompt embeds is found: along a line, or along an arc."""
+
 Stage = Literal["encode", "context", "denoise", "decode"]
 """Input pictures to latents; clean latents into the cache; one denoise pass; latents to frames."""
 
@@ -56,6 +59,20 @@ class PromptEncoder(Protocol):
 
     def encode(self, text: str) -> Tensor:
         """Prompt embeds [512, text_dim], zero after the text's last token."""
+        ...
+
+
+class Blend(Protocol):
+    """Several texts that are one prompt. Equal ones are the same prompt."""
+
+    @property
+    def parts(self) -> tuple[tuple[str, float], ...]:
+        """Texts with their weights, which sum to 1."""
+        ...
+
+    @property
+    def method(self) -> Method:
+        """`slerp` for two texts only."""
         ...
 
 

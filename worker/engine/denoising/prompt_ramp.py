@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
+
+from framewire.worker.engine.interfaces import Method
+
+from .blending import between
 
 
 class PromptRamp:
@@ -20,8 +23,9 @@ class PromptRamp:
         self._origin = embeds
         self._taken = 0
         self._steps = 0
+        self._method: Method = "linear"
 
-    def turn_to(self, embeds: Tensor, steps: int) -> None:
+    def turn_to(self, embeds: Tensor, steps: int, method: Method = "linear") -> None:
         """Ramp from the embeds in use to `embeds` over the next `steps` blocks; 1 is at once.
 
         A ramp that is under way is left where it is: the newest target wins.
@@ -32,7 +36,7 @@ class PromptRamp:
         if steps < 1:
             raise ValueError(f"interp_steps must be at least 1, got {steps}")
         self._origin, self.target = self.current, embeds
-        self._taken, self._steps = 0, steps
+        self._taken, self._steps, self._method = 0, steps, method
 
     def advance(self) -> Tensor:
         """The embeds of the next block: k / n of the way for the k-th block of a ramp of n."""
@@ -42,8 +46,7 @@ class PromptRamp:
                 self.current = self.target
             else:
                 part = self._taken / self._steps
-                blend = torch.lerp(self._origin.float(), self.target.float(), part)
-                self.current = blend.to(self.target.dtype)
+                self.current = between(self._origin, self.target, part, self._method)
         return self.current
 
     def finish(self) -> None:
