@@ -29,6 +29,7 @@ from .bodies import read_body
 from .caller_limits import CallerLimits, caller_of, too_many
 from .clip_routes import add_clip_routes
 from .doors.refusals import Refused
+from .fal_proxy.middleware import FalProxy
 from .state_folder import StateFolder
 from .websocket import refuse, serve_websocket
 
@@ -61,6 +62,7 @@ def create_app(config: Config, backend: Backend) -> FastAPI:
     app.add_exception_handler(ClientDisconnect, _nobody_there)
     app.add_exception_handler(Refused, too_many)
     app.add_middleware(CallerLimits)
+    app.add_middleware(FalProxy)
     _add_status(app, gate)
     _add_tokens(app, config, gate)
     _add_websockets(app, gate)

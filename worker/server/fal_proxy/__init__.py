@@ -1,0 +1,1 @@
+"""The place of the proxy that fal's JavaScript client can be told to send its requests through."""
