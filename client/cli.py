@@ -14,6 +14,7 @@ from framewire.protocol import MAX_SEED
 
 from .address import parse_address
 from .check.command import run_check
+from .commands.blend_option import parse_weighted
 from .commands.doctor import run_doctor
 from .commands.input_options import KREA_FPS
 from .commands.signals import run
@@ -38,6 +39,7 @@ first new one is there; other files stay. no output may be a file that is read.
 
 examples:
   framewire stream "a lighthouse at dawn" --out dawn.mp4 --steer "4b=the lighthouse in a storm"
+  framewire stream "a red fox" --blend "a robot of copper=0.5" --out mixed.mp4
   FAL_KEY=... framewire stream "a red fox" --fal fal-ai/krea-wan-14b --blocks 9 --out fox/
   framewire stream "a red fox" --out - | ffplay -f mjpeg -i -
   framewire stream "an oil painting" --input clip.mp4 --strength 0.7 --out painted.mp4
@@ -201,6 +203,15 @@ def _add_stream_options(parser: argparse.ArgumentParser) -> None:
         metavar="WHEN=PROMPT",
         help="change the prompt while it streams; may be repeated",
     )
+    parser.add_argument(
+        "--blend",
+        action="append",
+        default=[],
+        type=_weighted,
+        metavar="TEXT=WEIGHT",
+        help="show this too, where PROMPT weighs 1; may be repeated (servers that cannot blend "
+        "show the heaviest alone)",
+    )
     parser.add_argument("--start-frame", metavar="IMG", help="a picture to start from")
     parser.add_argument(
         "--fps",
@@ -257,6 +268,13 @@ def _size(text: str) -> tuple[int, int]:
 def _steer(text: str) -> PlannedSteer:
     try:
         return parse_steer(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _weighted(text: str) -> tuple[str, float]:
+    try:
+        return parse_weighted(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 

@@ -67,6 +67,8 @@ class ImageOptions(TypedDict, total=False):
     request_id: str | None
     timestamp: float | None
     prompt: str | None
+    prompts: Sequence[tuple[str, float]] | None
+    blend: Literal["linear", "slerp"] | None
     strength: float | None
     num_blocks: int | None
 
@@ -113,6 +115,11 @@ def _as_on_the_wire(options: dict[str, Any]) -> dict[str, Any]:
     for key in ("blend", "transition"):
         if isinstance(found.get(key), str):
             found[key] = {"method": found[key]}
+    if isinstance(found.get("steers"), list | tuple):
+        found["steers"] = [
+            _as_on_the_wire(dict(one)) if isinstance(one, Mapping) else one
+            for one in found["steers"]
+        ]
     prompts = found.get("prompts")
     if not isinstance(prompts, list | tuple):
         return found

@@ -21,6 +21,7 @@ from framewire.client.options import StartOptions, params_from
 from framewire.client.savers import Recorder, Saver
 from framewire.client.session import Session
 
+from .blend_option import prompts_of
 from .clip_feed import ENDLESS, ClipFeed
 from .input_options import look_at_input
 from .outputs import savers_of
@@ -39,13 +40,13 @@ def prepare(options: argparse.Namespace) -> list[Saver]:
         InputError: no such clip or camera, or a picture that cannot be used.
     """
     options.said = look_at_input(options)
-    params_from(options.prompt, start_options(options))
+    options.shown = str(params_from(_prompt(options), start_options(options)).shown)
     return savers_of(options)
 
 
 async def run_stream(options: argparse.Namespace, savers: list[Saver]) -> int:
     """Stream, save and report; returns the exit code."""
-    tally = Tally(prompts=[options.prompt])
+    tally = Tally(prompts=[options.shown])
     recorder = Recorder(savers, on_loss=_say_what_is_lost)
     feed = None if options.clip is None else ClipFeed(options.clip, options.covers)
     error: FramewireError | None = None
@@ -82,6 +83,7 @@ def start_options(options: argparse.Namespace) -> StartOptions:
     """The params that the options ask for."""
     width, height = options.size or (None, None)
     found: StartOptions = {
+        "prompts": prompts_of(options),
         "width": width,
         "height": height,
         "num_blocks": options.blocks,
@@ -96,6 +98,11 @@ def start_options(options: argparse.Namespace) -> StartOptions:
     if not options.plain:
         found |= {"events": True, "fmt": "msgpack"}
     return found
+
+
+def _prompt(options: argparse.Namespace) -> str | None:
+    """As it was typed; of a blend the heaviest text, which the client finds."""
+    return None if options.blend else str(options.prompt)
 
 
 async def _stream(
@@ -136,7 +143,7 @@ async def _stream(
             ) as session,
         ):
             tally.begin()
-            await session.start(options.prompt, **start_options(options))
+            await session.start(_prompt(options), **start_options(options))
             with contextlib.ExitStack() as background:
                 background.enter_context(_telling_what_waits(recorder, line))
                 background.enter_context(_in_background(_steer(session, plan, tally)))
