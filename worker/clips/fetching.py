@@ -1,4 +1,4 @@
-"""Fetching what a `video_url` names, where the operator allows it, and nothing else.
+"""Fetching what a `video_url` or an `image_url` names, where the operator allows it, and nothing else.
 
 A name is resolved once, every address is judged, and the connection goes to a judged address:
 what the name means a moment later (DNS rebinding) does not matter. Redirects are judged anew.
@@ -29,7 +29,7 @@ class FetchError(ValueError):
 
 
 class Fetcher:
-    """Turns a `video_url` into bytes.
+    """Turns a `video_url` or an `image_url` into bytes.
 
     Args:
         allowed: the hosts that the operator allows.
@@ -59,7 +59,7 @@ class Fetcher:
     def _from_data_url(self, url: str) -> bytes:
         header, comma, body = url.partition(",")
         if not comma or not header.endswith(";base64"):
-            raise FetchError("a data URL must be base64: data:video/mp4;base64,…")
+            raise FetchError("a data URL must be base64: data:TYPE;base64,…")
         if len(body) > self._limit * 4 // 3 + 4:
             raise FetchError(self._too_large())
         pieces = []

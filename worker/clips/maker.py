@@ -14,39 +14,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from framewire.protocol import Params
+from framewire.protocol import MAX_MESSAGE_BYTES, Params
 from framewire.worker.allowed_hosts import AllowedHosts
-from framewire.worker.backends.base import (
-    BackendSession,
-    CapacityError,
-    Picture,
-    Settings,
-    SettingsError,
-)
-from framewire.worker.runtime.admission import Full
-from framewire.worker.runtime.lane import LaneStuck
-from framewire.worker.runtime.settings import resolve_settings
+from framewire.worker.backends.base import BackendSession, Picture, Settings
+from framewire.worker.runtime.resolving import resolved
 from framewire.worker.runtime.to_the_end import to_the_end
 from framewire.worker.runtime.worker import Draining, Worker
 
-from .decoding import VideoError
-from .errors import (
-    BackendHangs,
-    CallerLeft,
-    ClipBusy,
-    ClipNotWritten,
-    ClipRefused,
-    ClipTooLong,
-    HelperFailed,
-    NotInstalled,
-    WorkerStopping,
-)
+from .errors import CallerLeft, ClipBusy, ClipRefused
+from .failures import failures_named
 from .fetching import Fetcher, FetchError
-from .prompt_expansion import ExpansionFailed, ExpansionOff, expand_prompt
-from .requests import FRAME_COUNTS, TextToVideo, VideoToVideo
+from .progress import Progress, Tell, tell_nobody
+from .prompt_expansion import ExpansionOff, expand_prompt
+from .requests import FRAME_COUNTS, AnyClip, ImageToVideo, VideoToVideo
 from .upload import Upload, uploaded
-from .video import ExtraMissing, VideoWriter, WriteError, require_av
+from .video import VideoWriter
 
+MAX_PICTURE_BYTES = MAX_MESSAGE_BYTES
+"""Of an `image_url`: as much as a start frame may have on a websocket."""
+_AS_CONFIGURED = -1.0
 _LOOK_SECONDS = 0.25
 """How often it is looked whether a clip is wanted still."""
 
@@ -58,11 +44,16 @@ Gone = Callable[[], Awaitable[bool]]
 
 @dataclass(frozen=True, slots=True)
 class MadeClip:
-    """A finished file, how many frames it has, and the seed that makes it again."""
+    """A finished file, how many frames it has, and the seed that makes it again.
+
+    Attributes:
+        warnings: what was asked for and not done.
+    """
 
     path: Path
     frames: int
     seed: int
+    warnings: tuple[str, ...] = ()
 
 
 class ClipMaker:
@@ -71,9 +62,9 @@ class ClipMaker:
     def __init__(self, worker: Worker) -> None:
         config = worker.config
         self._worker = worker
-        self._fetcher = Fetcher(
-            AllowedHosts(config.video_hosts), config.video_megabytes * 1_000_000
-        )
+        hosts = AllowedHosts(config.video_hosts)
+        self._videos = Fetcher(hosts, config.video_megabytes * 1_000_000)
+        self._pictures = Fetcher(hosts, MAX_PICTURE_BYTES)
         self._under_way = 0
 
     @contextmanager
@@ -83,64 +74,72 @@ class ClipMaker:
             raise ClipBusy(f"{self._under_way} clips are being made already")
         self._under_way += 1
         try:
-            require_av()
-            yield
-        except SettingsError as error:
-            raise ClipRefused(error.key, str(error)) from error
-        except ExpansionOff as error:
-            raise ClipRefused("enable_prompt_expansion", str(error)) from error
-        except (FetchError, VideoError) as error:
-            raise ClipRefused("video_url", str(error)) from error
-        except (Full, CapacityError) as error:
-            raise ClipBusy(str(error)) from error
-        except Draining as error:
-            raise WorkerStopping("the worker is shutting down: ask again") from error
-        except ExtraMissing as error:
-            raise NotInstalled(str(error)) from error
-        except ExpansionFailed as error:
-            raise HelperFailed(str(error)) from error
-        except LaneStuck as error:
-            raise BackendHangs("the backend hangs") from error
-        except WriteError as error:
-            raise ClipNotWritten(str(error)) from error
-        except TimeoutError as error:
-            raise ClipTooLong("the clip took too long") from error
+            with failures_named():
+                yield
         finally:
             self._under_way -= 1
 
-    async def text_to_video(self, request: TextToVideo, path: Path, gone: Gone) -> MadeClip:
-        """Write the clip of a prompt to `path`. `gone` says whether the caller has left."""
-        return await self._make(request, path, gone, None)
-
-    async def video_to_video(self, request: VideoToVideo, path: Path, gone: Gone) -> MadeClip:
-        """Write the clip of a prompt and a video to `path`."""
-        return await self._make(request, path, gone, await self._fetcher.fetch(request.video_url))
-
-    async def _make(
-        self, request: TextToVideo | VideoToVideo, path: Path, gone: Gone, video: bytes | None
+    async def make(
+        self,
+        request: AnyClip,
+        path: Path,
+        gone: Gone,
+        tell: Tell = tell_nobody,
+        patience: float | None = _AS_CONFIGURED,
     ) -> MadeClip:
+        """Write the clip that was asked for to `path`.
+
+        Args:
+            gone: says whether the caller has left.
+            tell: told how far it is.
+            patience: seconds to wait for a place; None is for as long as it takes.
+        """
         worker = self._worker
-        prompt = request.prompt
-        if request.enable_prompt_expansion:
-            prompt = await expand_prompt(worker.config, prompt)
-        keys = request.model_dump(include={"width", "height", "seed", "strength"})
-        params = Params(prompt=prompt, webcam_mode=video is not None, **keys)
-        settings = resolve_settings(params, worker.backend.defaults)
         wanted = _Wanted(worker, gone)
         await wanted.check()
+        video = picture = None
+        if isinstance(request, VideoToVideo):
+            video = await self._fetched("video_url", self._videos, request.video_url)
+        if isinstance(request, ImageToVideo):
+            picture = await self._fetched("image_url", self._pictures, request.image_url)
+        prompt, warnings = await self._prompt(request)
+        keys = request.model_dump(include={"width", "height", "seed", "strength"})
+        params = Params(prompt=prompt, webcam_mode=video is not None, start_frame=picture, **keys)
+        if patience is _AS_CONFIGURED:
+            patience = worker.config.queue_timeout
+        await wanted.check()
         async with worker.connected(), AsyncExitStack() as stack:
+            settings = await resolved(worker, wanted, params)
             upload = None
             if video is not None:
                 opening = uploaded(video, settings.width, settings.height)
                 upload = await wanted.while_it_is(stack.enter_async_context(opening))
                 del video, opening
-            place = worker.admission.place(worker.config.queue_timeout, _ignore)
+            place = worker.admission.place(patience, _ignore)
             await wanted.while_it_is(stack.enter_async_context(place))
             await wanted.check()
             session = await stack.enter_async_context(worker.opened(settings))
-            run = _Run(worker, session, request.num_frames, wanted)
+            run = _Run(worker, session, request.num_frames, wanted, tell)
             frames = await run.into(path, settings, upload)
-        return MadeClip(path, frames, settings.seed)
+        return MadeClip(path, frames, settings.seed, warnings)
+
+    async def _fetched(self, key: str, fetcher: Fetcher, url: str) -> bytes:
+        try:
+            data = await fetcher.fetch(url)
+        except FetchError as error:
+            raise ClipRefused(key, str(error)) from error
+        if not data:
+            raise ClipRefused(key, "it is empty")
+        return data
+
+    async def _prompt(self, request: AnyClip) -> tuple[str, tuple[str, ...]]:
+        """What is streamed, and what is to be said about it."""
+        if not request.enable_prompt_expansion:
+            return request.prompt, ()
+        try:
+            return await expand_prompt(self._worker.config, request.prompt), ()
+        except ExpansionOff as error:
+            return request.prompt, (f"enable_prompt_expansion: {error}",)
 
 
 class _Wanted:
@@ -173,13 +172,19 @@ class _Run:
     """One clip: blocks until it has its frames (None: until the video is used up)."""
 
     def __init__(
-        self, worker: Worker, session: BackendSession, num_frames: int | None, wanted: _Wanted
+        self,
+        worker: Worker,
+        session: BackendSession,
+        num_frames: int | None,
+        wanted: _Wanted,
+        tell: Tell,
     ) -> None:
         self._worker = worker
         self._session = session
         self._num_frames = num_frames
         self._wanted = wanted
-        self._made = 0
+        self._tell = tell
+        self._made = self._blocks = 0
 
     async def into(self, path: Path, settings: Settings, upload: Upload | None) -> int:
         """Write the file; returns its number of frames."""
@@ -188,7 +193,10 @@ class _Run:
         deadline = loop.time() + self._worker.config.session_timeout
         writer = await self._off_loop(lambda: VideoWriter(path, width, height))
         try:
+            self._say(settings)
             while await self._block(writer, upload):
+                self._blocks += 1
+                self._say(settings)
                 if loop.time() > deadline:
                     raise TimeoutError
         finally:
@@ -197,6 +205,10 @@ class _Run:
                 self._worker.metrics.pictures_dropped.inc(upload.left_out)
                 logger.warning("%d damaged packets of an upload were left out", upload.left_out)
         return self._made
+
+    def _say(self, settings: Settings) -> None:
+        size = (settings.width, settings.height)
+        self._tell(Progress(self._blocks, self._made, self._num_frames, *size, seed=settings.seed))
 
     async def _block(self, writer: VideoWriter, upload: Upload | None) -> bool:
         """Make one block, unless none is wanted any more."""

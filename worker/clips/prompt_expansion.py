@@ -39,8 +39,9 @@ async def expand_prompt(config: Config, prompt: str) -> str:
     """
     if not config.expansion_url:
         raise ExpansionOff(
-            "prompt expansion is not configured on this worker: send the prompt as it is meant, "
-            "or set FRAMEWIRE_EXPANSION_URL, FRAMEWIRE_EXPANSION_KEY and FRAMEWIRE_EXPANSION_MODEL"
+            "prompt expansion is not configured on this worker, so the prompt is used as it is: its "
+            "operator can set FRAMEWIRE_EXPANSION_URL, FRAMEWIRE_EXPANSION_KEY and "
+            "FRAMEWIRE_EXPANSION_MODEL"
         )
     messages = [{"role": "system", "content": _TASK}, {"role": "user", "content": prompt}]
     headers = {"Authorization": f"Bearer {config.expansion_key}"} if config.expansion_key else {}

@@ -1,16 +1,24 @@
-"""What `POST /text-to-video` and `POST /video-to-video` take and answer: the hosted model's shapes.
+"""What the clip endpoints take and answer: the hosted model's shapes.
 
 Validated here; how a clip comes about is not known here.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from framewire.protocol.blends import Prompt
-from framewire.protocol.params import Seed, Side
+from framewire.protocol.params import Seed, Side, Strength
 
 FRAME_COUNTS = tuple(range(18, 163, 12))  # 6 frames of the first block, 12 of each later one
 
@@ -30,9 +38,12 @@ def _frame_count(value: int) -> int:
 
 
 FrameCount = Annotated[int, BeforeValidator(_not_bool), AfterValidator(_frame_count)]
+Url = Annotated[str, Field(min_length=1)]
 
 
-class _ClipRequest(BaseModel):
+class ClipRequest(BaseModel):
+    """What every endpoint takes."""
+
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     prompt: Prompt
@@ -42,24 +53,44 @@ class _ClipRequest(BaseModel):
     height: Side | None = None
 
 
-class TextToVideo(_ClipRequest):
+class TextToVideo(ClipRequest):
     """A clip from a prompt: exactly `num_frames` frames at 16 a second."""
 
     num_frames: FrameCount = 78
 
 
-class VideoToVideo(_ClipRequest):
+class ImageToVideo(TextToVideo):
+    """A clip that begins with a picture and goes on as the prompt says.
+
+    Attributes:
+        image_url: a JPEG, PNG or WebP: a data URL, or a URL on a host that the operator allows.
+    """
+
+    image_url: Url
+
+
+class VideoToVideo(ClipRequest):
     """A clip from a prompt and a video, which is read at 16 frames a second.
 
     Attributes:
         video_url: a data URL, or a URL on a host that the operator allows.
-        strength: 0.01 keeps the video, 1 remakes it.
+        strength: 0 keeps the video (less than 0.01 is 0.01), 1 remakes it.
         num_frames: None follows the video's length, rounded up to what can be made.
     """
 
-    video_url: Annotated[str, Field(min_length=1)]
-    strength: Annotated[float, Field(ge=0.01, le=1), BeforeValidator(_not_bool)] = 0.85
+    video_url: Url
+    strength: Strength = 0.85
     num_frames: FrameCount | None = None
+
+
+AnyClip = TextToVideo | VideoToVideo
+
+ENDPOINTS: dict[str, type[AnyClip]] = {
+    "text-to-video": TextToVideo,
+    "image-to-video": ImageToVideo,
+    "video-to-video": VideoToVideo,
+}
+"""What each endpoint takes, by its path's last part."""
 
 
 class ClipFile(BaseModel):
@@ -72,7 +103,19 @@ class ClipFile(BaseModel):
 
 
 class ClipAnswer(BaseModel):
-    """The answer of both endpoints."""
+    """The answer of every endpoint.
+
+    Attributes:
+        warnings: what was asked for and not done; left out where there is none.
+    """
 
     video: ClipFile
     seed: int
+    warnings: tuple[str, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _as_hosted(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        said: dict[str, Any] = serialize(self)
+        if not self.warnings:
+            del said["warnings"]
+        return said

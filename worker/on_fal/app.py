@@ -11,9 +11,9 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import fal
 from fal.toolkit import File
@@ -22,12 +22,21 @@ from fastapi import HTTPException, Request, WebSocket
 from fastapi.responses import JSONResponse
 
 from framewire.worker.backends import choose
-from framewire.worker.clips.maker import ClipMaker, Gone, MadeClip
-from framewire.worker.clips.requests import ClipAnswer, ClipFile, TextToVideo, VideoToVideo
+from framewire.worker.clips.maker import ClipMaker
+from framewire.worker.clips.progress import Tell, tell_nobody
+from framewire.worker.clips.requests import (
+    AnyClip,
+    ClipAnswer,
+    ClipFile,
+    ImageToVideo,
+    TextToVideo,
+    VideoToVideo,
+)
 from framewire.worker.config import Config
 from framewire.worker.runtime.worker import Worker
 from framewire.worker.server.auth import Gate, Unauthorized
-from framewire.worker.server.clip_errors import clip_errors_as_http
+from framewire.worker.server.clips.errors import clip_errors_as_http
+from framewire.worker.server.clips.events import EventStream, clip_events
 from framewire.worker.server.logs.plain_lines import PlainLines
 from framewire.worker.server.logs.redact import RedactTokens
 from framewire.worker.server.websocket import serve_websocket
@@ -36,7 +45,6 @@ from .drain_on_signal import DrainOnSignal
 from .volume import FAL_VOLUME, gpu_name, use_volume
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 
 _LAST_WORDS = 30
 """Seconds before fal's time limit at which a session is ended in words; fal would just cut it."""
@@ -125,15 +133,35 @@ class KreaWan(  # type: ignore[no-untyped-call]
     @fal.endpoint("/text-to-video")
     async def text_to_video(self, wanted: TextToVideo, request: Request) -> ClipAnswer:
         """A clip from a prompt."""
-        return await self._clip(wanted, request, self._clips.text_to_video)
+        return await self._clip(wanted, request)
+
+    @fal.endpoint("/text-to-video/stream")
+    async def text_to_video_stream(self, wanted: TextToVideo, request: Request) -> EventStream:
+        """The same with progress, as server-sent events."""
+        return await self._clip_events(wanted, request)
+
+    @fal.endpoint("/image-to-video")
+    async def image_to_video(self, wanted: ImageToVideo, request: Request) -> ClipAnswer:
+        """A clip from a prompt and the picture that it begins with."""
+        return await self._clip(wanted, request)
+
+    @fal.endpoint("/image-to-video/stream")
+    async def image_to_video_stream(self, wanted: ImageToVideo, request: Request) -> EventStream:
+        """The same with progress, as server-sent events."""
+        return await self._clip_events(wanted, request)
 
     @fal.endpoint("/video-to-video")
     async def video_to_video(self, wanted: VideoToVideo, request: Request) -> ClipAnswer:
         """A clip from a prompt and a video."""
-        return await self._clip(wanted, request, self._clips.video_to_video)
+        return await self._clip(wanted, request)
+
+    @fal.endpoint("/video-to-video/stream")
+    async def video_to_video_stream(self, wanted: VideoToVideo, request: Request) -> EventStream:
+        """The same with progress, as server-sent events."""
+        return await self._clip_events(wanted, request)
 
     async def _clip(
-        self, wanted: T, request: Request, make: Callable[[T, Path, Gone], Awaitable[MadeClip]]
+        self, wanted: AnyClip, request: Request, tell: Tell = tell_nobody
     ) -> ClipAnswer:
         try:
             self._gate.check_viewer(request.headers.get("authorization", ""), "")
@@ -145,8 +173,12 @@ class KreaWan(  # type: ignore[no-untyped-call]
             tempfile.TemporaryDirectory() as folder,
         ):
             path = Path(folder) / "output.mp4"
-            made = await make(wanted, path, request.is_disconnected)
-            return ClipAnswer(video=await self._uploaded(path), seed=made.seed)
+            made = await self._clips.make(wanted, path, request.is_disconnected, tell)
+            video = await self._uploaded(path)
+            return ClipAnswer(video=video, seed=made.seed, warnings=made.warnings)
+
+    async def _clip_events(self, wanted: AnyClip, request: Request) -> EventStream:
+        return await clip_events(lambda tell: self._clip(wanted, request, tell), {})
 
     async def _uploaded(self, path: Path) -> ClipFile:
         try:

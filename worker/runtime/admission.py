@@ -44,11 +44,13 @@ class Admission:
         return len(self._line)
 
     @asynccontextmanager
-    async def place(self, wait: float, on_position: Callable[[int], None]) -> AsyncIterator[None]:
+    async def place(
+        self, wait: float | None, on_position: Callable[[int], None]
+    ) -> AsyncIterator[None]:
         """Hold a place for as long as the block runs.
 
         Args:
-            wait: seconds to stand in line.
+            wait: seconds to stand in line; None is for as long as it takes.
             on_position: told the position in the line (1: next) when it is taken and changes.
 
         Raises:
@@ -71,7 +73,7 @@ class Admission:
             if not turn.done():
                 turn.set_exception(Full(reason))
 
-    async def _stand_in_line(self, wait: float, on_position: Callable[[int], None]) -> None:
+    async def _stand_in_line(self, wait: float | None, on_position: Callable[[int], None]) -> None:
         if len(self._line) >= self._queue:
             raise Full(f"every place is taken and {len(self._line)} wait already: try again later")
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()

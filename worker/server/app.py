@@ -27,7 +27,7 @@ from framewire.worker.runtime.worker import Worker
 from .auth import Gate, Unauthorized
 from .bodies import read_body
 from .caller_limits import CallerLimits, caller_of, too_many
-from .clip_routes import add_clip_routes
+from .clips.routes import add_clip_routes
 from .doors.refusals import Refused
 from .fal_proxy.middleware import FalProxy
 from .state_folder import StateFolder

@@ -1,6 +1,7 @@
 """The fal app serves what the local worker serves, drains, and is what fal's tools accept."""
 
 import base64
+import io
 import json
 import signal
 import tomllib
@@ -17,6 +18,8 @@ from fal.api._sdist import has_local_path
 from fal.api.client import SyncServerlessClient
 from fal.app import wrap_app
 from fal.cli.deploy_check import _build_deployment_check_summary
+from httpx_sse import aconnect_sse
+from PIL import Image
 from support.servers.fal_server import PREFIX, ROOT, RunningApp, fal_app, fal_run
 from support.video_files_made import data_url, seen, video
 from support.viewers.raw_viewer import SMALL, Closed, connected, opened
@@ -92,6 +95,29 @@ async def test_clips_are_uploaded_by_fals_toolkit(running: RunningApp) -> None:
         assert isinstance(said["seed"], int)
     assert wrong.status_code == 422 and "18, 30, 42" in wrong.text
     assert private.status_code == 422 and "video_url" in private.text
+
+
+async def test_every_clip_endpoint_streams_its_progress(running: RunningApp) -> None:
+    """What `fal_client.stream` reads: an event a block, then the answer with the uploaded file."""
+    data = io.BytesIO()
+    Image.new("RGB", (128, 64), (200, 20, 20)).save(data, "PNG")
+    image = "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
+    body: dict[str, Any] = {"prompt": "a red circle", "num_frames": 18, **SMALL}
+    for endpoint, more in (
+        ("text-to-video", {}),
+        ("image-to-video", {"image_url": image}),
+        ("video-to-video", {"video_url": data_url(video([(0, 99, 0)] * 18))}),
+    ):
+        async with (
+            httpx.AsyncClient(verify=False, timeout=30) as client,
+            aconnect_sse(
+                client, "POST", f"{running.http}/{endpoint}/stream", json=body | more
+            ) as source,
+        ):
+            *told, answer = [event.json() async for event in source.aiter_sse()]
+        assert [each["frames"] for each in told] == [6, 18]
+        file = base64.b64decode(answer["video"]["url"].partition(",")[2])
+        assert len(seen(file).frames) == 18
 
 
 async def test_clips_ask_for_a_key_where_the_operator_wants_one(
@@ -176,7 +202,9 @@ def test_the_deploy_check_accepts_the_app(monkeypatch: pytest.MonkeyPatch) -> No
 def test_fal_can_describe_and_wrap_the_class() -> None:
     """What fal's runner does with it first: the routes, their schemas, the options."""
     paths = KreaWan.build_metadata()["openapi"]["paths"]
-    assert {"/ws", "/alive", "/text-to-video", "/video-to-video", "/health"} <= set(paths)
+    clips = {f"/{kind}-to-video" for kind in ("text", "image", "video")}
+    assert clips | {f"{path}/stream" for path in clips} <= set(paths)
+    assert {"/ws", "/alive", "/health"} <= set(paths)
     wrapped = wrap_app(KreaWan)
     assert wrapped.app_name == NAME and wrapped.app_auth == "private"
 

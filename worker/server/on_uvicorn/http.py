@@ -16,6 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from framewire.worker.server.caller_limits import VISIT_EXTENSION
+from framewire.worker.server.clips.events import CLOSE_EXTENSION
 from framewire.worker.server.doors.callers import Visit
 from framewire.worker.server.doors.half_messages import HalfMessages
 
@@ -43,7 +44,8 @@ class HttpProtocol(H11Protocol):
         loaded_app = self.app
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
-            await loaded_app(scope | {"extensions": {VISIT_EXTENSION: visit}}, receive, send)
+            extensions = {VISIT_EXTENSION: visit, CLOSE_EXTENSION: self.transport.close}
+            await loaded_app(scope | {"extensions": extensions}, receive, send)
 
         self.app = app
         self.ws_protocol_class = partial(  # type: ignore[assignment]

@@ -7,7 +7,7 @@ from fastapi import HTTPException
 
 from framewire.worker.clips import errors
 from framewire.worker.clips.errors import ClipBusy, ClipError, ClipRefused
-from framewire.worker.server.clip_errors import clip_errors_as_http
+from framewire.worker.server.clips.errors import clip_errors_as_http
 
 KINDS = [
     kind
