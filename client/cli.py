@@ -21,6 +21,7 @@ from .commands.signals import run
 from .commands.steer_plan import PlannedSteer, parse_steer
 from .commands.stream import prepare, run_stream
 from .commands.terminal import accept_any_text, printable
+from .commands.timeline_command import add_timeline_options, run_timeline
 from .connect import resolve_credentials
 from .credentials import fal_run_host
 from .errors import AuthError, FramewireError, InputError, ParamsError, SaveError
@@ -74,6 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     accept_any_text()
     options = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
     try:
+        if options.command == "timeline":
+            return run_timeline(options)
         if options.command == "stream":
             return run(run_stream(options, prepare(options)))
         commands = {"token": _run_token, "check": run_check, "doctor": run_doctor}
@@ -134,6 +137,9 @@ def _parser() -> argparse.ArgumentParser:
         "--timeout", type=_seconds, default=60.0, metavar="S", help="for each step (default: 60)"
     )
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
+    add_timeline_options(
+        commands.add_parser("timeline", help="look at a file of prompts over time")
+    )
     _add_check_options(
         commands.add_parser(
             "check",

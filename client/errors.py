@@ -15,6 +15,7 @@ FramewireError
 ├── StallError             the connection stands, but nothing arrives on it
 ├── ConnectionLost         it broke, or closed without a word
 ├── InputError             a clip or a camera could not be read
+├── TimelineError          a timeline cannot be played: says which entry, and what would be right
 └── SaveError              a file could not be written
 
 Each carries `code`, `reason` and `hint` (what to do); texts are free of secrets, and of what would
@@ -189,6 +190,12 @@ class InputError(FramewireError):
     """A clip or a camera could not be read."""
 
     default_code = "INPUT"
+
+
+class TimelineError(FramewireError):
+    """A timeline cannot be played; the reason names the entry, and what would be right."""
+
+    default_code = "TIMELINE"
 
 
 class SaveError(FramewireError):

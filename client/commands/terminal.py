@@ -33,6 +33,11 @@ def is_live(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM", "") not in _DUMB
 
 
+def is_coloured(stream: TextIO) -> bool:
+    """Whether colours are wanted on it (https://no-color.org)."""
+    return is_live(stream) and not os.environ.get("NO_COLOR")
+
+
 def columns(stream: TextIO) -> int:
     """How wide the terminal is now; 80 where it does not tell."""
     try:
