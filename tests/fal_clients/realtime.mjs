@@ -1,5 +1,6 @@
 // fal.realtime as its users write it: prints what arrives at the default path and at /ws, and how
 // a refusal is told. The client's host is hard-coded; the line that it takes comes first.
+// The client unpacks binary messages aside, so that a text may overtake those before it.
 globalThis.WebSocket = class extends WebSocket { constructor(url, ...rest) { super(url.replace("fal.run", process.env.FAL_RUN_HOST), ...rest); } };
 
 import { fal } from "@fal-ai/client";
@@ -12,38 +13,35 @@ fal.config({ proxyUrl: { url: process.env.FAL_PROXY_URL, when: "always" } });
 /** What comes until the stream ends or is refused. */
 function streamed(options, params) {
   return new Promise((resolve, reject) => {
-    const results = [];
+    const texts = [];
+    const images = [];
     const connection = fal.realtime.connect(APP, {
       throttleInterval: 0,
       ...options,
       onResult(result) {
-        results.push(result);
-        if (result.status === "completed") {
+        (result.image ? images : texts).push(result);
+        if (images.length === 6 && texts.at(-1)?.status === "completed") {
           connection.close();
-          resolve(results);
+          resolve({ texts, images: images.map(({ index, image }) => [index, image[0], image[1]]).sort() });
         }
       },
       onError(error) {
         connection.close();
-        resolve([{ name: error.name, status: error.status, message: error.message }]);
+        resolve({ name: error.name, status: error.status, message: error.message });
       },
     });
     connection.send(params);
-    setTimeout(reject, 60_000, new Error(`${results.length} results and no end`)).unref();
+    setTimeout(reject, 60_000, new Error(`${images.length} frames and no end`)).unref();
   });
 }
-
-const shown = (results) =>
-  results.map((result) =>
-    result.image ? [result.index, ...result.image.subarray(0, 2)] : (result.status ?? result));
 
 const whole = (data) =>
   typeof data === "string" ? JSON.parse(data) : data.arrayBuffer().then((bytes) => ({ index: 0, image: new Uint8Array(bytes) }));
 
 console.log(
   JSON.stringify({
-    default: shown(await streamed({}, { prompt: "a fox", ...SMALL })),
-    ws: shown(await streamed({ path: "/ws", decodeMessage: whole }, { prompt: "a fox", ...SMALL })),
+    default: await streamed({}, { prompt: "a fox", ...SMALL }),
+    ws: await streamed({ path: "/ws", decodeMessage: whole }, { prompt: "a fox", ...SMALL }),
     refused: await streamed({}, { prompt: " ", ...SMALL }),
   }),
 );

@@ -21,8 +21,10 @@ async def test_realtime_streams_at_its_own_path_and_at_ws_and_tells_errors_as_it
 ) -> None:
     """With one line for its host, which cannot be set."""
     seen = await fal_js("realtime.mjs", env=dict(worker.env))
-    assert seen["default"] == ["ready", *([index, *JPEG] for index in range(6)), "completed"]
-    assert seen["ws"] == ["ready", *([0, *JPEG] for _ in range(6)), "completed"]
-    (error,) = seen["refused"]
+    assert seen["default"]["images"] == [[index, *JPEG] for index in range(6)]
+    assert seen["ws"]["images"] == [[0, *JPEG]] * 6
+    for path in ("default", "ws"):
+        assert [text["status"] for text in seen[path]["texts"]] == ["ready", "completed"]
+    error = seen["refused"]
     assert error["name"] == "ApiError" and error["status"] == 400
     assert "prompt" in error["message"]

@@ -1,4 +1,4 @@
-"""fal's JavaScript client, run in node by the scripts in `tests/fal_clients/`."""
+"""fal's JavaScript client, run by the scripts in `tests/fal_clients/`: in node, and on a page."""
 
 import asyncio
 import json
@@ -23,8 +23,7 @@ async def fal_js(script: str, *arguments: str, env: dict[str, str] | None = None
     Raises:
         AssertionError: it ended with an error; with what it wrote.
     """
-    if not (FOLDER / "node_modules").is_dir():
-        absent("node", "fal's client is not installed: npm ci --prefix tests/fal_clients")
+    installed()
     process = await asyncio.create_subprocess_exec(
         node(),
         "--experimental-websocket",  # what node 22 has by itself
@@ -42,3 +41,26 @@ async def fal_js(script: str, *arguments: str, env: dict[str, str] | None = None
             await process.wait()
     assert process.returncode == 0, errors.decode() + out.decode()
     return json.loads(out)
+
+
+async def fal_js_for_a_page(script: str) -> str:
+    """`tests/fal_clients/SCRIPT` and all that it imports, as one script of a page."""
+    process = await asyncio.create_subprocess_exec(
+        str(installed() / ".bin" / "esbuild"),
+        *("--bundle", "--format=iife", "--platform=browser", "--log-level=warning", script),
+        cwd=FOLDER,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={"PATH": os.environ["PATH"]},
+    )
+    out, errors = await asyncio.wait_for(process.communicate(), PATIENCE)
+    assert process.returncode == 0, errors.decode()
+    return out.decode()
+
+
+def installed() -> Path:
+    """Where node's packages are; without them the test is skipped."""
+    path = FOLDER / "node_modules"
+    if not path.is_dir():
+        absent("node", "fal's client is not installed: npm ci --prefix tests/fal_clients")
+    return path
