@@ -15,7 +15,7 @@ MAX_BLOCKS = 2**63 - 1
 MAX_SIDE = 65535
 """Of a stream's pictures, in pixels: what a JPEG's header can say."""
 MIN_FPS, MAX_FPS = 0.1, 1000
-"""Of a paced stream: a slower one would hold a place and show nothing."""
+"""Of a paced stream: a slower one would hold a place and show nothing. 0 is no pace."""
 MAX_PICTURE_PIXELS, MAX_PICTURE_SCANS = 40_000_000, 64
 MAX_LIVE_PIXELS, MAX_LIVE_SCANS = 10_000_000, 16
 MAX_REJECTIONS_IN_A_ROW = 20

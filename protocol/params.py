@@ -35,6 +35,12 @@ def _picture_bytes(value: Any) -> Any:
         ) from None
 
 
+def _not_too_slow(fps: float) -> float:
+    if 0 < fps < MIN_FPS:
+        raise ValueError(f"must be 0 (unpaced), or greater than or equal to {MIN_FPS}")
+    return fps
+
+
 def _falling(steps: tuple[float, ...]) -> tuple[float, ...]:
     if any(later >= earlier for earlier, later in pairwise(steps)):
         raise ValueError("must fall strictly, like [1000, 937.5, 833.3, 625]")
@@ -43,7 +49,12 @@ def _falling(steps: tuple[float, ...]) -> tuple[float, ...]:
 
 Side = Annotated[int, Field(ge=64, le=2048), BeforeValidator(not_bool)]
 Count = Annotated[int, Field(ge=1, le=MAX_BLOCKS), BeforeValidator(not_bool)]
-Fps = Annotated[float, Field(ge=MIN_FPS, le=MAX_FPS, allow_inf_nan=False)]
+Fps = Annotated[
+    float,
+    Field(ge=0, le=MAX_FPS, allow_inf_nan=False),
+    BeforeValidator(not_bool),
+    AfterValidator(_not_too_slow),
+]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED), BeforeValidator(not_bool)]
 InterpSteps = Annotated[
     int,

@@ -6,12 +6,14 @@ The only reader of the environment in the worker. Knows no server and no backend
 from __future__ import annotations
 
 import ipaddress
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from framewire.protocol import is_loopback
+from framewire.protocol.limits import MAX_FPS, MIN_FPS
 
 from .allowed_hosts import AllowedHosts
 from .engine.setting import check_settings, setting
@@ -98,6 +100,11 @@ class Config:
     input_megabytes: int = setting(
         1024, "megabytes of viewers' pictures that may wait, half of them for streams with a place"
     )
+    pace: str = setting(
+        "preset",
+        "frames a second for web pages that ask for neither fps nor events: preset (the model's "
+        "own rate), off, or a number",
+    )
     jpeg_quality: int = setting(90, "quality of the frames, 1 to 100")
     clip_life: float = setting(3600.0, "seconds a finished clip can be fetched")
     clip_megabytes: int = setting(512, "megabytes of finished clips that are kept")
@@ -132,6 +139,7 @@ class Config:
         try:
             check_settings(self)
             AllowedHosts(self.video_hosts)
+            _page_fps(self.pace)
             _check_proxies(self.forwarded_allow_ips)
         except ValueError as error:
             raise ConfigError(str(error)) from None
@@ -170,6 +178,11 @@ class Config:
         """Whether only this machine can reach the bound address."""
         return is_loopback(self.host)
 
+    @property
+    def page_fps(self) -> float | None:
+        """Frames a second for pages that name none; None for the preset's, 0 for no pace."""
+        return _page_fps(self.pace)
+
     @classmethod
     def load(cls, environ: Mapping[str, str], **given: Any) -> Config:
         """Settings from the environment, overridden by what was `given` (None: not given).
@@ -186,6 +199,20 @@ class Config:
     def shown(self) -> dict[str, Any]:
         """The settings by name, for a log: secrets say only whether they are set."""
         return values_of(self)
+
+
+def _page_fps(text: str) -> float | None:
+    if text in ("preset", "off"):
+        return None if text == "preset" else 0.0
+    try:
+        fps = float(text)
+    except ValueError:
+        fps = math.nan
+    if not (fps == 0 or MIN_FPS <= fps <= MAX_FPS):
+        raise ValueError(
+            f"pace {text!r}: give preset, off, or {MIN_FPS} to {MAX_FPS} frames a second"
+        )
+    return fps
 
 
 def _is_private(url: str) -> bool:

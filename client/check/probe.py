@@ -111,6 +111,7 @@ class Probe:
         authorization: str | None = None,
         anonymous: bool = False,
         path: str | None = None,
+        origin: str | None = None,
         compression: str | None = None,
     ) -> AsyncIterator[RawSocket]:
         """A socket that was opened, and nothing read from it.
@@ -121,6 +122,7 @@ class Probe:
             authorization: the header, instead of the right token.
             anonymous: with no credentials at all.
             path: instead of the address's own.
+            origin: of the web page that opens it; None where it is no page.
 
         Raises:
             Unreachable: there is no connection.
@@ -134,7 +136,7 @@ class Probe:
                 refuse_plaintext(url, "the token", allowed=self.allow_plaintext)
             opened = await open_socket(
                 url,
-                additional_headers=headers,
+                additional_headers=headers | ({"Origin": origin} if origin else {}),
                 compression=compression,
                 max_size=MAX_MESSAGE_BYTES,
                 open_timeout=self.timing.first,

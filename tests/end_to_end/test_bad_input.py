@@ -123,7 +123,7 @@ BAD_PARAMS = {
     "seed -1": ({"seed": -1}, "seed"),
     "seed 2^24 + 1": ({"seed": 2**24 + 1}, "seed"),
     "an input nobody knows": ({"input": "some"}, "input"),
-    "no frames a second": ({"fps": 0}, "fps"),
+    "less than no frames a second": ({"fps": -1}, "fps"),
     "no frame in a lifetime": ({"fps": 5e-324}, "fps"),
     "more blocks than 63 bits count": ({"num_blocks": 2**63}, "num_blocks"),
     "a prompt of bytes": ({"prompt": b"a"}, "prompt"),

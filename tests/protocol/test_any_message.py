@@ -97,7 +97,7 @@ PARAMS = st.fixed_dictionaries(
         "interp_steps": st.integers(1, 64),
         "webcam_mode": st.booleans(),
         "input": st.sampled_from(["newest", "all"]),
-        "fps": st.floats(0.1, 1000),
+        "fps": st.just(0) | st.floats(0.1, 1000),
         "events": st.booleans(),
         "fmt": st.sampled_from(["jpeg", "msgpack"]),
     },

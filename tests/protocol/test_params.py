@@ -42,7 +42,7 @@ def refusal(build: Any, **values: Any) -> dict[str, Any]:
         ("timestep_shift", 0.1, 20, 0.05, 20.5),
         ("kv_cache_num_frames", 1, 12, 0, 13),
         ("interp_steps", 1, 64, -1, 65),
-        ("fps", 0.1, 1000, 0, 1001),
+        ("fps", 0, 1000, -0.1, 1001),
     ],
 )
 def test_ranges_hold_at_both_ends(
@@ -114,6 +114,11 @@ def test_a_pace_that_never_shows_a_frame_is_refused_with_the_slowest_there_is(fp
     error = refusal(params, fps=fps)
     assert error["loc"] == ("fps",)
     assert error["msg"].endswith("greater than or equal to 0.1")
+
+
+def test_no_frames_a_second_are_no_pace_and_false_is_no_number() -> None:
+    assert params(fps=0).fps == 0 and params(fps=0.1).fps == 0.1
+    assert "true or false" in refusal(params, fps=False)["msg"]
 
 
 def test_blocks_beyond_63_bits_are_refused() -> None:

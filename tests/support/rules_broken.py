@@ -43,6 +43,11 @@ def deaf_to(scheme: str) -> Callable[[str, dict[str, str]], Door]:
     return door
 
 
+def nowhere_in_particular(path: str, headers: dict[str, str]) -> Door:
+    """Whoever comes is led in as a script."""
+    return path, without(headers, "Origin")
+
+
 def no_unknown_query(path: str, headers: dict[str, str]) -> Door:
     return None if "unknown" in path else (path, headers)
 
@@ -150,6 +155,7 @@ BREAKS: dict[str, Break] = {
     "5.3": Break(frames=lambda link, frame: None if link.frames == 10 else frame),
     "5.4": Break(frames=on_envelope(lambda frame: frame | {"index": frame["index"] + 1})),
     "5.5": Break(frames=on_envelope(lambda frame: without(frame, "block"))),
+    "5.6": Break(door=nowhere_in_particular),
     "6.1": Break(maps=on_map(changes_prompt, lambda m: without(m, "prompt"))),
     "6.2": Break(maps=on_map(lambda m: m.get("at_block") == 1, lambda m: m | {"prompt": "x"})),
     "6.3": Break(maps=on_map(changes_prompt, lambda m: m | {"num_blocks": m["num_blocks"] + 1})),

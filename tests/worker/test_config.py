@@ -159,3 +159,18 @@ def test_a_key_that_no_header_can_carry_is_refused_unseen(name: str, value: str)
     with pytest.raises(ConfigError, match=f"^{name} has a character") as caught:
         Config(**{name: value})  # type: ignore[arg-type]
     assert value not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("pace", "fps"), [("preset", None), ("off", 0), ("0", 0), ("24", 24), ("0.1", 0.1)]
+)
+def test_the_pace_of_pages_is_the_preset_s_none_or_so_many_frames_a_second(
+    pace: str, fps: float | None
+) -> None:
+    assert Config.load({"FRAMEWIRE_PACE": pace}).page_fps == fps
+
+
+@pytest.mark.parametrize("pace", ["fast", "nan", "inf", "-1", "0.05", "1001", "5e-324"])
+def test_a_pace_that_is_none_is_refused_in_words(pace: str) -> None:
+    with pytest.raises(ConfigError, match=r"pace .*: give preset, off, or 0\.1 to 1000 frames"):
+        Config(pace=pace)

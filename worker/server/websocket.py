@@ -54,6 +54,7 @@ async def serve_websocket(
         worker_name=socket.gethostname() if session_id else None,
         events=query.get("events", "").lower() in _TRUE,
         envelope=query.get("fmt", "msgpack" if envelope else "jpeg") == "msgpack",
+        browser=bool(websocket.headers.get("origin")),
     )
     async with worker.connected():
         await session.run()

@@ -1,18 +1,21 @@
 """What waits to be sent to one viewer: frames by the block, texts in between, in order.
 
-Holds two blocks, and one more may be in the making. A session without room skips its turn on the
-lane, so a slow reader costs no memory and loses no frame; a reset drops the frames that became
-stale.
+Holds two blocks, and one more may be in the making; of a paced stream only what its pace asks for.
+A session without room skips its turn on the lane, so a slow reader costs no memory and loses no
+frame; a reset drops the frames that became stale.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from framewire.protocol import Connection, Event, Frame, Message
+
+from .pace import Pace
 
 BLOCKS = 2
 TEXTS = 256
@@ -38,17 +41,19 @@ class Outbox:
 
     Args:
         connection: encodes what is put in, in the order in which it is said.
+        pace: says when a block is due.
 
     Attributes:
         events: whether the viewer asked for events; they are dropped otherwise.
     """
 
-    def __init__(self, connection: Connection, *, events: bool = False) -> None:
+    def __init__(self, connection: Connection, pace: Pace, *, events: bool = False) -> None:
         self._connection = connection
+        self._pace = pace
         self.events = events
         self._items: deque[Outgoing] = deque()
-        self._blocks = 0
-        self._expected = 0
+        self._blocks = self._frames = 0
+        self._begun: deque[float] = deque()  # when each block in the making was, by perf_counter
         self._changed = asyncio.Event()
 
     def say(self, message: Message) -> None:
@@ -60,7 +65,7 @@ class Outbox:
 
     def expect_block(self) -> None:
         """A block is being made; `put_block` delivers it."""
-        self._expected += 1
+        self._begun.append(time.perf_counter())
 
     def put_block(self, frames: Sequence[Frame], ready_at: float | None = None) -> None:
         """Append the frames of an expected block, which was made at `ready_at`."""
@@ -75,18 +80,20 @@ class Outbox:
             for index, frame in enumerate(frames)
         )
         self._blocks += bool(frames)
-        self._expected -= 1
+        self._frames += len(frames)
+        self._pace.saw_block(len(frames), time.perf_counter() - self._begun.popleft())
         self._changed.set()
 
     def drop_frames(self) -> None:
         """Drop every frame that waits and expect none; texts stay."""
         self._items = deque(item for item in self._items if not item.is_frame)
-        self._blocks = self._expected = 0
+        self._blocks = self._frames = 0
+        self._begun.clear()
         self._changed.set()
 
     def expect_nothing(self) -> None:
         """What was being made will not come."""
-        self._expected = 0
+        self._begun.clear()
         self._changed.set()
 
     async def head(self) -> Outgoing:
@@ -104,17 +111,22 @@ class Outbox:
         if self.holds(item):
             self._items.popleft()
             self._blocks -= item.ends_block
+            self._frames -= item.is_frame
             self._changed.set()
 
     async def room(self) -> None:
         """Wait until one block more may be made."""
-        while self._blocks + self._expected > BLOCKS:
+        while self._is_full or not self._pace.is_due(self._frames, len(self._begun)):
             await self._change()
 
     async def empty(self) -> None:
         """Wait until everything has been sent and nothing is being made."""
-        while self._items or self._expected:
+        while self._items or self._begun:
             await self._change()
+
+    @property
+    def _is_full(self) -> bool:
+        return self._blocks + len(self._begun) > BLOCKS
 
     async def _change(self) -> None:
         self._changed.clear()

@@ -31,6 +31,7 @@ from framewire.worker.runtime.worker import Draining, Worker
 
 from .endings import TOO_MANY, Ended, Stalled, ending_of
 from .outbox import Outbox
+from .pace import Pace, pace_for
 from .stream import Outcome, Stream
 from .under_way import UnderWay
 from .viewer_socket import ViewerSocket
@@ -48,6 +49,7 @@ class Session:
         worker_name: sent with ready, for clients of Krea's own server.
         events: send the opt-in events; params may switch them on as well.
         envelope: send frames as msgpack maps; params may ask for it as well.
+        browser: the viewer is a web page: paced, unless it says how it wants its frames.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Session:
         worker_name: str | None = None,
         events: bool = False,
         envelope: bool = False,
+        browser: bool = False,
     ) -> None:
         self.session_id = session_id or uuid.uuid4().hex
         self._worker = worker
@@ -66,8 +69,10 @@ class Session:
         self._socket = socket
         self._worker_name = worker_name
         self._connection = Connection(Role.WORKER, envelope=envelope)
-        self._outbox = Outbox(self._connection, events=events)
-        self._writer = Writer(worker, socket, self._outbox)
+        self._browser = browser
+        self._pace = Pace()
+        self._outbox = Outbox(self._connection, self._pace, events=events)
+        self._writer = Writer(worker, socket, self._outbox, self._pace)
         self._begin: asyncio.Queue[UnderWay] = asyncio.Queue(maxsize=1)
         self._under_way: UnderWay | None = None
         self._turn = object()
@@ -164,11 +169,17 @@ class Session:
     def _take_params(self, params: Params) -> None:
         self._under_way = UnderWay(self._worker, self._turn, params, self._under_way)
         merged = self._under_way.steering.params
-        self._writer.fps = merged.fps
         if merged.events is not None:
             self._outbox.events = merged.events
         if merged.fmt is not None:
             self._connection.envelope = merged.fmt == "msgpack"
+        self._pace.fps = pace_for(
+            merged,
+            browser=self._browser,
+            events=self._outbox.events,
+            page_fps=self._config.page_fps,
+            preset_fps=self._worker.backend.defaults.fps,
+        )
         self._begin.put_nowait(self._under_way)
 
     def _take_late(self, steer: Steer) -> None:

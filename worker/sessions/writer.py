@@ -9,23 +9,20 @@ from framewire.worker.runtime.worker import Worker
 
 from .endings import Stalled
 from .outbox import Outbox
+from .pace import Pace
 from .viewer_socket import ViewerSocket
 
 
 class Writer:
-    """Sends one viewer's messages.
+    """Sends one viewer's messages."""
 
-    Attributes:
-        fps: frames a second of a paced stream, else None or 0.
-    """
-
-    def __init__(self, worker: Worker, socket: ViewerSocket, outbox: Outbox) -> None:
+    def __init__(self, worker: Worker, socket: ViewerSocket, outbox: Outbox, pace: Pace) -> None:
         self._metrics = worker.metrics
         self._stall_timeout = worker.config.stall_timeout
         self._socket = socket
         self._outbox = outbox
+        self._pace = pace
         self._hurry = asyncio.Event()
-        self.fps: float | None = None
 
     def hurry(self) -> None:
         """The session ends: keep no pace any more."""
@@ -42,8 +39,8 @@ class Writer:
         due = 0.0
         while True:
             item = await self._outbox.head()
-            if item.is_frame and self.fps:
-                due = max(due + 1 / self.fps, loop.time())
+            if item.is_frame and self._pace.fps:
+                due = max(due + 1 / self._pace.fps, loop.time())
                 await self._pause(due - loop.time())
                 if not self._outbox.holds(item):
                     continue

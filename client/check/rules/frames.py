@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from framewire.client.check.as_a_page import FPS, WITHIN, drawn
 from framewire.client.check.jpeg_header import read_jpeg_header
 from framewire.client.check.probe import Probe
 from framewire.client.check.raw_socket import Seen
@@ -73,6 +74,25 @@ async def envelopes_by_params(probe: Probe) -> None:
     _check_envelopes(await probe.once(by_params))
 
 
+@rule(
+    "5.6",
+    "a page that asks for neither fps nor events sees a new prompt within two blocks",
+    blocks=4,
+)
+async def paced_for_pages(probe: Probe) -> None:
+    if not (await probe.once(rich)).envelopes:
+        not_offered("frames are bare JPEGs")
+    seen = await drawn(probe)
+    needs(seen.before, "no frames came to a page")
+    at = seen.before[-1].block
+    shown = [frame.block for frame in seen.after if frame.prompt_version > 1]
+    must(
+        shown and shown[0] <= at + WITHIN,
+        f"changed in block {at}, the prompt does not show by block {at + WITHIN}: a page that "
+        f"draws {FPS:g} frames a second lags",
+    )
+
+
 @rule("7.1", "completed comes, and after the last frame")
 async def completed_last(probe: Probe) -> None:
     await baseline_frames(probe)
@@ -136,7 +156,7 @@ def _must_repeat(probe: Probe, one: Seen, other: Seen) -> None:
     must(same, "with the same values, its frames differ")
 
 
-FRAME_RULES = (whole_jpegs, sampling, counts, envelopes, envelopes_by_params)
+FRAME_RULES = (whole_jpegs, sampling, counts, envelopes, envelopes_by_params, paced_for_pages)
 COMPLETED_RULES = (
     completed_last,
     completed_names,

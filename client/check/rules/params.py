@@ -39,7 +39,7 @@ OUT_OF_RANGE: tuple[tuple[str, Any], ...] = (
     ("kv_cache_num_frames", 13),
     ("interp_steps", 65),
     ("input", "oldest"),
-    ("fps", 0),
+    ("fps", 0.05),
     ("fmt", "png"),
 )
 BAD_BLENDS: tuple[tuple[str, dict[str, Any]], ...] = (

@@ -88,8 +88,8 @@ async def broken_endpoint(worker_url: str, broken: Break) -> AsyncIterator[str]:
         nonlocal count
         count += 1
         assert client.request is not None
-        given = client.request.headers.get("Authorization")
-        headers = {} if given is None else {"Authorization": given}
+        given = client.request.headers
+        headers = {name: given[name] for name in ("Authorization", "Origin") if name in given}
         door = broken.door(client.request.path, headers)
         if door is None:
             return

@@ -6,6 +6,7 @@ import pytest
 
 from framewire.protocol import Completed, Frame, Message, Warned
 from framewire.worker.sessions.outbox import TEXTS, Outbox
+from framewire.worker.sessions.pace import Pace
 
 
 class Plain:
@@ -21,7 +22,7 @@ class Plain:
 
 
 def new_outbox(*, events: bool = True) -> Outbox:
-    return Outbox(Plain(), events=events)
+    return Outbox(Plain(), Pace(), events=events)
 
 
 def say(outbox: Outbox, words: str) -> None:
