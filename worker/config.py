@@ -108,6 +108,16 @@ class Config:
     jpeg_quality: int = setting(90, "quality of the frames, 1 to 100")
     clip_life: float = setting(3600.0, "seconds a finished clip can be fetched")
     clip_megabytes: int = setting(512, "megabytes of finished clips that are kept")
+    upload_life: float = setting(86_400.0, "seconds an uploaded file is kept", least=1)
+    upload_megabytes: int = setting(4096, "megabytes of uploaded files that are kept")
+    upload_file_megabytes: int = setting(256, "megabytes that one uploaded file may have")
+    max_uploads: int = setting(1000, "uploaded files that are kept")
+    caller_uploads: int = setting(
+        16, "uploads that one address may have under way; 0: any number", least=0
+    )
+    caller_upload_megabytes: int = setting(
+        1024, "megabytes of one address's uploads that are kept; 0: any number", least=0
+    )
     state_folder: str = setting(
         "",
         "folder of what a restart finds again, such as uploads; by default one for each port in "

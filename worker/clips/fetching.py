@@ -11,6 +11,8 @@ import base64
 import binascii
 import ipaddress
 import socket
+from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
@@ -21,6 +23,7 @@ from framewire.worker.allowed_hosts import Address, AllowedHosts
 FETCH_SECONDS = 60.0
 _CONNECT_SECONDS = 10.0
 _REDIRECTS = 3
+FindOwn = Callable[[str], Path | None]
 _PIECE = 1 << 20  # characters of base64 decoded at a time, a multiple of 4
 
 
@@ -34,11 +37,13 @@ class Fetcher:
     Args:
         allowed: the hosts that the operator allows.
         limit: bytes that a file may have.
+        own: where the file is that was uploaded here and whose URL this is; None of any other URL.
     """
 
-    def __init__(self, allowed: AllowedHosts, limit: int) -> None:
+    def __init__(self, allowed: AllowedHosts, limit: int, own: FindOwn = lambda _: None) -> None:
         self._allowed: Final = allowed
         self._limit: Final = limit
+        self._own: Final = own
 
     async def fetch(self, url: str) -> bytes:
         """The bytes at `url`, or in it where it is a data URL.
@@ -48,6 +53,9 @@ class Fetcher:
         """
         if url[:5].lower() == "data:":
             return await asyncio.to_thread(self._from_data_url, url)
+        path = self._own(url)
+        if path is not None:
+            return await asyncio.to_thread(self._from_disk, path)
         try:
             async with asyncio.timeout(FETCH_SECONDS):
                 return await self._over_http(url)
@@ -55,6 +63,16 @@ class Fetcher:
             raise FetchError(f"nothing whole came within {FETCH_SECONDS:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise FetchError(f"it cannot be fetched: {type(error).__name__}") from error
+
+    def _from_disk(self, path: Path) -> bytes:
+        try:
+            with path.open("rb") as file:
+                data = file.read(self._limit + 1)
+        except OSError:
+            raise FetchError("the uploaded file's time is over: upload it again") from None
+        if len(data) > self._limit:
+            raise FetchError(self._too_large())
+        return data
 
     def _from_data_url(self, url: str) -> bytes:
         header, comma, body = url.partition(",")
@@ -149,7 +167,8 @@ class Fetcher:
 def _refused(host: str) -> str:
     return (
         f"{host} is not a host that this worker fetches from: its operator allows hosts with "
-        "video_hosts (FRAMEWIRE_VIDEO_HOSTS); data URLs are taken always"
+        "video_hosts (FRAMEWIRE_VIDEO_HOSTS); data URLs are taken always, and URLs of files that "
+        "were uploaded here, while they are kept"
     )
 
 

@@ -23,7 +23,7 @@ from framewire.worker.runtime.worker import Draining, Worker
 
 from .errors import CallerLeft, ClipBusy, ClipRefused
 from .failures import failures_named
-from .fetching import Fetcher, FetchError
+from .fetching import Fetcher, FetchError, FindOwn
 from .progress import Progress, Tell, tell_nobody
 from .prompt_expansion import ExpansionOff, expand_prompt
 from .requests import FRAME_COUNTS, AnyClip, ImageToVideo, VideoToVideo
@@ -57,14 +57,18 @@ class MadeClip:
 
 
 class ClipMaker:
-    """Makes clips on one worker, at most as many at once as it has places."""
+    """Makes clips on one worker, at most as many at once as it has places.
 
-    def __init__(self, worker: Worker) -> None:
+    Args:
+        own: finds files that were uploaded to this worker, by their URLs.
+    """
+
+    def __init__(self, worker: Worker, own: FindOwn = lambda _: None) -> None:
         config = worker.config
         self._worker = worker
         hosts = AllowedHosts(config.video_hosts)
-        self._videos = Fetcher(hosts, config.video_megabytes * 1_000_000)
-        self._pictures = Fetcher(hosts, MAX_PICTURE_BYTES)
+        self._videos = Fetcher(hosts, config.video_megabytes * 1_000_000, own)
+        self._pictures = Fetcher(hosts, MAX_PICTURE_BYTES, own)
         self._under_way = 0
 
     @contextmanager

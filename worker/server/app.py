@@ -31,6 +31,8 @@ from .clips.routes import add_clip_routes
 from .doors.refusals import Refused
 from .fal_proxy.middleware import FalProxy
 from .state_folder import StateFolder
+from .storage.routes import add_storage_routes
+from .storage.store import UploadStore
 from .websocket import refuse, serve_websocket
 
 TOKEN_REQUEST_BYTES = 16_384
@@ -47,7 +49,8 @@ def create_app(config: Config, backend: Backend) -> FastAPI:
         with folder:
             worker = app.state.worker = Worker(config, backend)
             await worker.load()
-            app.state.clip_maker = ClipMaker(worker)
+            uploads = app.state.uploads = UploadStore(folder.path / "uploads", config)
+            app.state.clip_maker = ClipMaker(worker, uploads.path_of_url)
             clips = app.state.clips = ClipStore(config.clip_life, config.clip_megabytes * 1_000_000)
             try:
                 yield
@@ -55,6 +58,7 @@ def create_app(config: Config, backend: Backend) -> FastAPI:
                 await worker.drain()
                 worker.close()
                 clips.close()
+                uploads.close()
 
     app = FastAPI(title="framewire worker", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.gate = gate
@@ -66,6 +70,7 @@ def create_app(config: Config, backend: Backend) -> FastAPI:
     _add_status(app, gate)
     _add_tokens(app, config, gate)
     _add_websockets(app, gate)
+    add_storage_routes(app, gate)  # before routes whose first segments are anything
     add_clip_routes(app, config, gate)
     return app
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import secrets
 import time
+from typing import Any
 from urllib.parse import urlsplit
 
 import jwt
@@ -18,6 +19,10 @@ from framewire.worker.config import Config
 
 CLOCK_SKEW_SECONDS = 60.0
 """By which the clock of whoever minted a token may be ahead of this one."""
+
+
+UPLOAD_TOKEN_SECONDS = 600
+_UPLOADS = "framewire uploads"
 
 
 class Unauthorized(Exception):
@@ -50,23 +55,7 @@ class Gate:
             raise Unauthorized(
                 "no token: connect with ?fal_jwt_token=JWT or an Authorization header"
             )
-        try:
-            found = jwt.decode(
-                token,
-                self._secret,
-                algorithms=[ALGORITHM],
-                options={"require": ["exp", "iat", "allowed_apps"], "verify_iat": False},
-            )
-        except jwt.ExpiredSignatureError:
-            raise Unauthorized("the token has expired: mint another") from None
-        except (jwt.InvalidTokenError, ValueError, ArithmeticError, RecursionError) as error:
-            raise Unauthorized(f"the token is not valid: {type(error).__name__}") from None
-        for claim in ("exp", "iat"):
-            if type(found[claim]) not in (int, float) or not math.isfinite(found[claim]):
-                raise Unauthorized(f"the token is not valid: {claim} is no time")
-        if found["iat"] > time.time() + CLOCK_SKEW_SECONDS:
-            raise Unauthorized("the token is not valid: issued in the future")
-        apps = found["allowed_apps"]
+        apps = self._claims(token, "allowed_apps")["allowed_apps"]
         if not isinstance(apps, list) or self._config.alias not in apps:
             raise Unauthorized(f"the token is not for {self._config.alias}")
 
@@ -102,6 +91,54 @@ class Gate:
     def mint(self, request: TokenRequest) -> str:
         """A signed token for what `request` asks."""
         return jwt.encode(claims(request, time.time()), self._secret, algorithm=ALGORITHM)
+
+    def check_uploader(self, authorization: str) -> None:
+        """Let a caller hand in a file: by the key, or by a token of `mint_upload`.
+
+        Raises:
+            Unauthorized: it is neither.
+        """
+        scheme, _, credential = authorization.partition(" ")
+        if self._config.auth == "none" or scheme.lower() != "bearer" or credential.count(".") != 2:
+            self.check_minter(authorization)
+        else:
+            self._claims(credential.strip(), audience=_UPLOADS)
+
+    def mint_upload(self) -> tuple[str, float]:
+        """A signed token that lets its bearer hand in files, and nothing else.
+
+        Returns:
+            It, and when it expires, in seconds since 1970.
+        """
+        now = time.time()
+        expiry = now + UPLOAD_TOKEN_SECONDS
+        said = {"aud": _UPLOADS, "iat": int(now), "exp": int(expiry)}
+        return jwt.encode(said, self._secret, algorithm=ALGORITHM), expiry
+
+    def _claims(self, token: str, *required: str, audience: str | None = None) -> dict[str, Any]:
+        """What a token says, once it is known to be ours and of now.
+
+        Raises:
+            Unauthorized: it is not, or is for another audience.
+        """
+        try:
+            found: dict[str, Any] = jwt.decode(
+                token,
+                self._secret,
+                algorithms=[ALGORITHM],
+                audience=audience,
+                options={"require": ["exp", "iat", *required], "verify_iat": False},
+            )
+        except jwt.ExpiredSignatureError:
+            raise Unauthorized("the token has expired: mint another") from None
+        except (jwt.InvalidTokenError, ValueError, ArithmeticError, RecursionError) as error:
+            raise Unauthorized(f"the token is not valid: {type(error).__name__}") from None
+        for claim in ("exp", "iat"):
+            if type(found[claim]) not in (int, float) or not math.isfinite(found[claim]):
+                raise Unauthorized(f"the token is not valid: {claim} is no time")
+        if found["iat"] > time.time() + CLOCK_SKEW_SECONDS:
+            raise Unauthorized("the token is not valid: issued in the future")
+        return found
 
     def _is_key(self, credential: str) -> bool:
         key = self._config.key

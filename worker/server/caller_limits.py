@@ -6,6 +6,7 @@ connections below it (`on_uvicorn/http`) nothing is limited.
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 
 from starlette.requests import Request
@@ -59,6 +60,13 @@ def caller_of(request: Request) -> Caller:
     """Who asks."""
     caller: Caller = request.scope.get(_CALLER, EXEMPT)
     return caller
+
+
+def may_send_for(request: Request, seconds: float) -> None:
+    """Let the body of this request take longer than that of a caller nobody knows."""
+    visit: Visit | None = (request.scope.get("extensions") or {}).get(VISIT_EXTENSION)
+    if visit is not None:
+        visit.body_until = time.monotonic() + seconds
 
 
 def too_many(request: Request, refused: Exception) -> JSONResponse:

@@ -211,6 +211,8 @@ class Visit:
         client: the other end, which may be a proxy.
         key: what it is counted as; None for loopback and the proxies that are trusted.
         caller: for a websocket, what its caller is counted as.
+        body_until: the monotonic time until which the body of its request may come, where the app
+            has let it take longer than others.
     """
 
     callers: Callers
@@ -220,6 +222,7 @@ class Visit:
     came_at: float = field(default_factory=time.monotonic)
     seated: bool = False
     left: bool = False
+    body_until: float = 0.0
 
     def seat(self) -> None:
         """Its first request is whole.

@@ -25,7 +25,7 @@ from .websocket import WebSocketProtocol
 HEAD_SECONDS = 10.0
 """From a connection's being accepted to the end of its first request's head; later heads as long."""
 BODY_SECONDS = 60.0
-"""From a head's end to its body's."""
+"""From a head's end to its body's, unless the app has given it longer."""
 
 
 class HttpProtocol(H11Protocol):
@@ -63,6 +63,7 @@ class HttpProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self._visit.body_until = 0.0
         self._watch(HEAD_SECONDS)
 
     def _watch(self, seconds: float) -> None:
@@ -77,5 +78,10 @@ class HttpProtocol(H11Protocol):
             self.loop.call_later(BODY_SECONDS, self._body_is_due, self.cycle)
 
     def _body_is_due(self, cycle: object) -> None:
-        if self.cycle is cycle and self.conn.their_state is h11.SEND_BODY:
+        if self.cycle is not cycle or self.conn.their_state is not h11.SEND_BODY:
+            return
+        left = self._visit.body_until - time.monotonic()
+        if left > 0:  # who was let in may take longer
+            self.loop.call_later(left, self._body_is_due, cycle)
+        else:
             self.transport.abort()
