@@ -156,7 +156,8 @@ def hint_for(url: str, error: BaseException) -> str:
     while found is not None:
         text = str(found)
         if isinstance(found, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY" in text:
-            return "its certificate is not trusted here: SSL_CERT_FILE names a file of authorities"
+            own = ", as `framewire-worker env` does for --self-signed" if is_here(url) else ""
+            return f"its certificate is not trusted here: SSL_CERT_FILE names a file of authorities{own}"
         if secure and (isinstance(found, _CUT) or any(sign in text for sign in _NO_TLS)):
             return "it seems to speak no TLS at that port: use ws:// (http://), or another port"
         found = found.__cause__ or found.__context__

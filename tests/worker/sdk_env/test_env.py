@@ -109,3 +109,28 @@ async def test_a_state_folder_that_cannot_be_written_is_an_error_in_words(tmp_pa
     with pytest.raises(AssertionError, match=r"no certificate could be kept: .*Not a directory"):
         async with command("--self-signed", "--state-folder", str(tmp_path / "file")):
             pass
+
+
+@pytest.mark.parametrize("arguments", [["serve", "--self-signed", "--port", "0"], ["env"]])
+def test_without_the_extra_it_says_what_to_install(tmp_path: Path, arguments: list[str]) -> None:
+    absent = tmp_path / "cryptography"
+    absent.mkdir()
+    (absent / "__init__.py").write_text(
+        "raise ModuleNotFoundError('No module named cryptography', name='cryptography')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "framewire.worker.cli", *arguments],
+        env={
+            "PATH": "",
+            "PYTHONPATH": ":".join([str(tmp_path), *filter(None, sys.path)]),
+            "HOME": str(tmp_path),
+            "FRAMEWIRE_BACKEND": "testcard",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2 and done.stdout == ""
+    assert "needs cryptography: pip install 'framewire[tls]'" in done.stderr
+    assert "Traceback" not in done.stderr
