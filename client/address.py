@@ -10,14 +10,13 @@ import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
+from framewire.protocol import FAL_RUN_HOST, FAL_TOKEN_URL, AppId
+
 from .errors import AddressError
 
-FAL_RUN_HOST = "fal.run"
-FAL_TOKEN_URL = "https://rest.fal.ai/tokens/"
 DEFAULT_ALIAS = "krea-wan-14b"
 TOKEN_QUERY = "fal_jwt_token"
 
-_APP_ID = re.compile(r"[\w.-]+/[\w.-]+(/[\w./-]*)?")
 _KREAS_OWN = re.compile(r"\s*\w+://[^/]*/session/")
 _PLACE = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[\w.-]+)(:(?P<port>\d+))?")
 _SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
@@ -93,14 +92,15 @@ def parse_address(
     certain = _with_scheme(text)
     if certain is not None:
         return _from_url(certain, run_host, token_url)
-    if not _APP_ID.fullmatch(text):
+    try:
+        app = AppId.parse(text)
+    except ValueError:
         raise AddressError(
             f"{redact(text)!r} is neither a WebSocket URL nor an app id",
             hint="like ws://127.0.0.1:8000/ws or fal-ai/krea-wan-14b",
-        )
-    owner, alias, *path = text.strip("/").split("/")
-    url = f"wss://{run_host}/{owner}/{alias}/{'/'.join(path) or 'ws'}"
-    return Address(url, alias, token_url or _token_url(urlsplit(url)), is_fal=True)
+        ) from None
+    url = f"wss://{run_host}{app.socket_path()}"
+    return Address(url, app.alias, token_url or _token_url(urlsplit(url)), is_fal=True)
 
 
 def _with_scheme(text: str) -> str | None:

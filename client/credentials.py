@@ -10,7 +10,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .address import FAL_RUN_HOST, Address
+from framewire.protocol import FAL_RUN_HOST
+
+from .address import Address
 from .errors import AuthError
 
 

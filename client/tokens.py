@@ -11,7 +11,6 @@ import base64
 import binascii
 import json
 import math
-import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
@@ -20,7 +19,7 @@ import httpx
 import jwt
 from pydantic import ValidationError
 
-from framewire.protocol import ALGORITHM, TokenRequest, claims, token_in
+from framewire.protocol import ALGORITHM, TokenRequest, claims, mint_headers, token_in_body
 from framewire.protocol.tokens import MAX_EXPIRATION
 
 from .address import Address, redact
@@ -31,7 +30,6 @@ from .routes import hint_for, http_client, refuse_plaintext, way
 
 MINT_TIMEOUT = 15.0
 _MARGIN = 30.0  # seconds before expiry at which a token is renewed; a quarter of a short life
-_JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*")
 
 
 class TokenSource(Protocol):
@@ -155,7 +153,7 @@ async def mint_there(
                 url,
                 seconds=MINT_TIMEOUT,
                 json=request.model_dump(mode="json"),
-                headers={"Authorization": f"Key {key}", "Accept-Encoding": "identity"},
+                headers=mint_headers(key),
             )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         # From None: httpx's request object, headers and all, hangs on its exceptions.
@@ -170,18 +168,10 @@ async def mint_there(
         )
     if not response.is_success:
         raise ConnectError(f"{where} answered HTTP {response.status_code}{_said(response, key)}")
-    return _token_in_response(response, where)
-
-
-def _token_in_response(response: httpx.Response, where: str) -> str:
     try:
-        token = token_in(response.json())
-    except (ValueError, RecursionError):
-        bare = response.text.strip()
-        token = bare if _JWT.fullmatch(bare) else ""
-    if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise ConnectError(f"{where} answered without a token in it")
-    return token
+        return token_in_body(response.content)
+    except ValueError:
+        raise ConnectError(f"{where} answered without a token in it") from None
 
 
 def _said(response: httpx.Response, key: str) -> str:

@@ -3,6 +3,7 @@
 Used by both sides and knowing neither. The document is README.md in this folder.
 """
 
+from .app_id import FAL_RUN_HOST, FAL_TOKEN_URL, AppId
 from .codec import dump_text, pack_map, parse_text, unpack_map
 from .connection import Connection
 from .errors import LocalProtocolError, ProtocolError, RemoteProtocolError
@@ -29,14 +30,25 @@ from .messages import (
 )
 from .params import Params, Steer
 from .states import Role, State
-from .tokens import ALGORITHM, MAX_EXPIRATION, TokenRequest, claims, token_in
+from .tokens import (
+    ALGORITHM,
+    MAX_EXPIRATION,
+    TokenRequest,
+    claims,
+    mint_headers,
+    token_in,
+    token_in_body,
+)
 
 __all__ = [
     "ALGORITHM",
     "CLOSE_CODES",
+    "FAL_RUN_HOST",
+    "FAL_TOKEN_URL",
     "MAX_EXPIRATION",
     "MAX_MESSAGE_BYTES",
     "MAX_SEED",
+    "AppId",
     "BlockDone",
     "CloseCode",
     "Completed",
@@ -65,8 +77,10 @@ __all__ = [
     "dump_text",
     "escaped",
     "is_loopback",
+    "mint_headers",
     "pack_map",
     "parse_text",
     "token_in",
+    "token_in_body",
     "unpack_map",
 ]

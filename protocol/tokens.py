@@ -5,6 +5,8 @@ Signing and verifying (PyJWT) belongs to the sides that hold a secret.
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,6 +15,7 @@ ALGORITHM = "HS256"
 DEFAULT_EXPIRATION = 120
 MAX_EXPIRATION = 24 * 3600
 _ANSWER_KEYS = ("token", "jwt", "access_token", "detail")
+_JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*")
 
 
 class TokenRequest(BaseModel):
@@ -54,3 +57,24 @@ def token_in(answer: Any) -> str:
             if isinstance(answer.get(key), str) and answer[key]:
                 return str(answer[key])
     raise ValueError(f"no token in the answer (a {type(answer).__name__})")
+
+
+def mint_headers(key: str) -> dict[str, str]:
+    """The headers of a request that mints a token; its body is a `TokenRequest`, as JSON."""
+    return {"Authorization": f"Key {key}", "Accept-Encoding": "identity"}
+
+
+def token_in_body(body: bytes) -> str:
+    """The token in the body of what a mint answered: JSON, or the bare token.
+
+    Raises:
+        ValueError: no token in it.
+    """
+    try:
+        token = token_in(json.loads(body))
+    except (ValueError, RecursionError):
+        bare = body.decode(errors="replace").strip()
+        token = bare if _JWT.fullmatch(bare) else ""
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise ValueError("no token in the answer")
+    return token

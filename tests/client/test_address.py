@@ -2,8 +2,9 @@
 
 import pytest
 
-from framewire.client.address import FAL_TOKEN_URL, parse_address, redact
+from framewire.client.address import parse_address, redact
 from framewire.client.errors import AddressError
+from framewire.protocol import FAL_TOKEN_URL
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,14 @@
 import pytest
 from pydantic import ValidationError
 
-from framewire.protocol import ALGORITHM, TokenRequest, claims, token_in
+from framewire.protocol import (
+    ALGORITHM,
+    TokenRequest,
+    claims,
+    mint_headers,
+    token_in,
+    token_in_body,
+)
 from framewire.protocol.tokens import DEFAULT_EXPIRATION, MAX_EXPIRATION
 
 
@@ -53,3 +60,25 @@ def test_every_answer_shape_seen_in_use_is_read(answer: object) -> None:
 def test_an_answer_without_a_token_says_so_without_repeating_it(answer: object) -> None:
     with pytest.raises(ValueError, match=f"no token in the answer .a {type(answer).__name__}"):
         token_in(answer)
+
+
+@pytest.mark.parametrize("body", [b'"a.b.c"', b'{"token":"a.b.c"}', b"a.b.c", b" a.b.c\n"])
+def test_a_token_is_found_in_json_and_bare(body: bytes) -> None:
+    assert token_in_body(body) == "a.b.c"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"null", b"<html>", b'"two words"', b'"a\\nb"', b'"\xc3\xa4"', b"\xff", b"[" * 99_999],
+)
+def test_a_body_without_a_token_that_a_header_can_carry_is_refused(body: bytes) -> None:
+    with pytest.raises(ValueError, match="no token in the answer"):
+        token_in_body(body)
+
+
+def test_a_mint_is_asked_with_the_key_and_for_an_answer_as_it_is() -> None:
+    """One that is compressed could be far larger than what came."""
+    assert mint_headers("id:secret") == {
+        "Authorization": "Key id:secret",
+        "Accept-Encoding": "identity",
+    }
