@@ -30,10 +30,11 @@ from .caller_limits import CallerLimits, caller_of, too_many
 from .clips.routes import add_clip_routes
 from .doors.refusals import Refused
 from .fal_proxy.middleware import FalProxy
+from .starlette_socket import refuse
 from .state_folder import StateFolder
 from .storage.routes import add_storage_routes
 from .storage.store import UploadStore
-from .websocket import refuse, serve_websocket
+from .websocket import serve_websocket
 
 TOKEN_REQUEST_BYTES = 16_384
 """More than what may be asked for takes: 16 apps of 128 characters."""
@@ -164,7 +165,9 @@ def _add_websockets(app: FastAPI, gate: Gate) -> None:
         websocket = WebSocket(scope, receive, send)
         await websocket.accept()
         reason = f"no stream at {scope['path'][:80]!r}: there are {', '.join(paths)}"
-        await refuse(app.state.worker, websocket, Error(code=ErrorCode.BAD_MESSAGE, reason=reason))
+        await refuse(
+            app.state.worker.metrics, websocket, Error(code=ErrorCode.BAD_MESSAGE, reason=reason)
+        )
         return None
 
     app.router.default = nowhere

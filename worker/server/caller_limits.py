@@ -18,7 +18,7 @@ from framewire.protocol import Error, ErrorCode
 
 from .doors.callers import EXEMPT, Caller, Visit
 from .doors.refusals import Refused
-from .websocket import refuse
+from .starlette_socket import refuse
 
 VISIT_EXTENSION = "framewire.visit"
 """By this name in the ASGI scope stands the connection's `Visit`."""
@@ -48,7 +48,7 @@ class CallerLimits:
                 error = Error(code=ErrorCode.AT_CAPACITY, reason=str(refused))
                 websocket = WebSocket(scope, receive, send)
                 await websocket.accept()
-                await refuse(scope["app"].state.worker, websocket, error)
+                await refuse(scope["app"].state.worker.metrics, websocket, error)
                 return
             if scope["type"] == "websocket":
                 visit.caller = caller.key

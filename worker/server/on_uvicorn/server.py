@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from contextlib import ExitStack, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 from fastapi import FastAPI
@@ -22,7 +22,6 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from framewire.protocol import MAX_MESSAGE_BYTES
 from framewire.worker.config import Config
 from framewire.worker.runtime.metrics import Metrics
-from framewire.worker.runtime.worker import Worker
 from framewire.worker.server.doors.callers import Callers, Visit
 from framewire.worker.server.doors.descriptors import raise_limit, room_for_sockets
 from framewire.worker.server.doors.half_messages import HalfMessages
@@ -63,10 +62,25 @@ def bind(config: Config) -> list[socket.socket]:
     return bound
 
 
+class Drained(Protocol):
+    """What an app's `state.worker` is to its server."""
+
+    @property
+    def metrics(self) -> Metrics: ...
+
+    @property
+    def connections(self) -> Sized:
+        """Those that are open."""
+
+    async def drain(self) -> None:
+        """Let each of them come to its end."""
+
+
 class Server(uvicorn.Server):
     """uvicorn's server with our drain in front of its shutdown.
 
     Args:
+        app: with a `Drained` in `state.worker`.
         on_listening: told the bound port once connections are accepted.
     """
 
@@ -118,7 +132,7 @@ class Server(uvicorn.Server):
 
     def _listen(self, sockets: list[socket.socket]) -> None:
         raise_limit()
-        worker: Worker | None = getattr(self._app.state, "worker", None)
+        worker: Drained | None = getattr(self._app.state, "worker", None)
         metrics = Metrics() if worker is None else worker.metrics
         refusals = Refusals(metrics)
         app: Any = self._app
@@ -151,9 +165,9 @@ class Server(uvicorn.Server):
             self._drain = asyncio.create_task(self._drain_and_exit())
 
     async def _drain_and_exit(self) -> None:
-        worker: Worker = self._app.state.worker
+        worker: Drained = self._app.state.worker
         logger.info("draining: %d connections", len(worker.connections))
         with suppress(TimeoutError):  # uvicorn's part of the shutdown is within the grace as well
-            async with asyncio.timeout(max(0.0, worker.config.grace - SHUTDOWN_SECONDS)):
+            async with asyncio.timeout(max(0.0, self._settings.grace - SHUTDOWN_SECONDS)):
                 await worker.drain()
         self.should_exit = True

@@ -22,7 +22,7 @@ from websockets.streams import StreamReader
 from framewire.worker.server.caller_limits import VISIT_EXTENSION
 from framewire.worker.server.doors.callers import Visit
 from framewire.worker.server.doors.half_messages import HalfMessages
-from framewire.worker.server.websocket import ABORT_EXTENSION
+from framewire.worker.server.starlette_socket import ABORT_EXTENSION
 
 SEND_BUFFER_BYTES = 256 * 1024
 LINGER_SECONDS = 2.0
