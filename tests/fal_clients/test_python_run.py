@@ -7,7 +7,7 @@ from support.fal_py import Kind, fal_py
 from support.servers.worker_server import serving
 
 APP = "fal-ai/krea-wan-14b"
-SMALL = {"prompt": "a fox", "num_blocks": 1, "width": 64, "height": 64, "seed": 7}
+SMALL = {"prompt": "a fox", "num_frames": 18, "width": 64, "height": 64, "seed": 7}
 BOTH = pytest.mark.parametrize("kind", ["sync", "async"])
 
 
@@ -41,3 +41,13 @@ async def test_a_wrong_key_is_the_clients_own_error(kind: Kind) -> None:
             assert refused.value.status_code == 401
         async with fal_py(kind, worker.http, key="id:secret") as fal:
             assert await fal.call("run", f"{APP}/text-to-video", SMALL)
+
+
+@BOTH
+async def test_a_stream_tells_how_far_the_clip_is_and_ends_in_it(kind: Kind) -> None:
+
+    async with serving() as worker, fal_py(kind, worker.http) as fal:
+        *progress, last = await fal.all_of("stream", f"{APP}/text-to-video", SMALL)
+    assert [event["frames"] for event in progress] == [6, 18]
+    assert {event["status"] for event in progress} == {"IN_PROGRESS"}
+    assert last["seed"] == 7 and last["video"]["url"].startswith(worker.http)
