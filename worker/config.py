@@ -21,6 +21,7 @@ from .models.setup import ModelSetup
 from .settings import from_environment, made, values_of
 
 AuthMode = Literal["none", "jwt", "platform"]
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 SECRET_BYTES = 32  # of an HS256 key (RFC 7518, 3.2)
 
 
@@ -85,7 +86,9 @@ class Config:
     alias: str = setting(
         "krea-wan-14b", "the app that tokens must allow and that /OWNER/ALIAS/ws names"
     )
-    origins: str = setting("", "browser origins that may connect, comma-separated")
+    origins: str = setting(
+        "", "browser origins whose pages may connect and read answers, comma-separated"
+    )
     token_expiration: int = setting(300, "seconds that tokens of POST /api/fal live")
     grace: float = setting(30.0, "seconds that a drain may take")
     ready_timeout: float = setting(60.0, "seconds for params (or live pictures) to arrive")
@@ -151,6 +154,7 @@ class Config:
             AllowedHosts(self.video_hosts)
             _page_fps(self.pace)
             _check_proxies(self.forwarded_allow_ips)
+            _check_origins(self.origins)
         except ValueError as error:
             raise ConfigError(str(error)) from None
         if not self.loopback and self.auth == "none":
@@ -229,6 +233,30 @@ def _is_private(url: str) -> bool:
     """Whether nobody on the way can read what is sent to `url`."""
     parts = urlsplit(url)
     return parts.scheme != "http" or is_loopback(parts.hostname)
+
+
+def listed_origins(listed: str) -> frozenset[str]:
+    """The origins of the setting."""
+    return frozenset(filter(None, map(str.strip, listed.split(","))))
+
+
+def _check_origins(listed: str) -> None:
+    """Raises ValueError where one is not as a browser writes it, and so would never match."""
+    for origin in listed_origins(listed):
+        try:
+            parts = urlsplit(origin)
+            host, port = parts.hostname or "", parts.port
+        except ValueError as error:
+            raise ValueError(f"origins: {origin}: {error}") from None
+        if not parts.scheme or not host:
+            raise ValueError(f"origins: {origin!r}: write each as https://example.com")
+        shown = f"[{host}]" if ":" in host else host
+        right = f"{parts.scheme}://{shown}"
+        if port is not None and port != _DEFAULT_PORTS.get(parts.scheme):
+            right += f":{port}"
+        if origin != right or "*" in host:
+            hint = "no wildcards: list each" if "*" in host else f"a browser writes it {right}"
+            raise ValueError(f"origins: {origin!r}: {hint}")
 
 
 def _check_proxies(listed: str) -> None:

@@ -12,6 +12,7 @@ import fal_client
 import httpx
 import pytest
 from PIL import Image
+from support.fal_js import fal_js
 from support.servers.worker_server import PATIENCE, Running, serving
 from support.video_files_made import seen, video
 
@@ -141,3 +142,17 @@ async def test_what_is_too_large_is_told_in_the_sdk_s_own_error(
             assert refused.value.status_code == 413
             assert "a file may have 1 MB here" in str(refused.value)
         await closed(client)
+
+
+async def test_the_javascript_client_uploads_through_the_proxy_also_what_a_run_is_given(
+    tmp_path: Path,
+) -> None:
+    """It sends the bytes themselves to the URLs that it is told, more than 90 MB in parts."""
+    path = tmp_path / "in.mp4"
+    path.write_bytes(video([(200, 0, 0)] * 3))
+    async with serving() as worker:
+        said = await fal_js("uploads.mjs", f"{worker.http}/api/fal", str(path))
+    assert said["small"] == "some bytes" and said["seed"] == 7
+    assert said["large"] == [95 * 1024 * 1024, 7, 7]
+    assert (said["refused"]["name"], said["refused"]["status"]) == ("ValidationError", 422)
+    assert "whoever knows its URL may" in said["refused"]["words"]

@@ -25,6 +25,7 @@ def test_every_field_can_be_set_from_the_environment() -> None:
     for entry, _ in settings_of(Config):
         special = {
             "auth": "platform",
+            "origins": "https://app.example",
             "ssl_keyfile": "",
             "ssl_certfile": "",
             "warm_sizes": "64x64",
@@ -174,3 +175,30 @@ def test_the_pace_of_pages_is_the_preset_s_none_or_so_many_frames_a_second(
 def test_a_pace_that_is_none_is_refused_in_words(pace: str) -> None:
     with pytest.raises(ConfigError, match=r"pace .*: give preset, off, or 0\.1 to 1000 frames"):
         Config(pace=pace)
+
+
+@pytest.mark.parametrize(
+    ("listed", "words"),
+    [
+        ("*", "https://example.com"),
+        ("app.example", "https://example.com"),
+        ("https://app.example/", "a browser writes it https://app.example"),
+        ("https://app.example:443", "a browser writes it https://app.example"),
+        ("https://App.Example", "a browser writes it https://app.example"),
+        ("https://*.app.example", "no wildcards"),
+        ("https://user@app.example", "a browser writes it https://app.example"),
+        ("https://app.example:port", "port"),
+        ("http://ok.example, null", "https://example.com"),
+    ],
+)
+def test_an_origin_that_could_never_match_is_refused_with_what_would_be_right(
+    listed: str, words: str
+) -> None:
+    with pytest.raises(ConfigError, match="origins: ") as refused:
+        Config(origins=listed)
+    assert words in str(refused.value)
+
+
+def test_origins_are_as_browsers_write_them() -> None:
+    listed = "https://app.example, http://localhost:3000,http://[::1]:8080 , capacitor://localhost"
+    assert Config(origins=listed).origins == listed

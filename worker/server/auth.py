@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import jwt
 
 from framewire.protocol import ALGORITHM, TokenRequest, claims, is_loopback
-from framewire.worker.config import Config
+from framewire.worker.config import Config, listed_origins
 
 CLOCK_SKEW_SECONDS = 60.0
 """By which the clock of whoever minted a token may be ahead of this one."""
@@ -30,13 +30,17 @@ class Unauthorized(Exception):
 
 
 class Gate:
-    """Checks callers against one worker's settings."""
+    """Checks callers against one worker's settings.
+
+    Attributes:
+        origins: the browser origins that are listed.
+    """
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self._secret = config.secret or secrets.token_urlsafe(32)
-        self._origins = {origin.strip() for origin in config.origins.split(",") if origin.strip()}
-        self._hosts = {origin.partition("://")[2] for origin in self._origins}
+        self.origins = listed_origins(config.origins)
+        self._hosts = {origin.partition("://")[2] for origin in self.origins}
 
     def check_viewer(self, authorization: str, token: str) -> None:
         """Let a websocket in, by `Authorization` header or `fal_jwt_token`.
@@ -83,7 +87,7 @@ class Gate:
         named = host is not None and host not in self._hosts
         if self._config.loopback and named and not _is_loopback(f"//{host}"):
             raise Unauthorized(f"Host {host!r} is not this machine: add its origin to --origins")
-        if not origin or origin in self._origins:
+        if not origin or origin in self.origins:
             return
         if (self._config.loopback or self._config.auth == "none") and not _is_loopback(origin):
             raise Unauthorized(f"Origin {origin!r} is not allowed: add it to --origins")
