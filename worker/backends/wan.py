@@ -57,6 +57,7 @@ class WanBackend:
         self.budget = Budget(0)
         self._warmed: list[StreamParams] = []
         self._open: dict[WanSession, StreamParams] = {}
+        self.load_seconds = 0.0
         self.overlap = Overlap(torch.device("cpu"))
         self.defaults = Defaults(
             width=832 if native else preset.width,
@@ -82,11 +83,12 @@ class WanBackend:
         """Build the engine and run every shape of the sizes that are to be warm."""
         began = time.perf_counter()
         self._engine = engine = self._build()
+        self.load_seconds = time.perf_counter() - began
         device = engine.transformer.device
         self.overlap = Overlap(device)
         self.budget = Budget(free_bytes(device))
         self._footprint = Footprint(engine)
-        logger.info("%s: loaded on %s in %.1f s", self.name, device, time.perf_counter() - began)
+        logger.info("%s: loaded on %s in %.1f s", self.name, device, self.load_seconds)
         sizes = self.setup.sizes((self.preset.width, self.preset.height))
         for width, height in sizes[:1] if self.native else sizes:
             self._warm(width, height)

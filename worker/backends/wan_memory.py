@@ -16,11 +16,17 @@ import torch
 from framewire.worker.engine.context.memory import window_frames
 from framewire.worker.engine.engine import Engine
 from framewire.worker.engine.params import StreamParams
-from framewire.worker.engine.preset import LATENT_STRIDE, PIXEL_MULTIPLE
+from framewire.worker.engine.preset import FRAMES_PER_LATENT, LATENT_STRIDE, PIXEL_MULTIPLE
 
 from .base import CapacityError, SettingsError
 
 _FLOAT = 4
+_DECODED_TOGETHER = 3
+"""Latent frames that a decoder takes at once; more of them it takes in groups."""
+_TENSORS_OF_A_DECODE = 10
+"""At its peak, each of the first width at full size; counted (`bench engine --count`)."""
+_TAEHV_WIDTH = 15
+"""By the same count."""
 _KEPT_FREE = 0.05
 """Of the memory that is free after loading; fragments and the allocator's own."""
 
@@ -47,10 +53,14 @@ class Footprint:
         itemsize = engine.transformer.dtype.itemsize
         # Of a token: five tensors of the residual's width in float32, and the two halves of an ffn.
         token = dims.dim * _FLOAT * 5 + dims.ffn_dim * itemsize * 2
-        vae_width = int(engine.preset.vae.get("base_dim", 96))
-        # Twelve frames at full size, in and out of a convolution and its norm.
-        decoding = 12 * vae_width * 2 * 4
-        self.scratch_per_pixel = 3 * token / PIXEL_MULTIPLE**2 + decoding
+        block = engine.preset.block_frames
+        frames = min(block, _DECODED_TOGETHER) * FRAMES_PER_LATENT
+        width = int(engine.preset.vae.get("base_dim", 96))
+        if engine.options.decoder == "taehv":
+            width = _TAEHV_WIDTH
+        pixels = getattr(engine.decoder, "dtype", torch.float32).itemsize
+        decoding = frames * _TENSORS_OF_A_DECODE * width * pixels
+        self.scratch_per_pixel = block * token / PIXEL_MULTIPLE**2 + decoding
 
     @property
     def shares_cache(self) -> bool:

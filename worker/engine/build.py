@@ -19,6 +19,7 @@ from .options import EngineOptions
 from .preset import Preset
 from .random_weights import RandomPrompts, random_transformer, random_vae, seeded
 from .text.encoder import TextEncoder
+from .text.random_encoder import random_text_encoder
 from .vae.streaming import StreamingVae
 from .vae.taehv import TaehvDecoder, load_taehv
 from .vae.weights import load_vae
@@ -79,8 +80,14 @@ def load_engine(preset: Preset, files: WeightFiles, build: Build) -> Engine:
     return assemble(preset, model, vae, taehv, text, build)
 
 
-def random_engine(preset: Preset, build: Build, seed: int = 0) -> Engine:
-    """An engine of the preset's shapes with random weights; its text encoder is a table."""
+def random_engine(
+    preset: Preset, build: Build, seed: int = 0, *, text_encoder: bool = False
+) -> Engine:
+    """An engine of the preset's shapes with random weights.
+
+    Args:
+        text_encoder: with one of the published size; else prompts' embeds come from a table.
+    """
     device, dtype = build.device, build.dtype
     model = random_transformer(preset.dims, device=device, dtype=dtype, seed=seed)
     vae = random_vae(preset.vae, device=device, dtype=build.vae_dtype, seed=seed)
@@ -88,7 +95,9 @@ def random_engine(preset: Preset, build: Build, seed: int = 0) -> Engine:
     if build.options.decoder == "taehv":
         taehv = seeded(TaehvDecoder, seed).requires_grad_(False).eval()
         taehv = taehv.to(device, build.vae_dtype)
-    prompts = RandomPrompts(preset.dims, device, dtype)
+    prompts: PromptEncoder = RandomPrompts(preset.dims, device, dtype)
+    if text_encoder:
+        prompts = random_text_encoder(device=device, dtype=dtype, seed=seed)
     return assemble(preset, model, vae, taehv, prompts, build)
 
 

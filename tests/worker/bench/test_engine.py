@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from framewire.worker.bench.engine.flops import block_flops
+from framewire.worker.bench.engine.measure import Workload
+from framewire.worker.bench.engine.peers import diffusers_forward
 from framewire.worker.bench.engine.run import psnr
 from framewire.worker.cli import main
-from framewire.worker.engine.build import Build
-from framewire.worker.engine.params import StreamParams
-from framewire.worker.engine.preset import KREA_REALTIME_14B
+from framewire.worker.engine import build
+from framewire.worker.engine.random_weights import TINY_RANDOM
 
 STAGES = {"encode_still", "encode_input", "context", "denoise", "decode", "jpeg"}
 
@@ -33,13 +33,15 @@ def test_it_reports_every_stage_and_measures_options_alone_and_together(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = bench(capsys, "--json", "--options", "skip-zero,fuse-qkv", "--size", "64x32")
-    report = json.loads(out)
-    rows = {row["variant"]: row for row in report["variants"]}
+    rows = {row["variant"]: row for row in map(json.loads, out.splitlines())}
     assert list(rows) == ["faithful", "skip-zero", "fuse-qkv", "together"]
     asked = {"width": 64, "height": 32, "steps": 2, "blocks": 2, "live": False, "context": None}
-    assert report["work"] == asked | {"seed": 1}
-    assert report["matmul_tflops"] > 0
     for row in rows.values():
+        assert row["work"] == asked | {"seed": 1, "native": False}
+        assert row["matmul_tflops"] > 0 and row["copy_gb"] > 0
+        assert row["machine"]["torch"] == torch.__version__
+        assert row["attention"] == "sdpa" and row["load_s"] > 0 and row["warm_up_s"] > 0
+        assert row["block_ms"] <= row["block_ms_p90"] <= row["block_ms_most"]
         assert set(row["stages_ms"]) == STAGES
         assert all(ms > 0 for ms in row["stages_ms"].values())
         assert row["fps"] == pytest.approx(12_000 / row["block_ms"], rel=0.01)
@@ -63,10 +65,9 @@ def test_models_of_one_loop_each_are_measured_as_they_are_used(
     """Live ones on pictures, with the time from a picture to its frame; steps are the preset's."""
     command = ["bench", "engine", "--preset", preset, "--blocks", "2", "--json"]
     assert main([*command, "--context", str(context)]) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert report["work"]["live"] is live
-    assert report["work"]["steps"] == (2 if live else 4)
-    row = report["variants"][0]
+    row = json.loads(capsys.readouterr().out)
+    assert row["work"]["live"] is live
+    assert row["work"]["steps"] == (2 if live else 4)
     assert row["fps"] == pytest.approx(1000 * frames / row["block_ms"], rel=0.01)
     assert (row["input_to_frame_ms"] is not None) == live
     assert row["tflop_a_block"] > 0
@@ -81,6 +82,70 @@ def test_what_this_machine_cannot_do_is_a_line_of_the_table(
     assert "| stage, ms | encode_still | encode_input | context | denoise | decode | jpeg |" in out
 
 
+def test_an_option_that_is_missing_here_is_left_out_of_all_together(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = bench(capsys, "--json", "--options", "skip-zero,cuda-graph")
+    rows = {row["variant"]: row for row in map(json.loads, out.splitlines())}
+    assert rows["cuda-graph"]["error"] == "CUDA graphs need a CUDA device, not cpu"
+    assert rows["together"]["left_out"] == ["cuda-graph"] and rows["together"]["fps"] > 0
+
+
+def test_whatever_goes_wrong_with_a_variant_is_its_line_and_the_next_is_measured(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(model: Any) -> None:
+        raise AssertionError("a compiler's own\nlong\ncomplaint at last")
+
+    monkeypatch.setattr(build, "fuse_qkv", broken)
+    out = bench(capsys, "--json", "--options", "fuse-qkv,skip-zero", "--ladder")
+    rows = {row["variant"]: row for row in map(json.loads, out.splitlines())}
+    assert list(rows) == ["faithful", "fuse-qkv", "fuse-qkv+skip-zero"]
+    assert rows["fuse-qkv"]["error"] == "AssertionError: complaint at last"
+    assert rows["fuse-qkv+skip-zero"]["left_out"] == ["fuse-qkv"]
+    assert "fps" in rows["fuse-qkv+skip-zero"]
+
+
+def test_some_variants_of_all_and_none_to_compare_with(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--options", "skip-zero,fuse-qkv,taehv", "--only", "fuse-qkv,together")
+    out = bench(capsys, "--json", *options, "--skip-faithful")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row["variant"] for row in rows] == ["fuse-qkv", "together"]
+    assert all("psnr_first_block" not in row for row in rows)
+
+
+def test_another_program_is_measured_beside_and_a_missing_one_is_a_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = bench(capsys, "--json", "--peer", "diffusers", "--peer", "no_such_module:function")
+    _, diffusers, missing = (json.loads(line) for line in out.splitlines())
+    assert diffusers["theirs_ms"] > 0
+    ratio = diffusers["ours_ms"] / diffusers["theirs_ms"]
+    assert diffusers["ours_over_theirs"] == pytest.approx(ratio, rel=0.01)
+    assert "no_such_module" in missing["error"]
+
+
+def test_our_forward_and_diffusers_do_the_same_work() -> None:
+    """One pass without context gives the same flow."""
+    work = Workload(64, 64, 4)
+    made = build.Build(torch.device("cpu"), torch.float32, torch.float32)
+    race = diffusers_forward(TINY_RANDOM, work, made)
+    assert race.ours is not None
+    with torch.no_grad():
+        theirs, ours = race.theirs()[0].transpose(1, 2), race.ours()
+    assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+def test_the_trained_model_is_measured_at_the_size_that_it_is_served_at(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = ["bench", "engine", "--preset", "tiny", "--blocks", "1", "--steps", "1", "--json"]
+    assert main(command) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert (row["work"]["width"], row["work"]["height"]) == (832, 480)
+    assert row["fps"] > 0 and row["weights"] == "published"
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -88,6 +153,8 @@ def test_what_this_machine_cannot_do_is_a_line_of_the_table(
         (["--preset", "tiny-random", "--options", "magic"], "no option 'magic'"),
         (["--preset", "tiny-random", "--size", "100x100"], "multiples of 16"),
         (["--preset", "tiny-random", "--steps", "9"], "steps must be 1 to 8"),
+        (["--preset", "tiny-random", "--only", "compile"], "no variant 'compile': choose of"),
+        (["--preset", "tiny-random", "--skip-faithful"], "nothing is left to measure"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_in_a_line(
@@ -96,15 +163,6 @@ def test_what_cannot_be_measured_is_refused_in_a_line(
     assert main(["bench", "engine", *options]) == 2
     error = capsys.readouterr().err.strip()
     assert words in error and "\n" not in error
-
-
-def test_the_count_of_a_block_is_that_of_the_published_description() -> None:
-    """Context 131.9, a pass 149.8, decoding 40.6 and the picture encoded anew 2.7 TFLOP."""
-    meta = torch.device("meta")
-    build = Build(meta, torch.bfloat16, torch.float16)
-    params = StreamParams.of(KREA_REALTIME_14B, num_denoising_steps=1)
-    counted = block_flops(KREA_REALTIME_14B, build, params) / 1e12
-    assert counted == pytest.approx(131.9 + 149.8 + 40.6 + 2.7, rel=0.015)
 
 
 def test_drift_is_none_where_frames_are_equal() -> None:

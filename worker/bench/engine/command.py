@@ -10,13 +10,14 @@ from typing import Any
 
 from framewire.worker.models.setup import ModelSetup, parse_size
 
-from .variants import OPTIONS
+from .variants import FAITHFUL, OPTIONS, Variant, variants
 
 _EPILOG = f"""\
 {fill(f"options to measure: {', '.join(OPTIONS)}; or all.", 88, break_on_hyphens=False)}
 
 examples:
-  framewire-worker bench engine --preset tiny-random --random-weights
+  framewire-worker bench engine --preset tiny
+  framewire-worker bench engine --preset krea-realtime-14b --count
   framewire-worker bench engine --preset krea-realtime-14b --random-weights \\
       --size 832x480 --steps 4 --options skip-zero,taehv,attention,fuse-qkv,compile,fp8
 """
@@ -35,6 +36,11 @@ def add_engine(benches: Any) -> None:
     engine.add_argument(
         "--random-weights", action="store_true", help="the model's shapes without a download"
     )
+    engine.add_argument(
+        "--text-encoder",
+        action="store_true",
+        help="with random weights, a text encoder of its real size too (11.4 GB)",
+    )
     engine.add_argument("--size", metavar="WxH", help="default: the preset's")
     engine.add_argument("--steps", type=int, metavar="N", help="default: the preset's")
     engine.add_argument(
@@ -49,7 +55,34 @@ def add_engine(benches: Any) -> None:
     engine.add_argument(
         "--options", default="", metavar="NAME,...", help="speed options, each alone and together"
     )
-    engine.add_argument("--json", action="store_true", help="print one JSON object, no table")
+    engine.add_argument(
+        "--ladder", action="store_true", help="each option on top of those before it, not alone"
+    )
+    engine.add_argument(
+        "--only", default="", metavar="VARIANT,...", help="these variants of all, by their names"
+    )
+    engine.add_argument(
+        "--skip-faithful", action="store_true", help="without the path that is compared with"
+    )
+    engine.add_argument(
+        "--peer",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="measure another program beside: diffusers, or module:function; may be repeated",
+    )
+    engine.add_argument(
+        "--count",
+        action="store_true",
+        help="count arithmetic, launches, bytes and memory instead; loads nothing, on any machine",
+    )
+    engine.add_argument(
+        "--peak", type=float, metavar="TFLOPS", help="of the card whose ceilings --count prints"
+    )
+    engine.add_argument("--bandwidth", type=float, metavar="GB/S", help="likewise")
+    engine.add_argument(
+        "--json", action="store_true", help="print a JSON object a line, as soon as it is known"
+    )
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -60,42 +93,84 @@ def _run(options: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         print(f"bench engine needs {error.name}: pip install 'framewire[models]'", file=sys.stderr)
         return 2
-    names = list(OPTIONS) if options.options == "all" else options.options.split(",")
-    names = [name for name in names if name]
     try:
         if options.preset not in PRESETS:
             raise ValueError(f"no preset {options.preset!r}: choose one of {', '.join(PRESETS)}")
-        unknown = [name for name in names if name not in OPTIONS]
-        if unknown:
-            raise ValueError(f"no option {unknown[0]!r}: choose of {', '.join(OPTIONS)}")
         preset = PRESETS[options.preset]
         steps = preset.num_denoising_steps if options.steps is None else options.steps
         if not 1 <= steps <= 8 or options.blocks < 1:
             raise ValueError("steps must be 1 to 8, and blocks at least 1")
-        size = parse_size(options.size) if options.size else (preset.width, preset.height)
-        setup = ModelSetup(
-            preset=preset.name,
-            device=options.device,
-            dtype=options.dtype,
-            warm_sizes=f"{size[0]}x{size[1]}",
-        )
+        native = preset.name == "tiny"
+        size = (832, 480) if native else (preset.width, preset.height)
+        size = parse_size(options.size) if options.size else size
         live = preset.follows_input if options.live is None else options.live
-        work = Workload(*size, steps, options.blocks, live=live, context=options.context)
+        work = Workload(
+            *size, steps, options.blocks, live=live, context=options.context, native=native
+        )
         work.params(preset)
+        if options.count:
+            return _count(options, preset, work)
         plan = Plan(
             preset.name,
             work,
-            setup,
+            ModelSetup(
+                preset=preset.name,
+                device=options.device,
+                dtype=options.dtype,
+                warm_sizes=f"{size[0]}x{size[1]}",
+            ),
+            _chosen(options),
             random_weights=options.random_weights or preset.name.startswith("tiny-"),
-            options=tuple(names),
+            text_encoder=options.text_encoder,
+            peers=tuple(options.peer),
         )
-        report = run(plan, lambda step: print(f"measuring {step}", file=sys.stderr))
+        rows = run(plan, lambda step: print(f"measuring {step}", file=sys.stderr))
+        for line in map(json.dumps, rows) if options.json else table(rows):
+            print(line, flush=True)
     except (ValueError, FileNotFoundError) as error:
         print(f"framewire-worker bench engine: {error}", file=sys.stderr)
         return 2
-    if options.json:
-        print(json.dumps(report))
-    else:
-        for line in table(report):
-            print(line)
     return 0
+
+
+def _count(options: argparse.Namespace, preset: Any, work: Any) -> int:
+    from framewire.worker.engine.options import EngineOptions
+
+    from .count_report import SEEN_H200, Card, count_table, counted
+
+    card = SEEN_H200
+    if options.peak or options.bandwidth:
+        card = Card(
+            "the card",
+            options.peak or SEEN_H200.tflops,
+            options.bandwidth or SEEN_H200.bandwidth,
+        )
+    chosen = Variant(options.options or FAITHFUL, _names(options.options))
+    report = counted(preset, work, chosen.options(EngineOptions()), card, chosen.label)
+    for line in [json.dumps(report)] if options.json else count_table(report):
+        print(line)
+    return 0
+
+
+def _chosen(options: argparse.Namespace) -> tuple[Variant, ...]:
+    found = variants(_names(options.options), ladder=options.ladder)
+    if options.only:
+        wanted = options.only.split(",")
+        unknown = [name for name in wanted if name not in [one.label for one in found]]
+        if unknown:
+            labels = ", ".join(one.label for one in found)
+            raise ValueError(f"no variant {unknown[0]!r}: choose of {labels}")
+        found = [one for one in found if one.label in wanted]
+    if options.skip_faithful:
+        found = [one for one in found if one.label != FAITHFUL]
+    if not found:
+        raise ValueError("nothing is left to measure: name --options")
+    return tuple(found)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(OPTIONS) if text == "all" else tuple(name for name in text.split(",") if name)
+    unknown = [name for name in names if name not in OPTIONS]
+    if unknown:
+        raise ValueError(f"no option {unknown[0]!r}: choose of {', '.join(OPTIONS)}")
+    return names

@@ -36,6 +36,7 @@ class Workload:
     Attributes:
         live: blocks are made from moving pictures instead of text alone.
         context: frames of context; None takes the preset's.
+        native: the model makes its own size, and the stream is scaled from it.
     """
 
     width: int
@@ -45,13 +46,14 @@ class Workload:
     seed: int = 1
     live: bool = False
     context: int | None = None
+    native: bool = False
 
     def params(self, preset: Preset) -> StreamParams:
         """As the engine takes it."""
         return StreamParams.of(
             preset,
-            width=self.width,
-            height=self.height,
+            width=None if self.native else self.width,
+            height=None if self.native else self.height,
             seed=self.seed,
             num_denoising_steps=self.steps,
             kv_cache_num_frames=self.context,
@@ -64,8 +66,7 @@ class Workload:
 
     def pictures(self, count: int, block: int) -> list[Picture]:
         """Input for a block of a live stream: a grey that moves a little from one to the next."""
-        shape = (self.height, self.width, 3)
-        return [np.full(shape, 96 + (count * block + i) % 64, np.uint8) for i in range(count)]
+        return moving_grey(count, block, self.width, self.height)
 
     def settings(self, defaults: Defaults) -> Settings:
         """As a worker would ask a backend of these defaults."""
@@ -97,45 +98,68 @@ class Measured:
         steer_ms: from a new prompt, sent as a block has just begun, to JPEGs that show it;
             `steer_blocks` later than the block under way.
         input_ms: from a live block's last picture to its JPEGs, nothing beside it; None for text.
-        memory_gb: the most that the GPU held; 0 without one.
+        load_s: seconds until the weights were there; `warm_up_s` more until all shapes had been
+            run, compiling included.
+        memory_gb: the most that the GPU held, `reserved_gb` with what torch kept of it; 0 without
+            one.
+        attention: the kernel in use.
         first_frames: in the first block; `block_frames` in a settled one.
         frames: of the first blocks, for comparing.
     """
 
     stages: dict[str, float]
     block_ms: float
+    block_ms_p90: float
+    block_ms_most: float
     fps: float
     first_frame_ms: float
     steer_ms: float
     steer_blocks: int
     input_ms: float | None
+    load_s: float
+    warm_up_s: float
     memory_gb: float
+    reserved_gb: float
+    attention: str
     first_frames: int
     block_frames: int
     frames: NDArray[np.uint8] = field(repr=False)
+
+
+def moving_grey(count: int, block: int, width: int, height: int) -> list[Picture]:
+    """Pictures [height, width, 3] of block number `block`."""
+    shape = (height, width, 3)
+    return [np.full(shape, 96 + (count * block + i) % 64, np.uint8) for i in range(count)]
 
 
 def measure(backend: WanBackend, work: Workload, say: Callable[[str], None]) -> Measured:
     """Load `backend`, measure it and close it."""
     reset_peak()
     say("loading and warming up")
-    backend.load()
+    load_s, warm_up_s = _load(backend)
     try:
         say("stages, one after the other")
         stages = _stages(backend, work)
         say("streaming as served")
-        block_ms, first_ms, frames = _streaming(backend, work)
+        blocks_ms, first_ms, frames = _streaming(backend, work)
+        block_ms = statistics.median(blocks_ms)
         steer_ms, steer_blocks = _steering(backend, work)
         per_block = frames[-1].shape[0]
         return Measured(
             stages=stages,
             block_ms=block_ms,
+            block_ms_p90=float(np.percentile(blocks_ms, 90)),
+            block_ms_most=max(blocks_ms),
             fps=per_block / block_ms * 1000,
             first_frame_ms=first_ms,
             steer_ms=steer_ms,
             steer_blocks=steer_blocks,
             input_ms=_input_to_frames(backend, work) if work.live else None,
+            load_s=load_s,
+            warm_up_s=warm_up_s,
             memory_gb=peak_gb(),
+            reserved_gb=_reserved_gb(),
+            attention=backend.engine.transformer.kernel.__name__,
             first_frames=frames[0].shape[0],
             block_frames=per_block,
             frames=np.concatenate(frames),
@@ -156,6 +180,18 @@ def peak_gb() -> float:
     return torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else 0.0
 
 
+def _reserved_gb() -> float:
+    return torch.cuda.max_memory_reserved() / 1e9 if torch.cuda.is_available() else 0.0
+
+
+def _load(backend: WanBackend) -> tuple[float, float]:
+    """Seconds of loading and of warming up."""
+    began = time.perf_counter()
+    backend.load()
+    whole = time.perf_counter() - began
+    return backend.load_seconds, whole - backend.load_seconds
+
+
 def _stages(backend: WanBackend, work: Workload) -> dict[str, float]:
     """Median milliseconds of each stage, nothing beside it."""
     engine = backend.engine
@@ -165,7 +201,8 @@ def _stages(backend: WanBackend, work: Workload) -> dict[str, float]:
     generation = engine.open(_PROMPT, params, timer=clock)
     noted: dict[str, list[float]] = {}
     for block in range(settled + work.blocks):
-        pictures = work.pictures(generation.pictures_needed, block) if work.live else []
+        needed = generation.pictures_needed if work.live else 0
+        pictures = moving_grey(needed, block, params.width, params.height)
         source = torch.from_numpy(np.stack(pictures)) if pictures else None
         with clock.collecting() as spent:
             frames = generation.generate_block(source)
@@ -199,8 +236,10 @@ def _input_encoding(backend: WanBackend, params: StreamParams) -> list[float]:
     return values[1:]
 
 
-def _streaming(backend: WanBackend, work: Workload) -> tuple[float, float, list[NDArray[np.uint8]]]:
-    """Milliseconds a settled block, to the first block, and the first blocks' frames."""
+def _streaming(
+    backend: WanBackend, work: Workload
+) -> tuple[list[float], float, list[NDArray[np.uint8]]]:
+    """Milliseconds of each settled block, to the first block, and the first blocks' frames."""
     began = time.perf_counter()
     session = backend.open(work.settings(backend.defaults))
     settled = work.settled(backend.preset)
@@ -216,9 +255,9 @@ def _streaming(backend: WanBackend, work: Workload) -> tuple[float, float, list[
         assert underway is not None
         _note(underway, arrived, frames)
     session.close()
-    gaps = np.diff(arrived)[settled:]
+    gaps = [1000 * float(gap) for gap in np.diff(arrived)[settled:]]
     first = 1000 * (arrived[0] - began)
-    return 1000 * statistics.median(gaps), first, frames[: settled + 1]
+    return gaps, first, frames[: settled + 1]
 
 
 def _input_to_frames(backend: WanBackend, work: Workload) -> float:

@@ -1,4 +1,4 @@
-"""What the engine's bench can measure: speed options by name, each alone and all together.
+"""What the engine's bench can measure: speed options by name, alone, one upon the other, together.
 
 Loads no torch, so that the command line can name them.
 """
@@ -6,7 +6,7 @@ Loads no torch, so that the command line can name them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from framewire.worker.engine.options import EngineOptions
@@ -18,25 +18,46 @@ OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     "fuse-qkv": {"fuse_qkv": True},
     "compile": {"compile": True},
     "cuda-graph": {"cuda_graph": True},
-    "fp8": {"fp8": True},
+    "fp8": {"fp8": True, "compile": True},
     "context-every-2": {"context_every": 2},
 }
-"""What each sets of the engine's options."""
+"""What each sets of the engine's options. In eager mode an fp8 product is nine kernels, so that it
+is measured compiled only."""
 FAITHFUL: Final = "faithful"
 TOGETHER: Final = "together"
 
 
-def variants(names: Sequence[str], options: EngineOptions) -> list[tuple[str, EngineOptions]]:
-    """`options` as they are, with each of `names` alone, and with all, where it is more than one.
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One line of the bench: the options of `names`, all at once."""
 
-    Raises:
-        KeyError: a name is none of `OPTIONS`.
+    label: str
+    names: tuple[str, ...] = ()
+
+    def options(self, base: EngineOptions, missing: Sequence[str] = ()) -> EngineOptions:
+        """`base` with them set, but for those that are `missing` here.
+
+        Raises:
+            KeyError: a name is none of `OPTIONS`.
+        """
+        changes: dict[str, Any] = {}
+        for name in self.names:
+            if name not in missing:
+                changes |= OPTIONS[name]
+        return replace(base, **changes)
+
+
+def variants(names: Sequence[str], *, ladder: bool = False) -> list[Variant]:
+    """Without options, with each of `names` alone, and with all, where it is more than one.
+
+    Args:
+        ladder: instead of each alone, each on top of those before it.
     """
-    found = [(FAITHFUL, options)]
-    found += [(name, replace(options, **OPTIONS[name])) for name in names]
+    found = [Variant(FAITHFUL)]
+    if ladder:
+        steps = [tuple(names[: count + 1]) for count in range(len(names))]
+        return found + [Variant("+".join(step), step) for step in steps]
+    found += [Variant(name, (name,)) for name in names]
     if len(names) > 1:
-        together: dict[str, Any] = {}
-        for name in names:
-            together |= OPTIONS[name]
-        found.append((TOGETHER, replace(options, **together)))
+        found.append(Variant(TOGETHER, tuple(names)))
     return found
