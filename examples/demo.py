@@ -6,7 +6,7 @@ from pathlib import Path
 
 from framewire.client import Recorder, connect, local_worker, saver_for
 
-OUT = Path(__file__).parent.parent / "out"
+OUT = Path(__file__).parents[1] / "out"
 PROMPTS = (
     "a red circle moving right over a night sky",
     "a blue square moving left over green hills",
@@ -33,8 +33,10 @@ async def main() -> None:
             shown = prompt
             await recorder.write(frame, prompt)
     print(f"{frame.index + 1} frames")
-    for saver in recorder.finished:
-        print(f"saved {saver.path}")
+    print(*(f"saved {saver.path}" for saver in recorder.finished), sep="\n")
+    print(
+        "direct one: .venv/bin/framewire-worker serve, then open the page whose address it prints"
+    )
 
 
 asyncio.run(main())

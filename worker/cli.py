@@ -155,8 +155,8 @@ def _serve(config: Config, as_json: bool) -> int:
             print(json.dumps(said), flush=True)
             return
         print(f"framewire worker ({backend.name}) at {url}; Ctrl-C drains it", flush=True)
-        if config.auth == "jwt":
-            print(f"for the web page, with a token for a day: {page}", flush=True)
+        token = ", with a token for a day" if config.auth == "jwt" else ""
+        print(f"direct it in a browser{token}: {page}", flush=True)
         if self_signed:
             print(f"its certificate, for clients to trust: {config.ssl_certfile}", flush=True)
             print(f'fal\'s SDKs: eval "$(framewire-worker env{_at(config, port)})"', flush=True)

@@ -54,6 +54,7 @@ class Defaults:
             where the client names none.
         first_block_frames, block_frames: frames of a stream's first block, and of each later one.
         fps: frames a second at which what was made looks right.
+        needs_input: no stream is made from text alone.
     """
 
     width: int = 832
@@ -72,6 +73,7 @@ class Defaults:
     first_block_frames: int = 6
     block_frames: int = 12
     fps: float = 16.0
+    needs_input: bool = False
 
 
 @dataclass(frozen=True, slots=True)

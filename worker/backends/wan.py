@@ -71,6 +71,7 @@ class WanBackend:
             follows_start_frame=preset.follows_input,
             first_block_frames=preset.first_pictures,
             block_frames=FRAMES_PER_LATENT * preset.block_frames,
+            needs_input=self.setup.options.batch_steps,
         )
 
     @property

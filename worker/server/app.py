@@ -31,6 +31,8 @@ from .caller_limits import CallerLimits, caller_of, too_many
 from .clips.routes import add_clip_routes
 from .doors.refusals import Refused
 from .fal_proxy.middleware import FalProxy
+from .page.description import described
+from .page.routes import add_page
 from .starlette_socket import refuse
 from .state_folder import StateFolder
 from .storage.routes import add_storage_routes
@@ -75,6 +77,7 @@ def create_app(config: Config, backend: Backend) -> FastAPI:
     _add_websockets(app, gate)
     add_storage_routes(app, gate)  # before routes whose first segments are anything
     add_clip_routes(app, config, gate)
+    add_page(app, gate, described(config, backend).as_json)
     return app
 
 

@@ -1,0 +1,92 @@
+// What a user can set: names, ranges, snapping, and the params that come of it. Knows no DOM.
+
+export const LEAST_SIDE = 64;
+export const MOST_SIDE = 2048;
+export const MODES = ["text", "image", "canvas", "camera", "video", "screen"];
+const ENDLESS_BLOCKS = 1000; // asked for at a time; more are asked for before they are used up
+
+/** The settings of a preset, from what `/page.json` says. */
+export function defaultSettings(page) {
+  const { defaults, unhonoured } = page;
+  return {
+    mode: MODES.find((mode) => !(mode in unhonoured)) ?? "text",
+    prompt: page.prompts[0] ?? "",
+    width: defaults.width,
+    height: defaults.height,
+    blocks: defaults.num_blocks,
+    endless: false,
+    seed: drawSeed(page.max_seed),
+    newSeed: false,
+    steps: defaults.num_denoising_steps,
+    interp: defaults.interp_steps,
+    strength: defaults.strength,
+    rate: 12,
+    fps: 0,
+  };
+}
+
+/** A random seed from 0 to `most`. */
+export function drawSeed(most) {
+  return Math.floor(Math.random() * (most + 1));
+}
+
+/** What each setting may be: [least, most, whether it is whole]. */
+export function ranges(page) {
+  return {
+    width: [LEAST_SIDE, MOST_SIDE, true],
+    height: [LEAST_SIDE, MOST_SIDE, true],
+    blocks: [1, 100000, true],
+    seed: [0, page.max_seed, true],
+    steps: [1, 8, true],
+    interp: [1, 64, true],
+    strength: [0, 1, false],
+    rate: [1, 30, true],
+    fps: [0, 30, true],
+  };
+}
+
+/** A number within its range, or `fallback` where it is none. */
+export function within(value, [least, most, whole], fallback) {
+  const number = typeof value === "string" && value.trim() === "" ? NaN : Number(value);
+  if (!Number.isFinite(number)) return fallback;
+  return Math.min(most, Math.max(least, whole ? Math.round(number) : number));
+}
+
+/** The nearest size that can be made. What is too large is scaled down whole. */
+export function snapped(width, height, multiple) {
+  const scale = Math.min(1, MOST_SIDE / Math.max(width, height));
+  const least = Math.ceil(LEAST_SIDE / multiple) * multiple;
+  const most = Math.floor(MOST_SIDE / multiple) * multiple;
+  const snap = (side) =>
+    Math.min(most, Math.max(least, Math.floor((side * scale) / multiple + 0.5) * multiple));
+  return [snap(width), snap(height)];
+}
+
+/** Whether pictures are fed all the time in this mode. */
+export function isLive(mode) {
+  return !["text", "image"].includes(mode);
+}
+
+/** The map that starts a stream. `startFrame`: bytes of a picture, in image mode. */
+export function paramsOf(settings, page, startFrame) {
+  const [width, height] = snapped(settings.width, settings.height, page.multiple);
+  const live = isLive(settings.mode);
+  return {
+    prompt: settings.prompt.trim(),
+    width,
+    height,
+    num_blocks: settings.endless ? ENDLESS_BLOCKS : settings.blocks,
+    num_denoising_steps: settings.steps,
+    seed: settings.seed,
+    interp_steps: settings.interp,
+    strength: settings.strength,
+    webcam_mode: live || undefined,
+    start_frame: live ? undefined : startFrame,
+    fps: settings.fps > 0 && !page.hosted ? settings.fps : undefined,
+  };
+}
+
+/** The total to ask for next, once `done` of `total` blocks of an endless stream are there. */
+export function extended(total, done) {
+  return done > total - ENDLESS_BLOCKS / 10 ? total + ENDLESS_BLOCKS : total;
+}

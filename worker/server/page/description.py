@@ -1,0 +1,110 @@
+"""What the page is told: where to connect, which model is there, and what it can do.
+
+The shape of `/page.json`, the same for a worker and for a hosted endpoint.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from framewire.protocol import MAX_SEED
+from framewire.worker.backends.base import Backend, Defaults
+from framewire.worker.config import Config
+
+SIZES = ((832, 480), (480, 832), (640, 640))
+"""What is offered: landscape, portrait and square of about as many pixels."""
+FRAME_SECONDS = 10.0
+"""Without a frame that is due, after which the page gives a stream up."""
+_TEXT_NEEDS_INPUT = "this worker batches the steps of live input, so it needs input"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """All that the page knows of its server before it connects.
+
+    Attributes:
+        socket: the URL to connect to; None where it is `/ws` of the page's own origin.
+        auth: whether a token is needed, and a key to have one minted.
+        hosted: whether this is fal's endpoint: bare JPEGs, no events, no `fps`, no resets.
+        defaults: of the params, by the names that they have on the wire.
+        multiple: width and height are snapped to it.
+        first_block_frames, block_frames: of a stream's first block, and of each later one.
+        fps: frames a second at which what was made looks right.
+        sizes: that are offered: the model's native one first.
+        unhonoured: what has no effect, by its key on the wire or the name of a mode, and why.
+        prompts: to begin with.
+        draws: what the model can draw: words by their kind; empty where that is anything.
+    """
+
+    socket: str | None = None
+    alias: str
+    preset: str
+    auth: bool
+    hosted: bool = False
+    defaults: Mapping[str, Any]
+    multiple: int = 8
+    first_block_frames: int = 6
+    block_frames: int = 12
+    fps: float = 16.0
+    sizes: tuple[tuple[int, int], ...] = SIZES
+    max_seed: int = MAX_SEED
+    frame_seconds: float = FRAME_SECONDS
+    unhonoured: Mapping[str, str] = field(default_factory=dict)
+    prompts: tuple[str, ...] = ()
+    draws: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """What `/page.json` answers."""
+        return asdict(self)
+
+
+def described(config: Config, backend: Backend) -> Description:
+    """A worker with this backend."""
+    defaults = backend.defaults
+    return Description(
+        alias=config.alias,
+        preset=backend.name,
+        auth=config.auth == "jwt",
+        defaults=wire_defaults(defaults),
+        multiple=defaults.multiple,
+        first_block_frames=defaults.first_block_frames,
+        block_frames=defaults.block_frames,
+        fps=defaults.fps,
+        sizes=_sizes(defaults),
+        unhonoured=dict.fromkeys(("text", "image"), _TEXT_NEEDS_INPUT)
+        if defaults.needs_input
+        else {},
+        **suggestions(backend.name),
+    )
+
+
+def wire_defaults(defaults: Defaults) -> dict[str, Any]:
+    """The defaults that the page shows, by their keys on the wire."""
+    keys = ("width", "height", "num_blocks", "num_denoising_steps", "strength", "interp_steps")
+    return {key: getattr(defaults, key) for key in keys}
+
+
+def suggestions(preset: str) -> dict[str, Any]:
+    """`prompts` and `draws` of a preset."""
+    known = _suggested()
+    kind = next((name for name in known if preset.startswith(name)), "any")
+    return {
+        "prompts": tuple(known[kind]["prompts"]),
+        "draws": {name: tuple(words) for name, words in known[kind]["draws"].items()},
+    }
+
+
+def _sizes(defaults: Defaults) -> tuple[tuple[int, int], ...]:
+    own = (defaults.width, defaults.height)
+    return (own, *(size for size in SIZES if size != own))
+
+
+@cache
+def _suggested() -> Mapping[str, Any]:
+    source = resources.files(__package__) / "suggestions.json"
+    return dict(json.loads(source.read_text(encoding="utf-8")))
