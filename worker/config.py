@@ -100,6 +100,11 @@ class Config:
     input_patience: float = setting(
         10.0, "seconds after which live input repeats its newest picture"
     )
+    camera_wait: float = setting(
+        1.0,
+        "seconds that a stream with a start frame waits, after its first block, for live pictures",
+        least=0,
+    )
     input_megabytes: int = setting(
         1024, "megabytes of viewers' pictures that may wait, half of them for streams with a place"
     )

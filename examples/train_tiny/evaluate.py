@@ -183,7 +183,8 @@ async def start_frames(url: str, cases: int, seed: int) -> Rates:
         picture = clip_of(rng, scene, scene, int(rng.choice(START_COLUMNS))).frames[4]
         middle = (await looked(np.stack([picture, picture]))).middle
         said = _without_colour(scene)
-        made = await watch(url, said, 2, 40_000 + index, start_frame=png(picture))
+        start = png(picture)
+        made = await watch(url, said, 2, 40_000 + index, start_frame=start, webcam_mode=False)
         for block, frames in enumerate(made):
             seen = await looked(frames)
             tally.add(f"start frame: colour in block {block}", seen.colour == thing.colour)

@@ -57,6 +57,28 @@ async def test_the_webcam_app_sees_its_pictures_and_keeps_what_its_user_typed() 
     assert np.mean(reds[-12:]) > np.mean(redness(before)[:6]) + 20
 
 
+async def test_a_camera_that_comes_late_finds_one_block_made_from_text_and_not_hundreds() -> None:
+    """The app in camera mode says nothing of it: a start frame, and pictures half a second later."""
+    async with (
+        serving(camera_wait=60) as worker,
+        connected(worker.url + "?fmt=msgpack") as viewer,
+        connected(worker.url) as other,
+    ):
+        await viewer.say(
+            prompt=START, num_blocks=4, num_denoising_steps=4, strength=0.01,
+            width=SIZE[0], height=SIZE[1], seed=5, start_frame=GREEN,
+        )  # fmt: skip
+        await viewer.frame(6)
+        await other.say(prompt=TYPED, num_blocks=10, width=SIZE[0], height=SIZE[1])
+        await other.stream()
+        filming = asyncio.create_task(film(viewer, 400, 0.002, request_id="camera"))
+        live = await viewer.frame(36)
+        filming.cancel()
+        await asyncio.gather(filming, return_exceptions=True)
+    assert [frame["index"] for frame in live.maps] == list(range(6, 42))
+    assert {frame["request_id"] for frame in live.maps} == {"camera"}
+
+
 async def test_the_text_app_types_and_never_gets_a_text_with_an_error() -> None:
     async with serving() as worker, connected(worker.url) as viewer:
         await viewer.say(

@@ -76,8 +76,17 @@ class InputQueue:
         self._changed = asyncio.Event()
         self._last_at = asyncio.get_running_loop().time()
 
-    async def put(self, picture: Arrived) -> None:
-        """Add a picture. With `all` this waits while there is no room for it."""
+    @property
+    def ended(self) -> bool:
+        """Whether no more pictures are taken."""
+        return self._ended
+
+    async def put(self, picture: Arrived) -> bool:
+        """Add a picture. With `all` this waits while there is no room for it.
+
+        Returns:
+            Whether it was taken; it is not after the end, or where there is no room for it.
+        """
         size = len(picture.data)
         if self._policy == "all":
             with self._room.waited_for(self._changed):
@@ -88,13 +97,14 @@ class InputQueue:
                 self._drop_oldest()
         if self._ended or not self._fits(size):
             self._on_drop(1)
-            return
+            return False
         self._pictures.append(picture)
         self._count_bytes(size)
         self._last_at = picture.origin.at
         if self._policy == "newest":
             self._trim()
         self._changed.set()
+        return True
 
     def take_place(self) -> None:
         """The stream has its place: what is held counts to its own share from now on."""
@@ -107,12 +117,18 @@ class InputQueue:
         self._ended = True
         self._changed.set()
 
-    def close(self) -> None:
-        """No more pictures come, and what waits is of no use."""
+    def close(self) -> int:
+        """No more pictures come, and what waits is of no use.
+
+        Returns:
+            How many pictures that is.
+        """
         self.end()
+        unused = len(self._pictures)
         self._count_bytes(-self._bytes)
         self._pictures.clear()
         self._newest = None
+        return unused
 
     def repeat(self, picture: Arrived | None) -> None:
         """The newest picture that was taken and is of use: it is the one to repeat, if any."""

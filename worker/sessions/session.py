@@ -188,6 +188,7 @@ class Session:
         steering = self._under_way.steering
         if steer.image is not None:
             self._worker.metrics.pictures_dropped.inc()
+            self._warn("image: the stream is complete: start another first", steer.request_id)
         if steer.action == "reset":
             steering.add(steer.model_copy(update={"at_block": None}), 0)
             self._take_params(steering.start_over())
@@ -249,6 +250,7 @@ class Session:
                     settings,
                     under_way.steering,
                     under_way.input,
+                    under_way.camera,
                     self._outbox,
                 )
                 try:

@@ -13,11 +13,12 @@ from dataclasses import replace
 from enum import Enum
 from typing import Any, Final, TypeVar
 
-from framewire.protocol import Completed, Started, Steered
+from framewire.protocol import Completed, Started, Steered, Warned
 from framewire.protocol.steering import Due, Steering
 from framewire.worker.backends.base import BackendSession, Block, Change, Settings
 from framewire.worker.runtime.worker import Draining, Worker
 
+from .camera import CameraWait
 from .decoded_input import DecodedInput
 from .finisher import Finisher, Made
 from .input_queue import Arrived, InputQueue
@@ -45,6 +46,7 @@ class Stream:
 
     Args:
         viewer: whose turn it is where pictures are decoded.
+        camera: how long its second block waits for pictures.
 
     Attributes:
         block: the index of the next block.
@@ -58,6 +60,7 @@ class Stream:
         settings: Settings,
         steering: Steering,
         input_queue: InputQueue,
+        camera: CameraWait,
         outbox: Outbox,
     ) -> None:
         self._worker = worker
@@ -66,6 +69,7 @@ class Stream:
         self._settings = settings
         self._steering = steering
         self._input = input_queue
+        self._camera = camera
         self._outbox = outbox
         self._live = settings.live
         self._input_used_up = False
@@ -141,8 +145,7 @@ class Stream:
                 await self._until(self._outbox.empty(), finisher)
                 if self._interrupt.is_set():  # a map that came with the last frame still counts
                     continue
-                self._outbox.say(Completed(session_id=self._session_id))
-                self._input.end()  # who waits to put a picture would wait for ever
+                self._say_completed()
                 return Outcome.COMPLETED
             if self._worker.draining.is_set():
                 if await self._until(self._outbox.empty(), finisher) is not _INTERRUPTED:
@@ -150,7 +153,11 @@ class Stream:
                 continue
             if await self._until(self._outbox.room(), finisher) is _INTERRUPTED:
                 continue
-            if self._steering.params.webcam_mode and not self._live:
+            is_live = bool(self._steering.params.webcam_mode)
+            if self.block and not is_live and (left := self._camera.left()) > 0:
+                await self._until(asyncio.sleep(left), finisher)
+                continue
+            if is_live and not self._live:
                 self._live = True
                 await self._worker.lane.run(lambda: opened.steer(Change(live=True)))
             wanted = opened.pictures_wanted()
@@ -163,6 +170,13 @@ class Stream:
                 if len(self._decoded) < wanted:
                     continue
             await self._make_block(opened, finisher, wanted)
+
+    def _say_completed(self) -> None:
+        unused = self._input.close()  # who waits to put a picture would wait for ever
+        if unused:
+            self._worker.metrics.pictures_dropped.inc(unused)
+            self._outbox.say(Warned(reason=f"image: pictures that no block is left for: {unused}"))
+        self._outbox.say(Completed(session_id=self._session_id))
 
     async def _take(self, taken: list[Arrived], wanted: int) -> None:
         """Decode input for the next block; after the end of the input, make do with what is left.

@@ -17,8 +17,12 @@ from framewire.worker.runtime.resolving import resolved
 from framewire.worker.runtime.settings import size_follows_input
 from framewire.worker.runtime.worker import Worker
 
+from .camera import CameraWait, may_follow
 from .input_queue import Arrived, InputQueue, Origin
 from .stream import Stream
+
+_TOO_LATE = "it came after the end of the input, so no block is made from it"
+_NO_ROOM = "the worker holds as many pictures as it may"
 
 
 class UnderWay:
@@ -27,6 +31,7 @@ class UnderWay:
     Attributes:
         before: what was under way before, in force again if these params are refused.
         stream: what makes the blocks, once there is a place for it.
+        camera: how long the stream waits for pictures that its params do not announce.
     """
 
     def __init__(
@@ -58,6 +63,8 @@ class UnderWay:
         self._kept = 0 if inherited else len(start_frame or b"")
         worker.input_room.hold(self._kept)
         self.input: InputQueue = self._new_input()
+        expected = not inherited and may_follow(self.steering.params)
+        self.camera = CameraWait(worker.config.camera_wait if expected else 0.0)
         self.stream: Stream | None = None
 
     def leave_its_past(self) -> None:
@@ -99,7 +106,8 @@ class UnderWay:
         if not self.steering.params.webcam_mode:
             self.steering.set_live()
         now = asyncio.get_running_loop().time()
-        await self.input.put(Arrived(data, Origin(now, request_id)))
+        if not await self.input.put(Arrived(data, Origin(now, request_id))):
+            raise PictureError(_TOO_LATE if self.input.ended else _NO_ROOM)
 
     def take_place(self) -> None:
         """The stream may begin: its input has a share of its own."""
@@ -121,7 +129,7 @@ class UnderWay:
 
     def start_over(self) -> None:
         """A reset: the latest values, and none of the pictures that came before it."""
-        self.input.close()
+        self._worker.metrics.pictures_dropped.inc(self.input.close())
         self.steering.start_over()
         self.input = self._new_input()
         if self.steering.ended:  # said after the reset
