@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,22 @@ from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 from .blends import Blend, BlendMethod, Interpolation, Prompt, Prompts, blend_of
 from .from_wire import FromWire, not_bool, not_bytes
 from .limits import MAX_BLOCKS, MAX_FPS, MAX_HELD, MAX_ID_CHARS, MAX_SEED, MIN_FPS
+
+UPLOAD_PREFIX = "upload:"
+_UPLOAD_ID = re.compile(rf"{UPLOAD_PREFIX}([A-Za-z0-9_-]{{16,64}}(?:\.[a-z0-9]{{1,8}})?)")
+
+
+def uploaded_name(said: str | bytes) -> str | None:
+    """The name that the id of an uploaded file stands for; None of what is none, pictures as well.
+
+    An id is no path and no URL, and means nothing to another worker.
+    """
+    if isinstance(said, bytes):
+        if not said.startswith(UPLOAD_PREFIX.encode()):
+            return None
+        said = said.decode("latin-1")
+    found = _UPLOAD_ID.fullmatch(said)
+    return found[1] if found else None
 
 
 def _picture_bytes(value: Any) -> Any:
@@ -33,6 +50,13 @@ def _picture_bytes(value: Any) -> Any:
         raise ValueError(
             "must be picture bytes, base64 or a data URL; paths and URLs are not opened"
         ) from None
+
+
+def _start_frame_bytes(value: Any) -> Any:
+    """As any picture's, or the id of an uploaded one, as bytes."""
+    if isinstance(value, str) and uploaded_name(value) is not None:
+        return value.encode()
+    return _picture_bytes(value)
 
 
 def _not_too_slow(fps: float) -> float:
@@ -69,6 +93,8 @@ Strength = Annotated[
     AfterValidator(lambda value: max(value, 0.01)),
 ]
 Picture = Annotated[bytes, Field(min_length=1), BeforeValidator(_picture_bytes)]
+StartFrame = Annotated[bytes, Field(min_length=1), BeforeValidator(_start_frame_bytes)]
+"""A picture, or the id of an uploaded one (`uploaded_name`)."""
 Timestep = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 
 _INTERP_NAMES = AliasChoices("interp_steps", "interpolation_steps")
@@ -102,7 +128,7 @@ class Params(FromWire):
     seed: Seed | None = None
     strength: Strength | None = Field(default=None, validation_alias=_STRENGTH_NAMES)
     noise_controller: bool | None = None
-    start_frame: Picture | None = None
+    start_frame: StartFrame | None = None
     timestep_shift: Annotated[float, Field(ge=0.1, le=20, allow_inf_nan=False)] | None = None
     kv_cache_num_frames: Annotated[int, Field(ge=1, le=12), BeforeValidator(not_bool)] | None = None
     keep_first_frame: bool | None = None

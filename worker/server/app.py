@@ -24,6 +24,7 @@ from framewire.worker.clips.maker import ClipMaker
 from framewire.worker.clips.store import ClipStore
 from framewire.worker.config import Config
 from framewire.worker.runtime.worker import Worker
+from framewire.worker.sessions.viewer_files import ViewerFiles
 
 from .auth import Gate, Unauthorized
 from .bodies import read_body
@@ -35,8 +36,10 @@ from .page.description import described
 from .page.routes import add_page
 from .starlette_socket import refuse
 from .state_folder import StateFolder
+from .storage.krea_routes import add_krea_routes
 from .storage.routes import add_storage_routes
 from .storage.store import UploadStore
+from .storage.viewer_files import StoredFiles
 from .websocket import serve_websocket
 
 TOKEN_REQUEST_BYTES = 16_384
@@ -54,6 +57,7 @@ def create_app(config: Config, backend: Backend) -> FastAPI:
             worker = app.state.worker = Worker(config, backend)
             await worker.load()
             uploads = app.state.uploads = UploadStore(folder.path / "uploads", config)
+            app.state.viewer_files = StoredFiles(uploads)
             app.state.clip_maker = ClipMaker(worker, uploads.path_of_url)
             clips = app.state.clips = ClipStore(config.clip_life, config.clip_megabytes * 1_000_000)
             try:
@@ -75,6 +79,7 @@ def create_app(config: Config, backend: Backend) -> FastAPI:
     _add_status(app, gate)
     _add_tokens(app, config, gate)
     _add_websockets(app, gate)
+    add_krea_routes(app, gate)
     add_storage_routes(app, gate)  # before routes whose first segments are anything
     add_clip_routes(app, config, gate)
     add_page(app, gate, described(config, backend).as_json)
@@ -156,26 +161,30 @@ def _add_tokens(app: FastAPI, config: Config, gate: Gate) -> None:
 
 
 def _add_websockets(app: FastAPI, gate: Gate) -> None:
+    async def serve(websocket: WebSocket, **about: Any) -> None:
+        files: ViewerFiles = app.state.viewer_files
+        await serve_websocket(app.state.worker, gate, websocket, files=files, **about)
+
     @app.websocket("/ws")
     async def plain(websocket: WebSocket) -> None:
-        await serve_websocket(app.state.worker, gate, websocket)
+        await serve(websocket)
 
     @app.websocket("/{owner}/{alias}/ws")
     async def as_on_fal(websocket: WebSocket, owner: str, alias: str) -> None:
-        await serve_websocket(app.state.worker, gate, websocket, alias=alias)
+        await serve(websocket, alias=alias)
 
     @app.websocket("/realtime")
     async def for_sdks(websocket: WebSocket) -> None:
         """Where fal's SDKs connect by themselves: they read every binary message as msgpack."""
-        await serve_websocket(app.state.worker, gate, websocket, envelope=True)
+        await serve(websocket, envelope=True)
 
     @app.websocket("/{owner}/{alias}/realtime")
     async def for_sdks_on_fal(websocket: WebSocket, owner: str, alias: str) -> None:
-        await serve_websocket(app.state.worker, gate, websocket, alias=alias, envelope=True)
+        await serve(websocket, alias=alias, envelope=True)
 
     @app.websocket("/session/{session_id}")
     async def as_krea(websocket: WebSocket, session_id: str) -> None:
-        await serve_websocket(app.state.worker, gate, websocket, session_id=session_id[:128])
+        await serve(websocket, session_id=session_id[:128])
 
     paths = [route.path for route in app.routes if isinstance(route, WebSocketRoute)]
     not_found = app.router.default

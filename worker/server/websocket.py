@@ -12,6 +12,7 @@ from starlette.websockets import WebSocket
 from framewire.protocol import CLOSE_CODES, CloseCode, Error, ErrorCode
 from framewire.worker.runtime.worker import Worker
 from framewire.worker.sessions.session import Session
+from framewire.worker.sessions.viewer_files import ViewerFiles
 
 from .auth import Gate, Unauthorized
 from .starlette_socket import StarletteSocket, refuse
@@ -27,6 +28,7 @@ async def serve_websocket(
     session_id: str | None = None,
     alias: str | None = None,
     envelope: bool = False,
+    files: ViewerFiles | None = None,
 ) -> None:
     """Accept a websocket, then serve a session on it or say why not. Returns when it is over.
 
@@ -34,6 +36,7 @@ async def serve_websocket(
         session_id: given in the URL, for clients of Krea's own server.
         alias: the app that the URL names; None where it names none.
         envelope: send frames as msgpack maps unless the URL or the params say otherwise.
+        files: what is kept for viewers, if anything.
     """
     await websocket.accept()
     refusal = _refusal(worker, gate, websocket, alias)
@@ -50,6 +53,7 @@ async def serve_websocket(
         events=query.get("events", "").lower() in _TRUE,
         envelope=query.get("fmt", "msgpack" if envelope else "jpeg") == "msgpack",
         browser=bool(websocket.headers.get("origin")),
+        files=files,
     )
     async with worker.connected():
         await session.run()

@@ -34,6 +34,7 @@ from .outbox import Outbox
 from .pace import Pace, pace_for
 from .stream import Outcome, Stream
 from .under_way import UnderWay
+from .viewer_files import ViewerFiles, with_start_frame
 from .viewer_socket import ViewerSocket
 from .writer import Writer
 
@@ -50,6 +51,7 @@ class Session:
         events: send the opt-in events; params may switch them on as well.
         envelope: send frames as msgpack maps; params may ask for it as well.
         browser: the viewer is a web page: paced, unless it says how it wants its frames.
+        files: what is kept for viewers; None where nothing is.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Session:
         events: bool = False,
         envelope: bool = False,
         browser: bool = False,
+        files: ViewerFiles | None = None,
     ) -> None:
         self.session_id = session_id or uuid.uuid4().hex
         self._worker = worker
@@ -70,6 +73,7 @@ class Session:
         self._worker_name = worker_name
         self._connection = Connection(Role.WORKER, envelope=envelope)
         self._browser = browser
+        self._files = files
         self._pace = Pace()
         self._outbox = Outbox(self._connection, self._pace, events=events)
         self._writer = Writer(worker, socket, self._outbox, self._pace)
@@ -144,7 +148,7 @@ class Session:
             return
         del data  # a picture may have to wait
         if isinstance(message, Params):
-            self._take_params(message)
+            await self._take_new(message)
         elif isinstance(message, Steer) and completed:
             self._take_late(message)
         elif isinstance(message, Steer):
@@ -165,6 +169,14 @@ class Session:
     def _say_error(self, error: Error) -> None:
         self._worker.metrics.errors.labels(error.code).inc()
         self._outbox.say(error)
+
+    async def _take_new(self, params: Params) -> None:
+        try:
+            params = await with_start_frame(params, self._files)
+        except SettingsError as error:
+            self._say_rejected(error)
+        else:
+            self._take_params(params)
 
     def _take_params(self, params: Params) -> None:
         self._under_way = UnderWay(self._worker, self._turn, params, self._under_way)
@@ -266,6 +278,9 @@ class Session:
         """Params that cannot be streamed: said like any bad params, and others may be tried."""
         self._under_way, under_way.before = under_way.before, None
         under_way.close()
+        self._say_rejected(error)
+
+    def _say_rejected(self, error: SettingsError) -> None:
         detail = {"type": "value_error", "loc": [error.key], "msg": str(error)}
         reason = f"{error.key}: {error}"
         self._say_error(Error(code=ErrorCode.BAD_PARAMS, reason=reason, errors=(detail,)))
