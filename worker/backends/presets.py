@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -179,6 +179,8 @@ def _tiny(setup: ModelSetup) -> Backend:
     from .wan import WanBackend
 
     device = device_of(setup)
+    # Of tensors this small, more threads wait for each other as soon as anything runs beside.
+    setup = replace(setup, threads=setup.threads or 1)
     return WanBackend(tiny.TINY, lambda: tiny.load_tiny(device), setup, native=True)
 
 

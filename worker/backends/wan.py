@@ -83,6 +83,8 @@ class WanBackend:
     def load(self) -> None:
         """Build the engine and run every shape of the sizes that are to be warm."""
         began = time.perf_counter()
+        if self.setup.threads:
+            torch.set_num_threads(self.setup.threads)
         self._engine = engine = self._build()
         self.load_seconds = time.perf_counter() - began
         device = engine.transformer.device

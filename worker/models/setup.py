@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from framewire.worker.engine.options import EngineOptions
-from framewire.worker.engine.setting import setting
+from framewire.worker.engine.setting import check_settings, setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +16,7 @@ class ModelSetup:
         preset: the model; empty leaves it to the backend.
         device: `auto` takes a GPU if there is one; else as torch calls it, such as `cuda:1`.
         dtype: of the transformer: `auto` is bfloat16 on a GPU and float32 on a CPU.
+        threads: fixed when the model is loaded, since on a CPU the bytes of frames depend on it.
         options: of the engine, as it gets them.
         warm_sizes: what is warmed up before it listens, as 832x480,480x832; empty is the
             preset's own size.
@@ -26,6 +27,9 @@ class ModelSetup:
     preset: str = setting("", "the model that wan runs; framewire-worker models lists them")
     device: str = setting("auto", "auto, or as torch calls it, such as cuda:1")
     dtype: str = setting("auto", "of the transformer: auto, bfloat16, float16 or float32")
+    threads: int = setting(
+        0, "CPU threads of the model; 0: one for tiny, else as many as torch takes", least=0
+    )
     options: EngineOptions = field(default_factory=EngineOptions)
     warm_sizes: str = setting("", "sizes to warm up, such as 832x480,480x832; else the preset's")
     warm_on_demand: bool = setting(
@@ -34,6 +38,7 @@ class ModelSetup:
 
     def __post_init__(self) -> None:
         """Refuse what no model can be run with."""
+        check_settings(self)
         self.sizes((16, 16))
 
     def sizes(self, default: tuple[int, int]) -> tuple[tuple[int, int], ...]:

@@ -50,6 +50,9 @@ def add_engine(benches: Any) -> None:
     )
     engine.add_argument("--context", type=int, metavar="N", help="frames (default: the preset's)")
     engine.add_argument("--blocks", type=int, default=8, metavar="N", help="settled ones measured")
+    engine.add_argument(
+        "--threads", type=int, default=0, metavar="N", help="on a CPU (default: as it is served)"
+    )
     engine.add_argument("--device", default="auto")
     engine.add_argument("--dtype", default="auto")
     engine.add_argument(
@@ -117,6 +120,7 @@ def _run(options: argparse.Namespace) -> int:
                 preset=preset.name,
                 device=options.device,
                 dtype=options.dtype,
+                threads=options.threads or int(native),
                 warm_sizes=f"{size[0]}x{size[1]}",
             ),
             _chosen(options),
