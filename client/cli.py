@@ -24,7 +24,7 @@ from .commands.terminal import accept_any_text, printable
 from .commands.timeline_command import add_timeline_options, run_timeline
 from .connect import resolve_credentials
 from .credentials import fal_run_host
-from .errors import AuthError, FramewireError, InputError, ParamsError, SaveError
+from .errors import AuthError, FramewireError, InputError, ParamsError, SaveError, TimelineError
 from .tokens import token_source
 
 _STREAM_EPILOG = """\
@@ -63,7 +63,7 @@ examples:
   framewire check ws://127.0.0.1:8000/ws
   FAL_KEY=... framewire check --fal fal-ai/krea-wan-14b
 """
-_FILE_OPTIONS = ("--input", "--start-frame", "--out", "--contact-sheet")
+_FILE_OPTIONS = ("--input", "--timeline", "--start-frame", "--out", "--contact-sheet")
 _KEYS_HELP = (
     "the environment is asked for what is not given: FAL_KEY (or FAL_KEY_ID and FAL_KEY_SECRET, "
     "or FAL_API_KEY) for fal; FRAMEWIRE_TOKEN, FRAMEWIRE_KEY or FRAMEWIRE_SECRET for workers"
@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return run(run_stream(options, prepare(options)))
         commands = {"token": _run_token, "check": run_check, "doctor": run_doctor}
         return run(commands[options.command](options))
-    except (InputError, ParamsError, SaveError) as error:
+    except (InputError, ParamsError, SaveError, TimelineError) as error:
         print(printable(f"framewire stream: {error}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt:  # before anything was started
@@ -179,7 +179,15 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_stream_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("prompt", metavar="PROMPT")
+    parser.add_argument("prompt", metavar="PROMPT", nargs="?")
+    parser.add_argument(
+        "--timeline",
+        metavar="FILE",
+        help="prompts over time instead of a PROMPT: a Scope timeline or workflow, prompts by frame "
+        "or a prompt list; --seed and --size override it",
+    )
+    parser.add_argument("--loop", action="store_true", help="begin the timeline anew at its end")
+    parser.add_argument("--frames", type=_count, metavar="N", help="the most that are shown")
     _add_where(parser)
     parser.add_argument(
         "--out",
@@ -262,6 +270,12 @@ def _joined(argv: Sequence[str]) -> list[str]:
         else:
             found.append(argument)
     return found
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or not 0 < int(text[:20]) < 10**9:
+        raise argparse.ArgumentTypeError(f"{text!r}: a whole number, more than 0")
+    return int(text)
 
 
 def _size(text: str) -> tuple[int, int]:

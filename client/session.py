@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Any, Self, Unpack
 
 from framewire.protocol import (
     BlockDone,
@@ -37,6 +37,9 @@ from .limits.watchdog import Watchdog
 from .live_input.pictures import Size
 from .live_input.sending import sendable
 from .options import ImageOptions, StartOptions, SteerOptions, params_from, steer_from
+from .timeline.model import RATE, Timeline
+from .timeline.moves import parts_of
+from .timeline.playing import Playing
 from .wire import CLOSED, Wire
 
 logger = logging.getLogger(__name__)
@@ -69,6 +72,7 @@ class Session:
         self._next_index = 0
         self._size: Size | None = None  # of the stream, as far as it is known
         self._was_started = False
+        self._playing: Playing | None = None
         self._is_read = False
         self._closing: asyncio.Task[None] | None = None
         self._reading = asyncio.create_task(self._read(), name=f"read {name}")
@@ -112,6 +116,39 @@ class Session:
         self._watchdog.start(params)
         self._due.start(params)
         await self._send(params)
+
+    def play(
+        self,
+        timeline: Timeline,
+        *,
+        frames: int | None = None,
+        blocks: int | None = None,
+        loop: bool = False,
+        rate: float = RATE,
+        **options: Unpack[StartOptions],
+    ) -> Playing:
+        """Stream a timeline; frames come by iterating over what this returns, once.
+
+        Events and envelopes are asked for, so that changes land on their frames.
+
+        Args:
+            frames, blocks: the most that are shown and made. What has no end has as many blocks
+                as the model usually makes.
+            loop: go on at the start behind the end.
+            rate: frames a second, by which seconds of the timeline become frames.
+            options: params that override the timeline's.
+
+        Raises:
+            TimelineError: there is no frame to show.
+        """
+        said: dict[str, Any] = {"events": True, "fmt": "msgpack", **options}
+        parts = parts_of(timeline, fps=rate, frames=frames, loop=loop)
+        return self.play_parts(Playing(self, parts, said, blocks=blocks))
+
+    def play_parts(self, playing: Playing) -> Playing:
+        """Tell what is played of the events from now on."""
+        self._playing = playing
+        return playing
 
     async def steer(self, prompt: str | None = None, **options: Unpack[SteerOptions]) -> bool:
         """Change the running stream from the next block on, or from block `at_block` on.
@@ -268,6 +305,8 @@ class Session:
                     self._due.learn(message)
                 if isinstance(message, Started):
                     self._size = message.width, message.height
+                if self._playing is not None:
+                    self._playing.saw_event(message)
                 tell(self._on_event, message)
             case _:
                 logger.debug("%s: not understood: %r", self._name, message)

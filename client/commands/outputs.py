@@ -32,6 +32,8 @@ def savers_of(options: argparse.Namespace) -> list[Saver]:
 def _inputs(options: argparse.Namespace) -> list[tuple[str, Path]]:
     """The files and folders that the stream reads."""
     found = []
+    if options.timeline:
+        found.append((f"--timeline {options.timeline}", Path(options.timeline)))
     clip: Clip | None = options.clip
     if clip is not None and clip.policy == "all":
         found.append((f"--input {options.input}", Path(clip.name)))

@@ -14,7 +14,8 @@ from typing import Any, TextIO
 from framewire.client.errors import CapacityError, SaveError
 from framewire.client.events import Event, Reconnected, Reconnecting
 from framewire.client.frames import Frame
-from framewire.protocol import BlockDone, Queued, Started, Steered, Warned
+from framewire.client.timeline.playing import Change
+from framewire.protocol import BlockDone, Queued, Started, Warned
 
 from .terminal import columns, fitted, is_live, printable
 
@@ -30,7 +31,8 @@ class Tally:
     """Everything counted about one stream.
 
     Attributes:
-        prompts: in the order in which they take effect; a frame's `prompt_version` counts them.
+        prompts: in the order in which they take effect.
+        changes: that were sent, or that the worker holds.
     """
 
     prompts: list[str]
@@ -40,7 +42,7 @@ class Tally:
     blocks: int | None = None
     position: int | None = None
     started: Started | None = None
-    steers: list[dict[str, Any]] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
     unsent: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     reconnects: list[dict[str, Any]] = field(default_factory=list)
@@ -75,12 +77,6 @@ class Tally:
                 self.started, self.position = event, None
             case BlockDone():
                 self.blocks = event.block + 1
-            case Steered():
-                # Steers take effect in the order they were sent in, prompts one at a time.
-                if "prompt" in event.applied:
-                    waiting = (one for one in self.steers if one["block"] is None)
-                    if (steer := next(waiting, None)) is not None:
-                        steer["block"] = event.block
             case Warned(request_id=None):  # of input the report tells by itself
                 if len(self.warnings) < _MOST_WARNINGS:
                     self.warnings.append(event.reason[:_WARNING_CHARS])
@@ -97,23 +93,10 @@ class Tally:
                 )
                 self._causes = []
 
-    def sent_steer(self, when: str, prompt: str, at_block: int | None) -> None:
-        self.prompts.append(prompt)
-        self.steers.append(
-            {
-                "when": when,
-                "prompt": prompt,
-                "sent_after_frame": self.frames,
-                "at_block": at_block,
-                "block": None,
-            }
-        )
-
-    def prompt_of(self, frame: Frame) -> str:
-        """The prompt that a frame shows; the latest one sent, where the wire does not tell."""
-        if frame.prompt_version is None:
-            return self.prompts[-1]
-        return self.prompts[max(0, min(frame.prompt_version, len(self.prompts)) - 1)]
+    def saw_change(self, change: Change) -> None:
+        self.changes.append(change)
+        if change.text is not None:
+            self.prompts.append(change.text)
 
     @property
     def fps(self) -> float:
@@ -142,7 +125,16 @@ class Tally:
             "height": started.height if started else None,
             "backend": started.backend if started else None,
             "prompts": self.prompts,
-            "steers": self.steers,
+            "steers": [
+                {
+                    "when": one.when,
+                    "prompt": one.text,
+                    "sent_after_frame": one.after_frames,
+                    "at_block": one.at_block,
+                    "block": one.block,
+                }
+                for one in self.changes
+            ],
             "unsent_steers": self.unsent,
             "warnings": self.warnings,
             "reconnects": self.reconnects,

@@ -83,12 +83,12 @@ def _summary(tally: Tally) -> Iterator[str]:
     if tally.started is not None:
         said = tally.started
         yield f"seed {said.seed}, {said.width}x{said.height}, backend {said.backend}"
-    for steer in tally.steers:
-        block, made = steer["block"], tally.blocks
+    for change in tally.changes:
+        block, made = change.block, tally.blocks
         since = "" if block is None else f", from block {block}"
-        due = steer["at_block"] if block is None else block
+        due = change.at_block if block is None else block
         late = " (never shown: the stream had ended)" if due and made and due >= made else ""
-        yield f"steered at {steer['when']}{since}: {steer['prompt']}{late}"
+        yield f"steered at {change.when}{since}: {change.text or 'other values'}{late}"
     for when in tally.unsent:
         yield f"not steered at {when}: the stream was shorter"
     for warning in tally.warnings:

@@ -1,24 +1,16 @@
-"""When to steer: the `WHEN=PROMPT` grammar of the command line, and what is due by now.
-
-Knows no socket: it is told of frames and events and hands out what to send. A worker that sends
-events is ours and honours `at_block`, so steers land exactly; with any other server a steer is
-sent when the frames before it have arrived, and lands as soon as that server can.
-"""
+"""The `WHEN=PROMPT` grammar of the command line, and the changes that it asks for."""
 
 from __future__ import annotations
 
-import asyncio
 import re
 from dataclasses import dataclass
 from typing import Literal
 
-from framewire.client.events import Event
-from framewire.protocol import BlockDone, Started
+from framewire.client.timeline.moves import Cue
 
 Unit = Literal["s", "f", "b"]
 
 _WHEN = re.compile(r"(\d+(?:\.\d+)?)([sfb])")
-_FIRST, _LATER = 6, 12  # frames a block of the hosted model, for servers that do not tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +23,6 @@ class PlannedSteer:
 
     def __str__(self) -> str:
         return f"{self.when:g}{self.unit}"
-
-
-@dataclass(frozen=True, slots=True)
-class DueSteer:
-    """Send this now; held by the worker until `at_block` where that is set."""
-
-    steer: PlannedSteer
-    at_block: int | None
 
 
 def parse_steer(text: str) -> PlannedSteer:
@@ -57,72 +41,12 @@ def parse_steer(text: str) -> PlannedSteer:
     return PlannedSteer(number, unit, prompt)  # type: ignore[arg-type]
 
 
-class SteerPlan:
-    """Steers that wait for their time.
+def cue_of(steer: PlannedSteer, fps: float) -> Cue:
+    """The change at its place; at once there, not over some blocks.
 
     Args:
-        steers: what was asked for, in any order.
         fps: frames a second of the video, by which seconds become frames.
     """
-
-    def __init__(self, steers: list[PlannedSteer], fps: float) -> None:
-        self.changed = asyncio.Event()
-        self._waiting = list(steers)
-        self._fps = fps
-        self._frames = 0
-        self._holds = False
-        self._layout: tuple[int, int] | None = None
-
-    @property
-    def is_empty(self) -> bool:
-        return not self._waiting
-
-    def waiting(self) -> list[str]:
-        """When the steers are due that have not been handed out."""
-        return [str(steer) for steer in self._waiting]
-
-    def saw_frame(self, index: int) -> None:
-        """Frame `index` has arrived."""
-        self._frames = index + 1
-        if self._waiting:
-            self.changed.set()
-
-    def saw_event(self, event: Event) -> None:
-        """An event has arrived."""
-        if isinstance(event, Started):
-            self._holds = True
-        elif isinstance(event, BlockDone) and event.block == 1 and self._layout is None:
-            self._layout = (event.index, event.frames)
-        self.changed.set()
-
-    def due(self) -> list[DueSteer]:
-        """What to send now, in order; it waits no longer."""
-        ready: list[DueSteer] = []
-        for steer in sorted(self._waiting, key=self._first_frame):
-            found = self._due(steer)
-            if found is None:
-                break
-            ready.append(found)
-            self._waiting.remove(steer)
-        return ready
-
-    def _due(self, steer: PlannedSteer) -> DueSteer | None:
-        if self._holds and steer.unit == "b":
-            return DueSteer(steer, int(steer.when))
-        frame = self._first_frame(steer)
-        if self._holds and self._layout is not None:
-            return DueSteer(steer, _block_from(frame, *self._layout))
-        return DueSteer(steer, None) if self._frames >= frame else None
-
-    def _first_frame(self, steer: PlannedSteer) -> int:
-        if steer.unit == "s":
-            return round(steer.when * self._fps)
-        if steer.unit == "f":
-            return int(steer.when)
-        first, later = self._layout or (_FIRST, _LATER)
-        return first + later * (int(steer.when) - 1) if steer.when else 0
-
-
-def _block_from(frame: int, first: int, later: int) -> int:
-    """The first block that begins at `frame` or after it."""
-    return 0 if frame <= 0 else 1 + max(0, -(-(frame - first) // later))
+    at = round(steer.when * fps) if steer.unit == "s" else int(steer.when)
+    values = {"prompt": steer.prompt, "interp_steps": 1}
+    return Cue(at, "b" if steer.unit == "b" else "f", values, str(steer))

@@ -15,20 +15,20 @@ from typing import Any
 from framewire.client.address import redact
 from framewire.client.connect import connect
 from framewire.client.errors import FramewireError
-from framewire.client.events import Event, Reconnected, Reconnecting
+from framewire.client.events import Event, OnEvent, Reconnected, Reconnecting
 from framewire.client.local_worker import local_worker
-from framewire.client.options import StartOptions, params_from
+from framewire.client.options import StartOptions
 from framewire.client.savers import Recorder, Saver
 from framewire.client.session import Session
+from framewire.client.timeline.playing import Playing
 
-from .blend_option import prompts_of
 from .clip_feed import ENDLESS, ClipFeed
 from .input_options import look_at_input
 from .outputs import savers_of
 from .progress import ProgressLine, Tally, connection_text
 from .report import interruption_text, report
-from .steer_plan import SteerPlan
 from .terminal import printable
+from .timeline_input import look_at_timeline, notes_on, parts_to_play, played_as_dict
 
 
 def prepare(options: argparse.Namespace) -> list[Saver]:
@@ -38,24 +38,27 @@ def prepare(options: argparse.Namespace) -> list[Saver]:
         ParamsError: params out of range.
         SaveError: no such kind of file, or one that is read as well.
         InputError: no such clip or camera, or a picture that cannot be used.
+        TimelineError: a timeline that cannot be played.
     """
-    options.said = look_at_input(options)
-    options.shown = str(params_from(_prompt(options), start_options(options)).shown)
+    said = look_at_timeline(options)
+    options.said = [*said, *look_at_input(options)]
+    options.parts = parts_to_play(options, start_options(options))
     return savers_of(options)
 
 
 async def run_stream(options: argparse.Namespace, savers: list[Saver]) -> int:
     """Stream, save and report; returns the exit code."""
-    tally = Tally(prompts=[options.shown])
+    tally = Tally(prompts=[])
     recorder = Recorder(savers, on_loss=_say_what_is_lost)
     feed = None if options.clip is None else ClipFeed(options.clip, options.covers)
     error: FramewireError | None = None
     where: str | None = options.url or options.fal
     completed = interrupted = False
+    played: dict[str, Any] = {}
     try:
         async with _address(options) as address:
             where = address
-            await _stream(options, address, tally, recorder, feed)
+            await _stream(options, address, tally, recorder, feed, played)
         completed = True
     except FramewireError as caught:
         error = caught
@@ -69,6 +72,7 @@ async def run_stream(options: argparse.Namespace, savers: list[Saver]) -> int:
             "interrupted": interrupted,
             "error": error and {"code": error.code, "reason": error.reason, "hint": error.hint},
         }
+        found |= played
         if feed is not None:
             found["input"] = feed.as_dict()
         report(options, tally, savers, found)
@@ -83,7 +87,6 @@ def start_options(options: argparse.Namespace) -> StartOptions:
     """The params that the options ask for."""
     width, height = options.size or (None, None)
     found: StartOptions = {
-        "prompts": prompts_of(options),
         "width": width,
         "height": height,
         "num_blocks": options.blocks,
@@ -100,19 +103,14 @@ def start_options(options: argparse.Namespace) -> StartOptions:
     return found
 
 
-def _prompt(options: argparse.Namespace) -> str | None:
-    """As it was typed; of a blend the heaviest text, which the client finds."""
-    return None if options.blend else str(options.prompt)
-
-
 async def _stream(
     options: argparse.Namespace,
     address: str,
     tally: Tally,
     recorder: Recorder,
     feed: ClipFeed | None,
+    played: dict[str, Any],
 ) -> None:
-    plan = SteerPlan(options.steer, options.fps)
     line = ProgressLine(tally, sys.stderr)
     for text in options.said:
         line.say(text)
@@ -123,47 +121,55 @@ async def _stream(
         if feed is not None:
             feed.saw_event(event)
         tally.saw_event(event)
-        plan.saw_event(event)
         if isinstance(event, Reconnecting | Reconnected):
             line.say(connection_text(event))
-        line.draw(tally.prompts[-1])
+        line.draw(tally.prompts[-1] if tally.prompts else "")
 
+    playing: Playing | None = None
     try:
-        async with (
-            recorder,
-            connect(
-                address,
-                key=options.key,
-                token=options.token,
-                secret=options.secret,
-                token_url=options.token_url,
-                allow_plaintext=options.allow_plaintext,
-                on_event=on_event,
-                reconnect=_reconnects(options),
-            ) as session,
-        ):
+        async with recorder, _connection(options, address, on_event) as session:
             tally.begin()
-            await session.start(_prompt(options), **start_options(options))
-            with contextlib.ExitStack() as background:
-                background.enter_context(_telling_what_waits(recorder, line))
-                background.enter_context(_in_background(_steer(session, plan, tally)))
-                if feed is not None:
-                    background.enter_context(_in_background(feed.run(session)))
-                async for frame in session:
-                    if feed is not None and not feed.takes(frame):
-                        continue
+            playing = session.play_parts(
+                Playing(
+                    session,
+                    options.parts,
+                    start_options(options),
+                    blocks=options.blocks,
+                    on_change=tally.saw_change,
+                    takes=None if feed is None else feed.takes,
+                )
+            )
+            tally.prompts.append(playing.text)
+            with _telling_what_waits(recorder, line), _fed(feed, session, playing):
+                async for frame in playing:
                     tally.saw_frame(frame)
-                    plan.saw_frame(frame.index)
-                    prompt = tally.prompt_of(frame)
-                    await recorder.write(frame, prompt)
+                    await recorder.write(frame, playing.text)
                     line.say_failures(recorder.failures)
-                    line.draw(prompt)
+                    line.draw(playing.text)
             if feed is not None:
                 feed.check()
     finally:
-        tally.unsent = plan.waiting()
         line.clear()
+        if playing is not None:
+            tally.unsent = [str(cue) for cue in playing.waiting]
+            if options.played is not None:
+                played |= played_as_dict(options, playing)
+                for text in notes_on(options.played, playing):
+                    line.say(text)
         line.say_failures(recorder.failures[1:])  # the first one is the command's own error
+
+
+def _connection(options: argparse.Namespace, address: str, on_event: OnEvent) -> connect:
+    return connect(
+        address,
+        key=options.key,
+        token=options.token,
+        secret=options.secret,
+        token_url=options.token_url,
+        allow_plaintext=options.allow_plaintext,
+        on_event=on_event,
+        reconnect=_reconnects(options),
+    )
 
 
 def _say_what_is_lost() -> None:
@@ -184,17 +190,6 @@ def _telling_what_waits(recorder: Recorder, line: ProgressLine) -> Iterator[None
         raise
 
 
-async def _steer(session: Session, plan: SteerPlan, tally: Tally) -> None:
-    while not plan.is_empty:
-        await plan.changed.wait()
-        plan.changed.clear()
-        for due in plan.due():
-            steer = due.steer
-            sent = await session.steer(steer.prompt, interp_steps=1, at_block=due.at_block)
-            if sent:
-                tally.sent_steer(str(steer), steer.prompt, due.at_block)
-
-
 def _reconnects(options: argparse.Namespace) -> bool:
     """As asked; else where the other side may come back. A worker of one's own does not."""
     if options.clip is not None:
@@ -205,9 +200,17 @@ def _reconnects(options: argparse.Namespace) -> bool:
 
 
 @contextlib.contextmanager
-def _in_background(work: Any) -> Iterator[None]:
-    """Run `work` meanwhile. Its failures show in the session, which raises them too."""
-    task = asyncio.ensure_future(work)
+def _fed(feed: ClipFeed | None, session: Session, playing: Playing) -> Iterator[None]:
+    """Feed the clip meanwhile. Its failures show in the session, which raises them too."""
+    if feed is None:
+        yield
+        return
+
+    async def feed_it() -> None:
+        await playing.begun.wait()
+        await feed.run(session)
+
+    task = asyncio.create_task(feed_it())
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
     try:
         yield

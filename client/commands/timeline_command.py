@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from framewire.client.errors import TimelineError
+from framewire.client.timeline.formats.reading import load_timeline
 from framewire.client.timeline.landing import Landing, blocks_of, landings
 from framewire.client.timeline.model import RATE, Timeline
 from framewire.client.timeline.moves import Part, parts_of, shown_frames
 from framewire.client.timeline.picture import letter_of, picture_of
 from framewire.client.timeline.presets import SHAPES, USUAL, preset_of, shape_of
-from framewire.client.timeline.reading import load_timeline
 
 from .terminal import columns, fitted, is_coloured, is_live, one_line, print_json, printable
 

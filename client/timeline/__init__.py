@@ -1,7 +1,7 @@
 """Prompts over time, from a file or from a session that was kept, and streams directed by them."""
 
+from .formats.reading import load_timeline, timeline_of
 from .model import Entry, Marker, Moment, Piece, Timeline, WeightedText
-from .reading import load_timeline, timeline_of
 
 __all__ = [
     "Entry",

@@ -7,6 +7,7 @@ Counts frames; which block one is in is up to the stream.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -25,11 +26,16 @@ class Cue:
     Attributes:
         at: a frame's or a block's index, in its stream.
         values: as a map of the wire says them.
+        label: what whoever asked for it calls the place.
     """
 
     at: int
     unit: Literal["f", "b"]
-    values: dict[str, Any]
+    values: Mapping[str, Any]
+    label: str = ""
+
+    def __str__(self) -> str:
+        return self.label or f"{self.at}{self.unit}"
 
     @property
     def when(self) -> dict[str, int]:

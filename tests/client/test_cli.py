@@ -67,9 +67,11 @@ async def test_every_option_reaches_the_wire(tmp_path: Path) -> None:
         height=128,
         num_denoising_steps=2,
         start_frame=picture(1),
+        steers=(Steer(prompt="a cat", interp_steps=1, at_block=4),),
         events=True,
         fmt="msgpack",
     )
+    # A worker that does not tell that it heeds those is told once more.
     assert steer == Steer(prompt="a cat", interp_steps=1, at_block=4)
 
 

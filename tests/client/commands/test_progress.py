@@ -12,7 +12,6 @@ from framewire.client import (
     Reconnected,
     Reconnecting,
     Started,
-    Steered,
     Warned,
 )
 from framewire.client.commands.progress import (
@@ -21,6 +20,7 @@ from framewire.client.commands.progress import (
     connection_text,
     progress_text,
 )
+from framewire.client.timeline.playing import Change
 
 
 def frame(index: int, version: int | None = None) -> Frame:
@@ -64,25 +64,17 @@ def test_nothing_yet_divides_by_nothing(tally: Tally) -> None:
     assert tally.as_dict()["frames"] == 1
 
 
-def test_a_frame_shows_the_prompt_of_its_version(tally: Tally) -> None:
-    """And the latest one sent where the wire does not tell."""
-    tally.sent_steer("4b", "a cat", 4)
-    assert tally.prompt_of(frame(0, 1)) == "a fox"
-    assert tally.prompt_of(frame(9, 2)) == "a cat"
-    assert tally.prompt_of(frame(9, 99)) == "a cat"
-    assert tally.prompt_of(frame(9)) == "a cat"
-
-
 def test_events_are_counted_in(tally: Tally) -> None:
-    """Seed and size, where steers took effect, warnings."""
-    tally.sent_steer("4b", "a cat", 4)
+    """Seed and size, changes as they take effect, warnings."""
+    change = Change("4b", "a cat", at_block=4, after_frames=0)
+    tally.saw_change(change)
     tally.saw_event(Started(session_id="s", seed=7, width=64, height=48, num_blocks=9, backend="x"))
-    tally.saw_event(Steered(block=2, prompt_version=1, applied=("strength",)))
-    tally.saw_event(Steered(block=4, prompt_version=2, applied=("prompt",)))
+    change.block = 4
     tally.saw_event(Warned(reason="a bad picture"))
     found = tally.as_dict()
     assert (found["seed"], found["width"], found["height"]) == (7, 64, 48)
     assert found["steers"][0]["block"] == 4
+    assert found["prompts"] == ["a fox", "a cat"]
     assert found["warnings"] == ["a bad picture"]
 
 

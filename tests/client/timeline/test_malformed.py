@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.timeline_files import VIDEO, WORKFLOW, entry, scope
+from support.timelines.files import VIDEO, WORKFLOW, entry, scope
 
 from framewire.client.cli import main
 from framewire.client.errors import TimelineError

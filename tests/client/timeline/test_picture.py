@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.timeline_files import VIDEO, entry, scope
+from support.timelines.files import VIDEO, entry, scope
 
 from framewire.client.cli import main
 from framewire.client.timeline import timeline_of

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.timeline_files import KREA, VIDEO, WORKFLOW, entry, scope
+from support.timelines.files import KREA, VIDEO, WORKFLOW, entry, scope
 
 from framewire.client.timeline import Entry, Moment, Timeline, load_timeline, timeline_of
 from framewire.client.timeline.model import WeightedText

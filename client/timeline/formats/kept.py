@@ -15,11 +15,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from framewire.client.errors import TimelineError
+from framewire.client.timeline.model import Clip, Piece, Timeline
 from framewire.protocol import Params, Steer
 
 from .entries import MOST_FRAMES
 from .fields import Fields, wrong
-from .model import Clip, Piece, Timeline
 
 _MOST_PIECES = 1000
 _MOST_STEERS = 20_000

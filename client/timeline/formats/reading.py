@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from framewire.client.errors import TimelineError, in_words
+from framewire.client.timeline.model import Timeline
 
 from .fields import kind_of, wrong
 from .kept import read_kept
 from .keyed import is_keyed, read_keyed
-from .model import Timeline
 from .prompt_list import read_prompt_lines, read_prompt_list
 from .scope import read_scope
 from .workflow import FORMAT, read_workflow

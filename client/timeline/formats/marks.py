@@ -8,10 +8,10 @@ Scope has none (they were asked for); these are our own, as `markers` of the fil
 from __future__ import annotations
 
 from framewire.client.errors import TimelineError
+from framewire.client.timeline.model import Marker, Moment
 
 from .entries import MOST_SECONDS
 from .fields import Fields, wrong
-from .model import Marker, Moment
 
 _KINDS = ("reset", "pause", "jump")
 _MOST_PAUSE = 3600.0

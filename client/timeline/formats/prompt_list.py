@@ -10,11 +10,11 @@ import json
 from typing import Any
 
 from framewire.client.errors import TimelineError
+from framewire.client.timeline.model import Timeline
 
 from .entries import MOST_ENTRIES, MOST_FRAMES, frame_number, prompt_text
 from .fields import Fields, kind_of, wrong
 from .keyed import from_frames
-from .model import Timeline
 
 FRAMES_PER_LATENT = 4
 _SWITCHES = "switch_frame_indices"

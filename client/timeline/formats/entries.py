@@ -10,10 +10,10 @@ from itertools import pairwise
 from typing import Any
 
 from framewire.client.errors import TimelineError
+from framewire.client.timeline.model import RATE, Entry, Method, Moment, WeightedText
 from framewire.protocol.limits import MAX_BLENDED, MAX_PROMPT_CHARS, MAX_WEIGHT
 
 from .fields import Fields, kind_of, number, wrong
-from .model import RATE, Entry, Method, Moment, WeightedText
 
 METHODS: tuple[Method, ...] = ("linear", "slerp")
 MOST_ENTRIES = 20_000

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from framewire.client.timeline.model import Entry, Moment, Timeline
+
 from .entries import entries_of, method_of, texts_of
 from .fields import Fields, kind_of, wrong
 from .marks import markers_of
-from .model import Entry, Moment, Timeline
 from .settings import Settings, read_settings
 
 FORMAT = "scope-workflow"

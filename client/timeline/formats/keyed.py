@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from framewire.client.errors import TimelineError
+from framewire.client.timeline.model import Entry, Moment, Timeline, WeightedText
 
 from .entries import MOST_ENTRIES, MOST_FRAMES, frame_number, prompt_text
 from .fields import Fields, wrong
-from .model import Entry, Moment, Timeline, WeightedText
 from .settings import Settings, read_settings
 
 _NEGATIVE = "--neg"

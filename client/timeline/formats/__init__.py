@@ -1,0 +1,1 @@
+"""The formats that timelines are read in: one reader each, and what they share."""

@@ -1,0 +1,286 @@
+"""A timeline on its way through a session: streams one after the other, changes at their places.
+
+Starts, steers and trims; what is to happen where is known from `moves`, when to send it from
+`schedule`. Knows no socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Unpack, cast
+
+from framewire.client.errors import FramewireError
+from framewire.client.events import Event
+from framewire.client.frames import Frame
+from framewire.client.options import StartOptions, SteerOptions, steer_from
+from framewire.protocol import Started, Steered
+from framewire.protocol.steering import BlockShape
+
+from .moves import Cue, Part
+from .schedule import Due, Exactness, Schedule
+
+
+class Streams(Protocol):
+    """What a session does for it."""
+
+    async def start(self, prompt: str | None = None, **options: Unpack[StartOptions]) -> None: ...
+
+    async def steer(self, prompt: str | None = None, **options: Unpack[SteerOptions]) -> bool: ...
+
+    async def end(self) -> bool: ...
+
+    def __aiter__(self) -> AsyncIterator[Frame]: ...
+
+
+@dataclass
+class Change:
+    """A change of what is shown.
+
+    Attributes:
+        when: as it was asked for.
+        text: the prompt from there on; None where that stays.
+        at_block: of its stream, the one that it is for; None where it is sent and no more.
+        block: the one that it took effect at; None where the worker has not told.
+        after_frames: so many had come when it was sent.
+    """
+
+    when: str
+    text: str | None
+    at_block: int | None
+    after_frames: int
+    block: int | None = None
+
+
+class Playing:
+    """The frames of a timeline, by iterating over it once.
+
+    A frame's `index` counts all that are shown, over resets too; a picture that is held comes again
+    with an index of its own.
+
+    Args:
+        parts: streams, one after the other.
+        options: params of the wire for all of them, over their own.
+        blocks: the most that are made in all.
+        on_change: told of each change as it is sent, or known to be held.
+        takes: which frames count; the others are left out.
+
+    Attributes:
+        changes: that were sent or held so far.
+        exactness: how changes are brought to their places; known from the first event or frame.
+        differs: what was otherwise when a session was kept, a line each.
+        started: what the worker has said of each stream.
+        begun: set once the first stream was asked for: pictures can be sent.
+        shown: frames so far.
+        text: the prompt that the frame at hand shows.
+    """
+
+    def __init__(
+        self,
+        session: Streams,
+        parts: Sequence[Part],
+        options: Mapping[str, Any] | None = None,
+        *,
+        blocks: int | None = None,
+        on_change: Callable[[Change], None] | None = None,
+        takes: Callable[[Frame], bool] | None = None,
+    ) -> None:
+        self.changes: list[Change] = []
+        self.differs: list[str] = []
+        self.started: list[Started] = []
+        self.begun = asyncio.Event()
+        self.shown = 0
+        self.text = _text_of(parts[0].params) or ""
+        self._in_effect = 0  # changes that have taken effect
+        self._session = session
+        self._parts = list(parts)
+        self._options = {key: value for key, value in (options or {}).items() if value is not None}
+        self._blocks_left = blocks
+        self._on_change = on_change
+        self._takes = takes or (lambda frame: True)
+        self._part = self._parts[0]
+        self._schedule = Schedule(self._part.cues)
+        self._asked: int | None = None
+        self._texts: list[tuple[int, str]] = []  # from which frame of the stream on
+        self._frames = self._versions = self._blocks = 0  # of the streams before
+
+    @property
+    def exactness(self) -> Exactness:
+        return self._schedule.exactness
+
+    @property
+    def waiting(self) -> list[Cue]:
+        """Changes of the stream under way, or of the last, that had no time to come."""
+        return self._schedule.waiting
+
+    def saw_event(self, event: Event) -> None:
+        """The session has heard an event of the stream under way."""
+        self._schedule.saw_event(event)
+        if isinstance(event, Started):
+            self.started.append(event)
+            self._compare(event)
+        elif isinstance(event, Steered):
+            for change in self.changes[self._in_effect :]:
+                if change.at_block is not None and change.at_block > event.block:
+                    break
+                change.block = event.block
+                self._in_effect += 1
+
+    def __aiter__(self) -> AsyncGenerator[Frame]:
+        return self._play()
+
+    async def _play(self) -> AsyncGenerator[Frame]:
+        for number, part in enumerate(self._parts):
+            if self._blocks_left == 0:
+                return
+            self._part = part
+            is_last = number + 1 == len(self._parts)
+            steering = await self._begin(part)
+            try:
+                async for frame in self._stream(part, is_last=is_last):
+                    yield frame
+            finally:
+                steering.cancel()
+                await asyncio.gather(steering, return_exceptions=True)
+
+    async def _begin(self, part: Part) -> asyncio.Task[None]:
+        shape = self._schedule.shape if self.started else None
+        self._schedule = Schedule(part.cues, shape)
+        params = {**part.params, **self._options}
+        prompt = params.pop("prompt")
+        self._texts = [(0, _text_of(part.params) or str(prompt))]
+        self._asked = self._num_blocks(part, shape)
+        if self._asked is not None:
+            params["num_blocks"] = self._asked
+        if params.get("events"):
+            params["steers"] = self._schedule.planned or None
+        await self._session.start(prompt, **cast(StartOptions, params))
+        self.begun.set()
+        return asyncio.create_task(self._steer())
+
+    async def _stream(self, part: Part, *, is_last: bool) -> AsyncGenerator[Frame]:
+        """The frames of one stream that are shown; what comes behind its last one is let pass."""
+        taken = seen = last_block = version = 0
+        held = dict(_summed(part.holds))
+        async for frame in self._session:
+            seen = frame.index + 1
+            self._schedule.saw_frame(frame.index)
+            last_block = self._block_of(frame)
+            version = frame.prompt_version or version
+            if part.frames is not None and taken >= part.frames:
+                if self._is_too_much(seen - part.frames):
+                    await self._session.end()
+                    if is_last:
+                        break
+                continue
+            if not self._takes(frame):
+                continue
+            for _ in range(held.pop(0, 0) if taken == 0 else 0):
+                yield self._counted(frame)
+            yield self._counted(frame)
+            taken += 1
+            for _ in range(held.pop(taken, 0)):
+                yield self._counted(frame)
+        if seen:
+            self._blocks += last_block + 1
+            self._versions += version
+            if self._blocks_left is not None:
+                self._blocks_left = max(0, self._blocks_left - last_block - 1)
+
+    def _counted(self, frame: Frame) -> Frame:
+        """The frame in the counts of all that is shown."""
+        self.shown += 1
+        self.text = next(
+            (text for begins, text in reversed(self._texts) if begins <= frame.index), self.text
+        )
+        block, version = frame.block, frame.prompt_version
+        return replace(
+            frame,
+            index=self.shown - 1,
+            block=None if block is None else block + self._blocks,
+            prompt_version=None if version is None else version + self._versions,
+        )
+
+    def _block_of(self, frame: Frame) -> int:
+        return self._schedule.shape.block_of(frame.index) if frame.block is None else frame.block
+
+    def _num_blocks(self, part: Part, shape: BlockShape | None) -> int | None:
+        """How many blocks to ask for: each has a frame at least, where its shape is not known."""
+        found = None
+        if part.frames is not None:
+            found = part.frames if shape is None else shape.blocks_for(part.frames)
+        asked = self._options.get("num_blocks", part.params.get("num_blocks"))
+        if part.frames is None or self._is_whole_clip:
+            found = asked
+        limits = [one for one in (found, self._blocks_left) if one is not None]
+        return min(limits, default=None)
+
+    @property
+    def _is_whole_clip(self) -> bool:
+        """Its input ends it."""
+        return (self._options | self._part.params).get("input") == "all"
+
+    def _is_too_much(self, surplus: int) -> bool:
+        """Whether a server goes on behind the end for longer than blocks that were under way."""
+        return surplus > 4 * max(self._schedule.shape.first, self._schedule.shape.later)
+
+    async def _steer(self) -> None:
+        """Send what comes due, for as long as the stream lasts."""
+        schedule = self._schedule
+        try:
+            while True:
+                await schedule.changed.wait()
+                schedule.changed.clear()
+                await self._ask_for_fewer(schedule)
+                for due in schedule.due():
+                    if due.is_held or await self._send(due):
+                        self._note(due)
+        except FramewireError:
+            return  # whoever reads the session is told
+
+    async def _send(self, due: Due) -> bool:
+        values = {**due.cue.values, **due.when}
+        return await self._session.steer(values.pop("prompt", None), **cast(SteerOptions, values))
+
+    async def _ask_for_fewer(self, schedule: Schedule) -> None:
+        """Once the shape of its blocks is known, as many as the frames that are shown take."""
+        frames, asked = self._part.frames, self._asked
+        if frames is None or asked is None or self._is_whole_clip or not schedule.is_known:
+            return
+        needed = schedule.shape.blocks_for(frames)
+        if needed < asked:
+            self._asked = needed
+            await self._session.steer(num_blocks=needed)
+
+    def _note(self, due: Due) -> None:
+        text = _text_of(due.cue.values)
+        if text is not None:
+            self._texts.append((self._schedule.shape.frames(due.block), text))
+        at_block = due.block if due.when else None
+        change = Change(str(due.cue), text, at_block, self.shown)
+        self.changes.append(change)
+        if self._on_change is not None:
+            self._on_change(change)
+
+    def _compare(self, event: Started) -> None:
+        """What else the frames depend on, against what it was when they were kept."""
+        for key, value in self._part.made_with.items():
+            now = event.made_with.get(key)
+            if event.made_with and now != value:
+                said = f"{key} was {value} when it was kept, and is {now}"
+                self.differs += [said] if said not in self.differs else []
+
+
+def _text_of(values: Mapping[str, Any]) -> str | None:
+    """The prompt of a map, of a blend the texts with their shares; None where it says none."""
+    said = {key: values[key] for key in ("prompt", "prompts", "blend") if key in values}
+    shown = steer_from(**said).shown
+    return None if shown is None else str(shown)
+
+
+def _summed(holds: Sequence[tuple[int, int]]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for place, count in holds:
+        found[place] = found.get(place, 0) + count
+    return found
