@@ -86,6 +86,11 @@ class Config:
     alias: str = setting(
         "krea-wan-14b", "the app that tokens must allow and that /OWNER/ALIAS/ws names"
     )
+    name: str = setting(
+        "",
+        "this worker's name, with which the ids of requests begin, for a balancer to route by; "
+        "default: the machine's",
+    )
     origins: str = setting(
         "", "browser origins whose pages may connect and read answers, comma-separated"
     )
@@ -114,6 +119,12 @@ class Config:
         "own rate), off, or a number",
     )
     jpeg_quality: int = setting(90, "quality of the frames, 1 to 100")
+    jobs: int = setting(1000, "clips that may wait in the queue; 0: there is none", least=0)
+    caller_jobs: int = setting(
+        100, "of these, that one address may have waiting; 0: any number", least=0
+    )
+    job_megabytes: int = setting(2048, "megabytes of requests' bodies that wait, on disk")
+    job_wait: float = setting(86_400.0, "seconds a clip may wait in the queue for its turn")
     clip_life: float = setting(3600.0, "seconds a finished clip can be fetched")
     clip_megabytes: int = setting(512, "megabytes of finished clips that are kept")
     upload_life: float = setting(86_400.0, "seconds an uploaded file is kept", least=1)

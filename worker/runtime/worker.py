@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -87,6 +88,11 @@ class Worker:
             "pillow": version("pillow"),
             "numpy": version("numpy"),
         }
+
+    @property
+    def name(self) -> str:
+        """What this worker is called among others."""
+        return self.config.name or socket.gethostname()
 
     @property
     def ready(self) -> bool:

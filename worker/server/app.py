@@ -34,6 +34,9 @@ from .doors.refusals import Refused
 from .fal_proxy.middleware import FalProxy
 from .page.description import described
 from .page.routes import add_page
+from .queue.jobs import JobQueue
+from .queue.making import JobMaker
+from .queue.routes import add_queue_routes
 from .starlette_socket import refuse
 from .state_folder import StateFolder
 from .storage.krea_routes import add_krea_routes
@@ -58,12 +61,20 @@ def create_app(config: Config, backend: Backend) -> FastAPI:
             await worker.load()
             uploads = app.state.uploads = UploadStore(folder.path / "uploads", config)
             app.state.viewer_files = StoredFiles(uploads)
-            app.state.clip_maker = ClipMaker(worker, uploads.path_of_url)
-            clips = app.state.clips = ClipStore(config.clip_life, config.clip_megabytes * 1_000_000)
+            maker = app.state.clip_maker = ClipMaker(worker, uploads.path_of_url)
+            clips = app.state.clips = ClipStore(
+                folder.path / "clips", config.clip_life, config.clip_megabytes * 1_000_000
+            )
+            jobs = app.state.jobs = JobQueue(
+                worker, folder.path / "jobs", JobMaker(worker, maker, clips)
+            )
+            clips.restore(await jobs.open())
+            jobs.start()
             try:
                 yield
             finally:
                 await worker.drain()
+                await jobs.close()
                 worker.close()
                 clips.close()
                 uploads.close()
@@ -81,6 +92,7 @@ def create_app(config: Config, backend: Backend) -> FastAPI:
     _add_websockets(app, gate)
     add_krea_routes(app, gate)
     add_storage_routes(app, gate)  # before routes whose first segments are anything
+    add_queue_routes(app, config, gate)
     add_clip_routes(app, config, gate)
     add_page(app, gate, described(config, backend).as_json)
     return app

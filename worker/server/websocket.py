@@ -5,8 +5,6 @@ Knows the web framework's websocket and the rules; which URL leads here is the s
 
 from __future__ import annotations
 
-import socket
-
 from starlette.websockets import WebSocket
 
 from framewire.protocol import CLOSE_CODES, CloseCode, Error, ErrorCode
@@ -49,7 +47,7 @@ async def serve_websocket(
         worker,
         viewer,
         session_id=session_id,
-        worker_name=socket.gethostname() if session_id else None,
+        worker_name=worker.name if session_id else None,
         events=query.get("events", "").lower() in _TRUE,
         envelope=query.get("fmt", "msgpack" if envelope else "jpeg") == "msgpack",
         browser=bool(websocket.headers.get("origin")),

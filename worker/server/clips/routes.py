@@ -10,7 +10,6 @@ from fastapi.responses import FileResponse
 from framewire.worker.clips.maker import ClipMaker
 from framewire.worker.clips.progress import Tell, tell_nobody
 from framewire.worker.clips.requests import ENDPOINTS, ClipAnswer, ClipFile
-from framewire.worker.clips.store import ClipStore
 from framewire.worker.config import Config
 from framewire.worker.server.auth import Gate
 from framewire.worker.server.bodies import read_body
@@ -19,6 +18,7 @@ from framewire.worker.server.caller_limits import caller_of
 from .callers import check_caller
 from .errors import clip_errors_as_http
 from .events import EventStream, clip_events
+from .kept import KeptClip, kept_clip
 from .parsing import body_limit, parsed
 
 REQUEST_ID_HEADER = "x-fal-request-id"
@@ -59,27 +59,22 @@ def _add_endpoint(app: FastAPI, config: Config, gate: Gate, endpoint: str) -> No
         return await clip_events(lambda tell: answered(request, tell), _request_id())
 
 
-def clip_file(request: Request, name: str, size: int) -> ClipFile:
+def clip_answer(request: Request, kept: KeptClip) -> ClipAnswer:
     """What is answered of a kept clip, with its URL on the host that was asked."""
-    url = str(request.url_for("clip", name=name))
-    return ClipFile(url=url, file_name="output.mp4", file_size=size)
+    url = str(request.url_for("clip", name=kept.name))
+    video = ClipFile(url=url, file_name="output.mp4", file_size=kept.size)
+    return ClipAnswer(video=video, seed=kept.seed, warnings=kept.warnings)
 
 
 async def _made(request: Request, endpoint: str, limit: int, tell: Tell) -> ClipAnswer:
     state = request.app.state
     maker: ClipMaker = state.clip_maker
-    clips: ClipStore = state.clips
     with clip_errors_as_http(), maker.request():
         wanted = await parsed(state.worker, endpoint, await read_body(request, limit))
-        path = clips.new_path()
-        try:
-            made = await maker.make(wanted, path, request.is_disconnected, tell)
-            size = path.stat().st_size
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-        video = clip_file(request, clips.keep(path), size)
-        return ClipAnswer(video=video, seed=made.seed, warnings=made.warnings)
+        kept = await kept_clip(
+            state.clips, lambda path: maker.make(wanted, path, request.is_disconnected, tell)
+        )
+        return clip_answer(request, kept)
 
 
 def _request_id() -> dict[str, str]:

@@ -19,7 +19,7 @@ from framewire.protocol import is_loopback
 from framewire.worker.config import Config
 from framewire.worker.runtime.metrics import Metrics
 
-from .refusals import Reason, Refusals
+from .refusals import Reason, Refusals, Refused
 
 logger = logging.getLogger(__name__)
 
@@ -198,6 +198,12 @@ class Caller:
             return
         with self._callers._clip(self.key):
             yield
+
+    def refused(self, reason: Reason, message: str) -> Refused:
+        """Count a refusal; returns an error to raise."""
+        if self._callers is None:
+            return Refused(message)
+        return self._callers._refusals.refused(reason, message, self.key)
 
 
 EXEMPT = Caller(None, None)

@@ -22,6 +22,7 @@ class Reason(StrEnum):
     SOCKETS = "sockets"
     TOKENS = "tokens"
     CLIPS = "clips"
+    JOBS = "jobs"
     HALF_MESSAGES = "half_messages"
     LATE_MESSAGE = "late_message"
 

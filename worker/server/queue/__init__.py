@@ -1,0 +1,1 @@
+"""fal's queue: jobs that are submitted, waited for and fetched in calls of their own."""
