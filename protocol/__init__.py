@@ -33,6 +33,7 @@ from .states import Role, State
 from .tokens import (
     ALGORITHM,
     MAX_EXPIRATION,
+    RealtimeTokenRequest,
     TokenRequest,
     claims,
     mint_headers,
@@ -64,6 +65,7 @@ __all__ = [
     "ProtocolError",
     "Queued",
     "Ready",
+    "RealtimeTokenRequest",
     "RemoteProtocolError",
     "Role",
     "Started",

@@ -35,6 +35,9 @@ _FIXED: dict[int, int] = {
     0xD4: 2, 0xD5: 3, 0xD6: 5, 0xD7: 9, 0xD8: 17,
 }  # fmt: skip
 
+_RECORDS = "msgpackr's record extension; expected a plain msgpack map (Packr's useRecords: false)"
+_JSON = "JSON text in a BINARY message; expected a msgpack map"
+
 
 def pack_map(values: dict[str, Any]) -> bytes:
     """A map as msgpack, with the bin family for bytes.
@@ -56,13 +59,17 @@ def unpack_map(data: bytes) -> dict[str, Any]:
     """
     if len(data) > MAX_MESSAGE_BYTES:
         raise RemoteProtocolError(f"message of {len(data)} bytes; at most {MAX_MESSAGE_BYTES}")
+    another = _other_encoding(data)
+    if another:
+        raise RemoteProtocolError(another)
     _check_shape(data)
     try:
         value = msgpack.unpackb(data, raw=False, strict_map_key=False, timestamp=0)
     except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
         raise RemoteProtocolError(f"malformed msgpack: {_one_line(error)}") from error
     if not isinstance(value, dict):
-        raise RemoteProtocolError(f"expected a msgpack map, got {type(value).__name__}")
+        said = " of JSON text" if isinstance(value, str | bytes) and _is_json(value[:64]) else ""
+        raise RemoteProtocolError(f"expected a msgpack map, got {type(value).__name__}{said}")
     return _present(value)
 
 
@@ -104,6 +111,30 @@ def _present(values: dict[Any, Any]) -> dict[str, Any]:
     return found
 
 
+def _other_encoding(data: bytes) -> str:
+    """What a message is that another encoder made; empty where it may be msgpack.
+
+    No msgpack map begins as these do.
+    """
+    first, then = data[:1], data[1:2]
+    if _is_json(data[:64]):
+        return _JSON
+    if b"\x40" <= first <= b"\x7f" and then:
+        return (
+            f"an integer ({first[0]}) with bytes after it, as msgpackr's records begin whose keys "
+            "were sent before; expected a plain msgpack map (Packr's useRecords: false)"
+        )
+    is_str = b"\xa0" <= first <= b"\xbf" and len(data) == 1 + (first[0] & 0x1F)
+    if b"\xa1" <= first <= b"\xbf" and b"\x60" <= then <= b"\x7f" and not is_str:
+        return "CBOR, as it seems; expected a msgpack map"
+    return ""
+
+
+def _is_json(head: bytes | str) -> bool:
+    text = head if isinstance(head, str) else head.decode("utf-8-sig", "replace")
+    return "".join(text.split())[:2] in ('{"', "{}", "[{", '["')
+
+
 def _check_shape(data: bytes) -> None:
     """Walk the headers only, payloads skipped: one value, bounded depth and element count."""
     position, elements = 0, 0
@@ -141,6 +172,8 @@ def _step(data: bytes, position: int) -> tuple[int, int]:
     elif first <= 0xBF:
         size = first & 0x1F
     elif first in _FIXED:
+        if first in (0xD4, 0xD5) and data[position : position + 1] == b"r":
+            raise RemoteProtocolError(_RECORDS)
         size = _FIXED[first]
     elif first in _SIZED:
         width, kind = _SIZED[first]

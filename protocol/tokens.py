@@ -9,13 +9,33 @@ import json
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from .app_id import AppId
 
 ALGORITHM = "HS256"
 DEFAULT_EXPIRATION = 120
 MAX_EXPIRATION = 24 * 3600
+MAX_ALIAS_CHARS = 128
 _ANSWER_KEYS = ("token", "jwt", "access_token", "detail")
 _JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*")
+
+
+def _alias(name: str) -> str:
+    if "/" in name:
+        raise ValueError("must be the alias alone, such as krea-wan-14b, without owner or path")
+    return name
+
+
+def _app_alias(app: str) -> str:
+    alias = AppId.parse(app.lstrip("/")).alias if "/" in app else app
+    if len(alias) > MAX_ALIAS_CHARS:
+        raise ValueError(f"an alias has at most {MAX_ALIAS_CHARS} characters")
+    return alias
+
+
+Alias = Annotated[str, Field(min_length=1, max_length=MAX_ALIAS_CHARS), AfterValidator(_alias)]
+Life = Annotated[int, Field(ge=1, le=MAX_EXPIRATION)]
 
 
 class TokenRequest(BaseModel):
@@ -28,11 +48,27 @@ class TokenRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    allowed_apps: Annotated[
-        tuple[Annotated[str, Field(min_length=1, max_length=128)], ...],
-        Field(min_length=1, max_length=16),
-    ]
-    token_expiration: Annotated[int, Field(ge=1, le=MAX_EXPIRATION)] = DEFAULT_EXPIRATION
+    allowed_apps: Annotated[tuple[Alias, ...], Field(min_length=1, max_length=16)]
+    token_expiration: Life = DEFAULT_EXPIRATION
+
+
+class RealtimeTokenRequest(BaseModel):
+    """The body of `POST /tokens/realtime`, fal's newer mint.
+
+    Attributes:
+        app: what is said there as `OWNER/ALIAS`, perhaps with a path; only its alias is kept.
+        duration: seconds until the token expires.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    app: Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_app_alias)]
+    duration: Life = DEFAULT_EXPIRATION
+
+    @property
+    def grant(self) -> TokenRequest:
+        """The same as a request of the older kind."""
+        return TokenRequest(allowed_apps=(self.app,), token_expiration=self.duration)
 
 
 def claims(request: TokenRequest, now: float) -> dict[str, Any]:

@@ -188,6 +188,8 @@ class Config:
                 f"a secret of {len(self.secret.encode())} bytes can be guessed from one token: use "
                 f"{SECRET_BYTES} or more (python -c 'import secrets; print(secrets.token_hex())')"
             )
+        if "/" in self.alias:
+            raise ConfigError(f"alias {self.alias!r}: give the app's name alone, without its owner")
         for name in ("key", "expansion_key"):
             if not (getattr(self, name).isascii() and getattr(self, name).isprintable()):
                 raise ConfigError(f"{name} has a character that no header can carry")

@@ -120,6 +120,37 @@ def test_what_is_no_map_is_refused(value: object) -> None:
         unpack_map(msgpack.packb(value))
 
 
+RECORD = b"\xd4\x72\x40\x92\xa6prompt\xa4seed\xa1a\x07"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (RECORD, "msgpackr's record extension"),
+        (b"\xd5\x72\x40\x01\x91\xa6prompt\xa1a", "msgpackr's record extension"),
+        (b"\x81\xa6prompt" + RECORD, "msgpackr's record extension"),
+        (b"\x40\xa1a\x07", "as msgpackr's records begin whose keys were sent before"),
+        (b'{"prompt":"a","seed":7}', "JSON text in a BINARY message"),
+        (b'\xef\xbb\xbf{\n  "prompt": "a"\n}', "JSON text in a BINARY message"),
+        (b'[{"prompt": "a"}]', "JSON text in a BINARY message"),
+        (msgpack.packb('{"prompt": "a"}'), "got str of JSON text"),
+        (msgpack.packb(b'{"prompt": "a"}'), "got bytes of JSON text"),
+        (b"\xa2\x66prompt\x61a\x64seed\x07", "CBOR"),
+        (b"\xbf\x66prompt\x61a\xff", "CBOR"),
+    ],
+)
+def test_what_another_encoder_made_is_named_as_what_it_is(data: bytes, words: str) -> None:
+    with pytest.raises(RemoteProtocolError, match=words) as caught:
+        unpack_map(data)
+    assert "msgpack map" in caught.value.reason
+
+
+@pytest.mark.parametrize("text", ["hello", "{", "[", "[1]", "x", "Z" * 30, "~"])
+def test_a_text_that_only_begins_so_is_a_text(text: str) -> None:
+    with pytest.raises(RemoteProtocolError, match=r"expected a msgpack map, got str$"):
+        unpack_map(msgpack.packb(text))
+
+
 def test_bytes_after_the_map_are_refused() -> None:
     with pytest.raises(RemoteProtocolError, match="2 bytes after the msgpack map"):
         unpack_map(pack_map({"k": 1}) + b"\x00\x00")

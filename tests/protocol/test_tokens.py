@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from framewire.protocol import (
     ALGORITHM,
+    RealtimeTokenRequest,
     TokenRequest,
     claims,
     mint_headers,
@@ -33,6 +34,19 @@ def test_the_life_of_a_token_has_a_default_and_a_cap() -> None:
 def test_a_token_must_name_its_apps(apps: object) -> None:
     with pytest.raises(ValidationError):
         TokenRequest.model_validate({"allowed_apps": apps})
+
+
+@pytest.mark.parametrize("app", ["fal-ai/krea-wan-14b", "krea-wan-14b/", "/"])
+def test_a_token_names_aliases_alone(app: str) -> None:
+    with pytest.raises(ValidationError, match="without owner or path"):
+        TokenRequest(allowed_apps=(app,))
+
+
+def test_the_newer_request_keeps_the_alias_of_a_whole_app() -> None:
+    body = b'{"app":"fal-ai/krea-wan-14b/realtime","duration":60}'
+    grant = RealtimeTokenRequest.model_validate_json(body).grant
+    assert (grant.allowed_apps, grant.token_expiration) == (("krea-wan-14b",), 60)
+    assert RealtimeTokenRequest(app="krea-wan-14b").grant.token_expiration == DEFAULT_EXPIRATION
 
 
 def test_claims_hold_whole_seconds() -> None:

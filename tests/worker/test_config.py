@@ -77,6 +77,7 @@ def test_tokens_need_something_to_sign_or_mint_them_with() -> None:
         ({"auth": "basic"}, "none, jwt, platform"),
         ({"ssl_keyfile": "k.pem"}, "go together"),
         ({"port": -1}, "port must be at least 0"),
+        ({"alias": "fal-ai/krea-wan-14b"}, "the app's name alone"),
         ({"port": 70000}, "port must be at most 65535"),
         ({"max_sessions": -1}, "max_sessions must be at least 0"),
         ({"queue": -1}, "queue must be at least 0"),

@@ -75,7 +75,7 @@ class ClipMaker:
     def request(self) -> Iterator[None]:
         """Count one request in; in its block, every failure of it is a `ClipError`."""
         if self._under_way >= self._worker.admission.limit:
-            raise ClipBusy(f"{self._under_way} clips are being made already")
+            raise ClipBusy(f"as many clips are being made as may be ({self._under_way})")
         self._under_way += 1
         try:
             with failures_named():

@@ -75,7 +75,8 @@ class Admission:
 
     async def _stand_in_line(self, wait: float | None, on_position: Callable[[int], None]) -> None:
         if len(self._line) >= self._queue:
-            raise Full(f"every place is taken and {len(self._line)} wait already: try again later")
+            line = f" and the line is full ({len(self._line)} waiting)" if self._line else ""
+            raise Full(f"every place is taken{line}: try again later")
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         entry = (turn, on_position)
         self._line.append(entry)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import FastAPI, Header, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
@@ -18,7 +18,7 @@ from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from framewire.protocol import Error, ErrorCode, TokenRequest
+from framewire.protocol import Error, ErrorCode, RealtimeTokenRequest, TokenRequest
 from framewire.worker.backends.base import Backend
 from framewire.worker.clips.maker import ClipMaker
 from framewire.worker.clips.store import ClipStore
@@ -45,6 +45,7 @@ from .storage.store import UploadStore
 from .storage.viewer_files import StoredFiles
 from .websocket import serve_websocket
 
+Asked = TypeVar("Asked", TokenRequest, RealtimeTokenRequest)
 TOKEN_REQUEST_BYTES = 16_384
 """More than what may be asked for takes: 16 apps of 128 characters."""
 
@@ -141,9 +142,16 @@ def _add_status(app: FastAPI, gate: Gate) -> None:
 
 
 def _add_tokens(app: FastAPI, config: Config, gate: Gate) -> None:
-    async def requested(request: Request) -> TokenRequest:
+    async def requested(request: Request, authorization: str, kind: type[Asked]) -> Asked:
+        """What is asked of a mint, once its caller is let in."""
+        caller_of(request).check_mint()
         try:
-            return TokenRequest.model_validate_json(await read_body(request, TOKEN_REQUEST_BYTES))
+            gate.check_minter(authorization)
+            gate.check_browser(request.headers.get("host", ""), request.headers.get("origin", ""))
+        except Unauthorized as error:
+            raise HTTPException(401, str(error)) from error
+        try:
+            return kind.model_validate_json(await read_body(request, TOKEN_REQUEST_BYTES))
         except ValidationError as error:
             detail = error.errors(include_url=False, include_context=False, include_input=False)
             raise HTTPException(422, detail) from error
@@ -151,13 +159,13 @@ def _add_tokens(app: FastAPI, config: Config, gate: Gate) -> None:
     @app.post("/tokens/")
     async def tokens(request: Request, authorization: Annotated[str, Header()] = "") -> Any:
         """fal's mint: a key in, a bare JSON string out."""
-        caller_of(request).check_mint()
-        try:
-            gate.check_minter(authorization)
-            gate.check_browser(request.headers.get("host", ""), request.headers.get("origin", ""))
-        except Unauthorized as error:
-            raise HTTPException(401, str(error)) from error
-        return JSONResponse(gate.mint(await requested(request)))
+        return JSONResponse(gate.mint(await requested(request, authorization, TokenRequest)))
+
+    @app.post("/tokens/realtime")
+    async def realtime(request: Request, authorization: Annotated[str, Header()] = "") -> Any:
+        """fal's newer mint, which is told an app with its owner."""
+        asked = await requested(request, authorization, RealtimeTokenRequest)
+        return JSONResponse({"token": gate.mint(asked.grant)}, status_code=201)
 
     @app.post("/api/fal")
     async def browser_token(request: Request, authorization: Annotated[str, Header()] = "") -> Any:

@@ -92,6 +92,15 @@ async def test_a_full_line_turns_away_at_once() -> None:
     await let_go(holder, one)
 
 
+async def test_without_a_line_nobody_is_said_to_wait_in_it() -> None:
+    places = admission(queue=0)
+    (holder,) = await guests(places, 1)
+    with pytest.raises(Full, match=r"^every place is taken: try again later$"):
+        async with places.place(60, lambda _: None):
+            raise AssertionError("got in")
+    await let_go(holder)
+
+
 async def test_waiting_ends_when_its_time_is_up() -> None:
     places = admission()
     (holder,) = await guests(places, 1)

@@ -52,6 +52,14 @@ class FrameReader(StreamReader):
         return ended
 
 
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """uvicorn's websocket with bounds on what it holds for a viewer, an abort and a kinder end.
 
@@ -118,6 +126,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if event.fin:
             self.frames = [bytes(whole)]
             self.send_receive_event_to_app()
+
+    def send_receive_event_to_app(self) -> None:
+        """Refuse a text that is none, in words; it is the sender's fault and not worth a traceback."""
+        is_text = self.curr_msg_data_type == "text" and not self.close_sent
+        if is_text and not _is_utf8(b"".join(self.frames)):
+            self.give_up(1007, "a TEXT message that is not UTF-8")
+            return
+        super().send_receive_event_to_app()
 
     def handle_events(self) -> None:
         came = bool(self.conn.events)
