@@ -134,3 +134,27 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path, arguments: li
     assert done.returncode == 2 and done.stdout == ""
     assert "needs cryptography: pip install 'framewire[tls]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_serve_says_where_its_certificate_lies_and_which_env_is_its_own(tmp_path: Path) -> None:
+    state = tmp_path / "state of mine"
+    serve = ["serve", "--self-signed", "--port", "0", "--until-stdin-ends"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "framewire.worker.cli", *serve, "--state-folder", str(state)],
+        env={
+            "PATH": "",
+            "PYTHONPATH": ":".join(filter(None, sys.path)),
+            "FRAMEWIRE_BACKEND": "testcard",
+        },
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as worker:
+        assert worker.stdout is not None and worker.stdin is not None
+        where, certificate, sdks = (worker.stdout.readline() for _ in range(3))
+        worker.stdin.close()
+        assert worker.wait(60) == 0
+    port = where.split(" at wss://127.0.0.1:")[1].split("/")[0]
+    assert certificate.endswith(f" {state / 'tls' / 'certificate.pem'}\n")
+    assert f"framewire-worker env --port {port} --state-folder '{state}'" in sdks
