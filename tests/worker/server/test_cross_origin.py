@@ -1,15 +1,13 @@
 """Pages of listed origins read what the worker answers, refusals too; pages of others read nothing."""
 
 import asyncio
-import http.server
-import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
 from playwright.async_api import Browser, Page
+from support.pages.empty_page import empty_page
 from support.servers.worker_server import PATIENCE, Running, serving
 
 KEY = {"Authorization": "Key k1"}
@@ -98,30 +96,6 @@ async def test_without_a_list_no_page_reads_anything() -> None:
                 assert not may_read(answer, origin)
 
 
-@contextmanager
-def pages() -> Iterator[str]:
-    """The origin of an empty page, of another port than the worker's."""
-
-    class Empty(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Empty)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
 CALLS = """async (worker) => {
     const key = { Authorization: "Key k1", "Content-Type": "application/json" };
     const call = async (method, path, headers, body) => {
@@ -166,7 +140,7 @@ async def page_at(browser: Browser, origin: str) -> Page:
 async def test_in_a_browser_a_listed_page_calls_all_of_it_and_another_none(
     browser: Browser,
 ) -> None:
-    with pages() as listed, pages() as other:
+    with empty_page() as listed, empty_page() as other:
         async with serving(origins=listed, **JWT) as worker:
             page = await page_at(browser, listed)
             said = await page.evaluate(CALLS, worker.http)
