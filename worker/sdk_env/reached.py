@@ -23,7 +23,10 @@ def what_is_wrong(host: str, port: int, trusted: Path | None) -> str:
         ):
             return ""
     except ssl.SSLCertVerificationError as error:
-        return f"what listens at {host}:{port} has another certificate: {error.verify_message}"
+        return (
+            f"what listens at {host}:{port} has another certificate ({error.verify_message}): "
+            "name the path that it printed with --ssl-certfile"
+        )
     except ssl.SSLError:
         return (
             f"what listens at {host}:{port} speaks no TLS, and the SDKs speak nothing else: "

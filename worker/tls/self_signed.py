@@ -163,12 +163,12 @@ def _pem(certificate: x509.Certificate) -> bytes:
 
 
 def _replace(path: Path, data: bytes, mode: int) -> None:
-    """Write a file as a whole: nobody sees half of one, or sees it before its mode is set."""
+    """Write a file as a whole: nobody sees half of one, and but its owner sees it before."""
     number, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
         with os.fdopen(number, "wb") as file:
-            os.fchmod(number, mode)
             file.write(data)
+        Path(name).chmod(mode)
         Path(name).replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
