@@ -92,8 +92,8 @@ class WanBackend:
         self.budget = Budget(free_bytes(device))
         self._footprint = Footprint(engine)
         logger.info("%s: loaded on %s in %.1f s", self.name, device, self.load_seconds)
-        sizes = self.setup.sizes((self.preset.width, self.preset.height))
-        for width, height in sizes[:1] if self.native else sizes:
+        own = (self.preset.width, self.preset.height)
+        for width, height in (own,) if self.native else self.setup.sizes(own):
             self._warm(width, height)
         if not self.setup.warm_on_demand:
             engine.transformer.stop_compiling()
