@@ -59,6 +59,15 @@ def _start_frame_bytes(value: Any) -> Any:
     return _picture_bytes(value)
 
 
+def _upload_id(value: Any) -> Any:
+    """The id of an uploaded file, or None; blank is none."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or uploaded_name(value) is None:
+        raise ValueError("must be the id of an upload; paths and URLs are not opened")
+    return value
+
+
 def _not_too_slow(fps: float) -> float:
     if 0 < fps < MIN_FPS:
         raise ValueError(f"must be 0 (unpaced), or greater than or equal to {MIN_FPS}")
@@ -129,6 +138,7 @@ class Params(FromWire):
     strength: Strength | None = Field(default=None, validation_alias=_STRENGTH_NAMES)
     noise_controller: bool | None = None
     start_frame: StartFrame | None = None
+    input_video: Annotated[str | None, BeforeValidator(_upload_id)] = None
     timestep_shift: Annotated[float, Field(ge=0.1, le=20, allow_inf_nan=False)] | None = None
     kv_cache_num_frames: Annotated[int, Field(ge=1, le=12), BeforeValidator(not_bool)] | None = None
     keep_first_frame: bool | None = None

@@ -17,7 +17,8 @@ def size_follows_input(params: Params, defaults: Defaults) -> bool:
     """Whether the size of a stream is that of its first live picture."""
     sized = params.width is not None or params.height is not None
     follows = defaults.follows_start_frame and bool(params.webcam_mode)
-    return follows and not sized and params.start_frame is None
+    still = params.start_frame is None and params.input_video is None
+    return follows and not sized and still
 
 
 def resolve_settings(

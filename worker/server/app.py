@@ -61,7 +61,7 @@ def create_app(config: Config, backend: Backend) -> FastAPI:
             worker = app.state.worker = Worker(config, backend)
             await worker.load()
             uploads = app.state.uploads = UploadStore(folder.path / "uploads", config)
-            app.state.viewer_files = StoredFiles(uploads)
+            app.state.viewer_files = StoredFiles(uploads, config.video_megabytes * 1_000_000)
             maker = app.state.clip_maker = ClipMaker(worker, uploads.path_of_url)
             clips = app.state.clips = ClipStore(
                 folder.path / "clips", config.clip_life, config.clip_megabytes * 1_000_000

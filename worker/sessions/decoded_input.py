@@ -61,6 +61,11 @@ class DecodedInput:
             self._ready += [(one.origin, decoded[id(one)]) for one in readable]
             self._last, self._newest = self._ready[-1], readable[-1]
 
+    def put(self, pictures: list[Picture]) -> None:
+        """Add pictures that were decoded elsewhere."""
+        origin = Origin(asyncio.get_running_loop().time())
+        self._ready += [(origin, picture) for picture in pictures]
+
     def pad(self, count: int) -> None:
         """Repeat the last picture that could be read, if any, until there are `count`."""
         if self._last is not None:

@@ -34,7 +34,7 @@ from .outbox import Outbox
 from .pace import Pace, pace_for
 from .stream import Outcome, Stream
 from .under_way import UnderWay
-from .viewer_files import ViewerFiles, with_start_frame
+from .viewer_files import ViewerFiles, video_of, with_uploads
 from .viewer_socket import ViewerSocket
 from .writer import Writer
 
@@ -172,7 +172,7 @@ class Session:
 
     async def _take_new(self, params: Params) -> None:
         try:
-            params = await with_start_frame(params, self._files)
+            params = await with_uploads(params, self._files)
         except SettingsError as error:
             self._say_rejected(error)
         else:
@@ -264,6 +264,7 @@ class Session:
                     under_way.input,
                     under_way.camera,
                     self._outbox,
+                    video_of(under_way.steering.params, self._files),
                 )
                 try:
                     if await stream.run() is Outcome.COMPLETED:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from enum import Enum
 from typing import Any, Final, TypeVar
 
 from framewire.protocol import Completed, Started, Steered, Warned
 from framewire.protocol.steering import Due, Steering
-from framewire.worker.backends.base import BackendSession, Block, Change, Settings
+from framewire.worker.backends.base import BackendSession, Block, Change, Settings, SettingsError
 from framewire.worker.runtime.worker import Draining, Worker
 
 from .camera import CameraWait
@@ -23,6 +24,8 @@ from .decoded_input import DecodedInput
 from .finisher import Finisher, Made
 from .input_queue import Arrived, InputQueue
 from .outbox import Outbox
+from .video_input import VideoInput
+from .viewer_files import OpenVideo
 
 T = TypeVar("T")
 
@@ -37,7 +40,7 @@ class _Interrupted(Enum):
 
 
 _INTERRUPTED: Final = _Interrupted.YES
-_NOT_TOLD = {"start_frame", "steers", "events", "fmt", "fps"}
+_NOT_TOLD = {"start_frame", "input_video", "steers", "events", "fmt", "fps"}
 """Of the params, where a stream begins: pictures, and what changes no frame."""
 
 
@@ -47,6 +50,7 @@ class Stream:
     Args:
         viewer: whose turn it is where pictures are decoded.
         camera: how long its second block waits for pictures.
+        video: opens what its pictures come from, where that is not the input queue.
 
     Attributes:
         block: the index of the next block.
@@ -62,6 +66,7 @@ class Stream:
         input_queue: InputQueue,
         camera: CameraWait,
         outbox: Outbox,
+        video: OpenVideo | None = None,
     ) -> None:
         self._worker = worker
         self._viewer = viewer
@@ -76,6 +81,8 @@ class Stream:
         self._change: Change | None = None
         self._interrupt = asyncio.Event()
         self._finisher: Finisher | None = None
+        self._open_video = video
+        self._video: VideoInput | None = None
         self._decoded = DecodedInput(worker, viewer, settings, outbox)
         self.block = 0
 
@@ -92,11 +99,12 @@ class Stream:
 
         Raises:
             Draining: the worker shuts down.
-            SettingsError, CapacityError: the backend cannot open this stream.
+            SettingsError, CapacityError: the backend cannot open this stream, or its video is none
+                that can be used.
             InputGap: the input stopped.
             Exception: whatever the backend raises.
         """
-        async with self._worker.opened(self._settings) as opened:
+        async with self._video_opened(), self._worker.opened(self._settings) as opened:
             self._outbox.say(self._started())
             finisher = Finisher(self._worker, self._settings, self._outbox)
             self._finisher = finisher
@@ -107,6 +115,24 @@ class Stream:
                 raise
             finally:
                 await finisher.stop(discard=True)
+
+    @asynccontextmanager
+    async def _video_opened(self) -> AsyncIterator[None]:
+        if self._open_video is None:
+            yield
+            return
+        opening = self._open_video(self._settings.width, self._settings.height)
+        async with AsyncExitStack() as stack:
+            try:
+                source = await self._worker.unless_draining(stack.enter_async_context(opening))
+            except ValueError as error:
+                raise SettingsError("input_video", str(error)) from error
+            video = self._video = VideoInput(source)
+            try:
+                yield
+            finally:
+                await video.close()
+                self._worker.metrics.pictures_dropped.inc(source.left_out)
 
     def _started(self) -> Started:
         settings, params = self._settings, self._steering.params
@@ -130,7 +156,8 @@ class Stream:
     def _num_blocks(self) -> int:
         if self._input_used_up:
             return self.block
-        if self._steering.ended and not self._steering.params.webcam_mode:
+        takes_more = self._steering.params.webcam_mode and self._video is None
+        if self._steering.ended and not takes_more:
             return self.block
         return self._steering.num_blocks or self._worker.backend.defaults.num_blocks
 
@@ -161,15 +188,23 @@ class Stream:
                 self._live = True
                 await self._worker.lane.run(lambda: opened.steer(Change(live=True)))
             wanted = opened.pictures_wanted()
-            if len(self._decoded) < wanted:
-                missing = wanted - len(self._decoded)
-                taken = await self._until(self._input.take(missing, block=wanted), finisher)
-                if taken is _INTERRUPTED:
-                    continue
-                await self._take(taken, wanted)
-                if len(self._decoded) < wanted:
-                    continue
+            if len(self._decoded) < wanted and not await self._has_input(wanted, finisher):
+                continue
             await self._make_block(opened, finisher, wanted)
+
+    async def _has_input(self, wanted: int, finisher: Finisher) -> bool:
+        """Get the pictures of the next block; whether they are there, after a look or a wait."""
+        missing = wanted - len(self._decoded)
+        if self._video is not None:
+            pictures = await self._until(self._video.take(missing), finisher)
+            if pictures is not _INTERRUPTED:
+                self._decoded.put(pictures)
+                self._input_used_up = not pictures
+        else:
+            taken = await self._until(self._input.take(missing, block=wanted), finisher)
+            if taken is not _INTERRUPTED:
+                await self._take(taken, wanted)
+        return len(self._decoded) >= wanted
 
     def _say_completed(self) -> None:
         unused = self._input.close()  # who waits to put a picture would wait for ever

@@ -98,6 +98,9 @@ class UnderWay:
         """
         metrics = self._worker.metrics
         metrics.pictures.inc()
+        if self.steering.params.input_video is not None and self.steering.params.webcam_mode:
+            metrics.pictures_dropped.inc()
+            raise PictureError("the stream is made from input_video and takes no other pictures")
         try:
             await self._worker.in_turn(self._viewer, lambda: picture_size(data, LIVE))
         except PictureError:

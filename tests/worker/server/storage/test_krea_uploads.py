@@ -8,10 +8,13 @@ from typing import Any
 import httpx
 import pytest
 from support.servers.worker_server import PATIENCE, Running, serving
-from support.viewers.raw_viewer import SMALL, colour, connected, streamed
+from support.video_files_made import video
+from support.viewers.raw_viewer import SMALL, apart, colour, connected, pixels, streamed
 
 JWT = {"auth": "jwt", "key": "k1"}
 KEY = {"Authorization": "Key k1"}
+PICTURES = (6, 12)
+"""That the testcard's first block takes, and each later one."""
 RED = colour((200, 0, 0))
 BOUNDARY = {"Content-Type": "multipart/form-data; boundary=b"}
 
@@ -175,3 +178,81 @@ async def test_a_file_of_a_form_has_the_bounds_of_any_upload() -> None:
             answer = await post(worker, "/upload_video", files=files)
             assert answer.status_code == status, answer.text
         assert worker.server._app.state.uploads.bytes_kept == 1_000_000
+
+
+async def test_an_uploaded_video_is_the_input_of_a_stream_and_ends_it(worker: Running) -> None:
+    """25 frames at 16 a second fill blocks of 6, 12 and 12 pictures, the last one padded."""
+    path = await uploaded(worker, video([(200, 0, 0)] * 25), "/upload_video")
+    params = {"prompt": "a", "seed": 7, "strength": 0.1, "input_video": path}
+    frames = await streamed(worker.url, num_blocks=20, **params)
+    wanted = worker.inside.backend.defaults
+    blocks = 1 + -(-(25 - PICTURES[0]) // PICTURES[1])
+    assert len(frames) == wanted.first_block_frames + (blocks - 1) * wanted.block_frames
+    assert pixels(frames[-1])[..., 0].mean() > 120 > pixels(frames[-1])[..., 2].mean()
+    text = await streamed(worker.url, prompt="a", seed=7, num_blocks=1)
+    assert apart(frames[0], text[0]) > 10
+    assert len(await streamed(worker.url, num_blocks=1, **params)) == wanted.first_block_frames
+
+
+async def test_the_colours_of_a_video_come_in_its_order(worker: Running) -> None:
+    colours = [(200, 0, 0)] * 21 + [(0, 0, 200)] * 24
+    path = await uploaded(worker, video(colours), "/upload_video")
+    frames = await streamed(worker.url, prompt="a", num_blocks=20, strength=0.1, input_video=path)
+    first, last = pixels(frames[0]).mean((0, 1)), pixels(frames[-1]).mean((0, 1))
+    assert first[0] > first[2] + 50 and last[2] > last[0] + 50
+
+
+async def test_a_stream_of_a_video_can_be_steered_reset_and_ended_without_losing_a_picture(
+    worker: Running,
+) -> None:
+    path = await uploaded(worker, video([(200, 0, 0)] * 54), "/upload_video")
+    params = {"seed": 7, "strength": 0.1, "num_blocks": 50, "input_video": path, **SMALL}
+    async with connected(worker.url + "?events=1") as viewer:
+        await viewer.say(prompt="a", **params)
+        for number in range(30):  # each interrupts whatever the stream waits for
+            await viewer.say(prompt=f"b{number}")
+        whole = (await viewer.stream()).frames
+        await viewer.say(action="reset", prompt="a")
+        again = (await viewer.stream()).frames
+        assert len(whole) == len(again) == 54
+        await viewer.say(prompt="a", fps=10)  # so that it is not over before it is told to be
+        await viewer.frame()
+        await viewer.say(image=RED, request_id="late")
+        warned = (await viewer.event("warning")).last
+        assert warned["request_id"] == "late" and "input_video" in warned["reason"]
+        await viewer.say(action="end")
+        assert len((await viewer.stream()).frames) < 53
+        await viewer.say(prompt="c", webcam_mode=False, num_blocks=1)
+        assert len((await viewer.stream()).frames) == 6
+
+
+async def test_videos_that_are_none_or_are_gone_are_refused_and_the_socket_stays(
+    worker: Running,
+) -> None:
+    none = await uploaded(worker, b"no video at all", "/upload_video")
+    for said, words in (
+        (none, "not an MP4"),
+        ("upload:" + "a" * 32 + ".mp4", "no such upload"),
+        ("/etc/passwd", "not opened"),
+        ("http://127.0.0.1/in.mp4", "not opened"),
+        (7, "must be the id"),
+    ):
+        error = await refused(worker, input_video=said)
+        assert error["loc"] == ["input_video"] and words in error["msg"]
+    assert len(await streamed(worker.url, prompt="a", num_blocks=1, input_video="")) == 6
+
+
+async def test_a_video_larger_than_an_input_may_be_is_refused() -> None:
+    async with serving(video_megabytes=1) as worker:
+        path = await uploaded(worker, bytes(1_000_001), "/upload_video")
+        error = await refused(worker, input_video=path)
+        assert error["loc"] == ["input_video"] and "1 MB" in error["msg"]
+
+
+async def test_a_drain_ends_a_stream_of_a_video(worker: Running) -> None:
+    path = await uploaded(worker, video([(200, 0, 0)] * 200), "/upload_video")
+    async with connected(worker.url) as viewer:
+        await viewer.say(prompt="a", num_blocks=50, input_video=path, **SMALL)
+        await viewer.frame()
+        worker.inside.begin_drain()
+        assert (await viewer.end()).last.code == 1012
