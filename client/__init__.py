@@ -13,6 +13,7 @@ from .errors import (
     InputError,
     ParamsError,
     PlaintextError,
+    PromptError,
     SaveError,
     ServerError,
     SessionTimeoutError,
@@ -24,6 +25,7 @@ from .errors import (
 from .events import Event, Reconnected, Reconnecting
 from .frames import Frame
 from .local_worker import endpoint, local_worker
+from .prompts.expand import expand_prompt
 from .reconnect.policy import Reconnect, Redirect
 from .savers import Recorder, Saved, Saver, saver_for
 from .session import Session
@@ -41,6 +43,7 @@ __all__ = [
     "InputError",
     "ParamsError",
     "PlaintextError",
+    "PromptError",
     "Queued",
     "Reconnect",
     "Reconnected",
@@ -62,6 +65,7 @@ __all__ = [
     "WorkerStartError",
     "connect",
     "endpoint",
+    "expand_prompt",
     "local_worker",
     "saver_for",
 ]

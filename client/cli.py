@@ -7,6 +7,7 @@ SIGHUP).
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -24,7 +25,17 @@ from .commands.terminal import accept_any_text, printable
 from .commands.timeline_command import add_timeline_options, run_timeline
 from .connect import resolve_credentials
 from .credentials import fal_run_host
-from .errors import AuthError, FramewireError, InputError, ParamsError, SaveError, TimelineError
+from .errors import (
+    AuthError,
+    FramewireError,
+    InputError,
+    ParamsError,
+    PlaintextError,
+    PromptError,
+    SaveError,
+    TimelineError,
+)
+from .prompts.command import add_prompt_command, run_prompt
 from .tokens import token_source
 
 _STREAM_EPILOG = """\
@@ -79,13 +90,28 @@ def main(argv: Sequence[str] | None = None) -> int:
             return run_timeline(options)
         if options.command == "stream":
             return run(run_stream(options, prepare(options)))
-        commands = {"token": _run_token, "check": run_check, "doctor": run_doctor}
+        commands = {
+            "token": _run_token,
+            "prompt": run_prompt,
+            "check": run_check,
+            "doctor": run_doctor,
+        }
         return run(commands[options.command](options))
-    except (InputError, ParamsError, SaveError, TimelineError) as error:
+    except (
+        InputError,
+        ParamsError,
+        PlaintextError,
+        PromptError,
+        SaveError,
+        TimelineError,
+    ) as error:
         print(printable(f"framewire stream: {error}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt:  # before anything was started
         return 130
+    except BrokenPipeError:  # whoever read what is printed has left; Python would try again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 async def _run_token(options: argparse.Namespace) -> int:
@@ -124,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
         "stream", help="stream a prompt and save it", epilog=_STREAM_EPILOG, formatter_class=raw
     )
     _add_stream_options(stream)
+    add_prompt_command(commands)
     token = commands.add_parser("token", help="mint a token and print it", epilog=_KEYS_HELP)
     _add_where(token)
     token.add_argument(
@@ -225,6 +252,12 @@ def _add_stream_options(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT=WEIGHT",
         help="show this too, where PROMPT weighs 1; may be repeated (servers that cannot blend "
         "show the heaviest alone)",
+    )
+    parser.add_argument(
+        "--expand",
+        action="store_true",
+        help="have PROMPT made longer first (see framewire prompt expand --help); where that fails "
+        "it is used as it is",
     )
     parser.add_argument("--start-frame", metavar="IMG", help="a picture to start from")
     parser.add_argument(

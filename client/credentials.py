@@ -1,7 +1,8 @@
 """Keys, tokens and secrets: given by the caller, or read from the environment.
 
 The only reader of the environment in the client. Never sends anything; fal's key is offered for
-fal's addresses only, so that it cannot leak to another host.
+fal's addresses only, and the key for prompts with its own endpoint, so that none can leak to another
+host.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from framewire.protocol import FAL_RUN_HOST
 
 from .address import Address
-from .errors import AuthError
+from .errors import AuthError, PromptError
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,52 @@ class Credentials:
 
     def __bool__(self) -> bool:
         return not (self.key is None and self.token is None and self.secret is None)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpansionEndpoint:
+    """Where prompts are expanded: an OpenAI-compatible endpoint.
+
+    Attributes:
+        url: its base, such as `https://HOST/v1`.
+        key: may be absent.
+    """
+
+    url: str
+    model: str = ""
+    key: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        try:
+            parts = urlsplit(self.url)
+            parts.port  # noqa: B018 - reading it is what checks it
+        except ValueError:
+            parts = urlsplit("")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise PromptError(
+                "the endpoint for prompts is no URL", hint="such as http://127.0.0.1:11434/v1"
+            )
+        if not self.key.isascii() or not (self.key + "x").isprintable():
+            raise PromptError("the key for prompts has a character that no header can carry")
+
+
+def expansion_from_env(environ: Mapping[str, str] | None = None) -> ExpansionEndpoint:
+    """`FRAMEWIRE_EXPANSION_URL`, `_MODEL` and `_KEY`: the same that a worker reads.
+
+    Raises:
+        PromptError: the URL is not set, or cannot be one.
+    """
+    environ = os.environ if environ is None else environ
+    url, model, key = (
+        environ.get(f"FRAMEWIRE_EXPANSION_{name}", "").strip() for name in ("URL", "MODEL", "KEY")
+    )
+    if not url:
+        raise PromptError(
+            "no endpoint expands prompts",
+            hint="set FRAMEWIRE_EXPANSION_URL, FRAMEWIRE_EXPANSION_MODEL and, where it needs one, "
+            "FRAMEWIRE_EXPANSION_KEY",
+        )
+    return ExpansionEndpoint(url, model, key)
 
 
 def fal_run_host(environ: Mapping[str, str] | None = None) -> str:

@@ -14,6 +14,7 @@ FramewireError
 │   └── WorkerFailedError  the worker broke
 ├── StallError             the connection stands, but nothing arrives on it
 ├── ConnectionLost         it broke, or closed without a word
+├── PromptError            a prompt could not be expanded
 ├── InputError             a clip or a camera could not be read
 ├── TimelineError          a timeline cannot be played: says which entry, and what would be right
 └── SaveError              a file could not be written
@@ -184,6 +185,12 @@ class ConnectionLost(FramewireError):
         super().__init__(reason, hint=hint)
         self.close_code = close_code
         self.unanswered = unanswered
+
+
+class PromptError(FramewireError):
+    """A prompt could not be expanded; it can be used as it is."""
+
+    default_code = "PROMPT"
 
 
 class InputError(FramewireError):

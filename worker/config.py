@@ -69,6 +69,9 @@ class Config:
     caller_clips: int = setting(
         4, "clips that one address may have made at once; 0: any number", least=0
     )
+    caller_expansions: int = setting(
+        10, "prompts that one address may have expanded in a minute; 0: any number", least=0
+    )
     forwarded_allow_ips: str = setting(
         "127.0.0.1",
         "proxies whose X-Forwarded-For and -Proto are believed: addresses and networks, "

@@ -18,6 +18,7 @@ from framewire.client.errors import FramewireError
 from framewire.client.events import Event, OnEvent, Reconnected, Reconnecting
 from framewire.client.local_worker import local_worker
 from framewire.client.options import StartOptions
+from framewire.client.prompts.on_stream import check_expansion, expand_if_asked
 from framewire.client.savers import Recorder, Saver
 from framewire.client.session import Session
 from framewire.client.timeline.playing import Playing
@@ -39,15 +40,19 @@ def prepare(options: argparse.Namespace) -> list[Saver]:
         SaveError: no such kind of file, or one that is read as well.
         InputError: no such clip or camera, or a picture that cannot be used.
         TimelineError: a timeline that cannot be played.
+        PromptError, PlaintextError: a prompt is to be expanded, and there is no way to.
     """
     said = look_at_timeline(options)
     options.said = [*said, *look_at_input(options)]
+    check_expansion(options)
     options.parts = parts_to_play(options, start_options(options))
     return savers_of(options)
 
 
 async def run_stream(options: argparse.Namespace, savers: list[Saver]) -> int:
     """Stream, save and report; returns the exit code."""
+    if await expand_if_asked(options):
+        options.parts = parts_to_play(options, start_options(options))
     tally = Tally(prompts=[])
     recorder = Recorder(savers, on_loss=_say_what_is_lost)
     feed = None if options.clip is None else ClipFeed(options.clip, options.covers)
@@ -73,6 +78,8 @@ async def run_stream(options: argparse.Namespace, savers: list[Saver]) -> int:
             "error": error and {"code": error.code, "reason": error.reason, "hint": error.hint},
         }
         found |= played
+        if options.original_prompt is not None:
+            found["original_prompt"] = options.original_prompt
         if feed is not None:
             found["input"] = feed.as_dict()
         report(options, tally, savers, found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from framewire.protocol.expansion import ExpansionError
 from framewire.worker.backends.base import CapacityError, SettingsError
 from framewire.worker.runtime.admission import Full
 from framewire.worker.runtime.lane import LaneStuck
@@ -21,7 +22,6 @@ from .errors import (
     NotInstalled,
     WorkerStopping,
 )
-from .prompt_expansion import ExpansionFailed
 from .video import ExtraMissing, WriteError, require_av
 
 _CALLED = {"start_frame": "image_url"}
@@ -44,7 +44,7 @@ def failures_named() -> Iterator[None]:
         raise WorkerStopping("the worker is shutting down: ask again") from error
     except ExtraMissing as error:
         raise NotInstalled(str(error)) from error
-    except ExpansionFailed as error:
+    except ExpansionError as error:
         raise HelperFailed(str(error)) from error
     except LaneStuck as error:
         raise BackendHangs("the backend hangs") from error

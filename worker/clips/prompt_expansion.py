@@ -1,6 +1,6 @@
-"""Prompt expansion: a short prompt made longer by a language model that the operator configures.
+"""Prompt expansion by a language model that the operator configures: the way there and back.
 
-Speaks the chat call of OpenAI-compatible endpoints and knows no particular one.
+What is asked and what an answer says is in `protocol.expansion`.
 """
 
 from __future__ import annotations
@@ -11,23 +11,20 @@ from urllib.parse import urlsplit
 import httpx
 
 from framewire.protocol import is_loopback
-from framewire.protocol.limits import MAX_PROMPT_CHARS
-from framewire.worker.config import Config
-
-EXPANSION_SECONDS = 30.0
-_TASK = (
-    "You write prompts for a text-to-video model. Rewrite the user's prompt as one paragraph of "
-    "at most 80 words: keep its meaning, and add what a camera would see (subject, setting, "
-    "light, motion, framing). Answer with the prompt alone."
+from framewire.protocol.expansion import (
+    MAX_ANSWER_BYTES,
+    SECONDS,
+    ExpansionError,
+    chat_url,
+    expanded_prompt,
+    request_body,
+    request_headers,
 )
+from framewire.worker.config import Config
 
 
 class ExpansionOff(RuntimeError):
     """No endpoint is configured."""
-
-
-class ExpansionFailed(RuntimeError):
-    """The endpoint gave no prompt; the message is one line for the caller."""
 
 
 async def expand_prompt(config: Config, prompt: str) -> str:
@@ -35,7 +32,7 @@ async def expand_prompt(config: Config, prompt: str) -> str:
 
     Raises:
         ExpansionOff: the operator has configured no endpoint.
-        ExpansionFailed: it did not answer with a prompt.
+        ExpansionError: it did not answer with a prompt; one line for the caller.
     """
     if not config.expansion_url:
         raise ExpansionOff(
@@ -43,33 +40,41 @@ async def expand_prompt(config: Config, prompt: str) -> str:
             "operator can set FRAMEWIRE_EXPANSION_URL, FRAMEWIRE_EXPANSION_KEY and "
             "FRAMEWIRE_EXPANSION_MODEL"
         )
-    messages = [{"role": "system", "content": _TASK}, {"role": "user", "content": prompt}]
-    headers = {"Authorization": f"Bearer {config.expansion_key}"} if config.expansion_key else {}
     try:
-        here = is_loopback(urlsplit(config.expansion_url).hostname)  # which no proxy is to see
-        tls = await asyncio.to_thread(httpx.create_ssl_context)
-        async with httpx.AsyncClient(
-            timeout=EXPANSION_SECONDS, verify=tls, trust_env=not here
-        ) as client:
-            response = await client.post(
-                f"{config.expansion_url.rstrip('/')}/chat/completions",
-                json={"model": config.expansion_model, "messages": messages, "max_tokens": 300},
-                headers=headers,
-            )
-            response.raise_for_status()
-            expanded = response.json()["choices"][0]["message"]["content"].strip()
-    except httpx.HTTPStatusError as error:
-        status = error.response.status_code
-        raise ExpansionFailed(f"prompt expansion answered HTTP {status}") from None
+        async with asyncio.timeout(SECONDS):
+            status, body = await _answer(config, prompt)
+    except TimeoutError:
+        raise ExpansionError(f"prompt expansion gave no answer within {SECONDS:g} s") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         # From None: the chained request holds the key.
-        raise ExpansionFailed(f"prompt expansion failed: {type(error).__name__}") from None
+        raise ExpansionError(f"prompt expansion failed: {type(error).__name__}") from None
     except ImportError:
-        raise ExpansionFailed(
+        raise ExpansionError(
             "prompt expansion failed: the worker's proxy needs a package: pip install 'httpx[socks]'"
         ) from None
-    except (ValueError, LookupError, TypeError, AttributeError):
-        raise ExpansionFailed("prompt expansion answered without a prompt") from None
-    if not expanded:
-        raise ExpansionFailed("prompt expansion answered with an empty prompt")
-    return str(expanded)[:MAX_PROMPT_CHARS]
+    except ValueError:  # of a proxy's URL, which may hold a password
+        raise ExpansionError("prompt expansion failed: its way there cannot be used") from None
+    return expanded_prompt(status, body)
+
+
+async def _answer(config: Config, prompt: str) -> tuple[int, bytes]:
+    """The status and the body, which counts as it comes. No redirect is followed."""
+    here = is_loopback(urlsplit(config.expansion_url).hostname)  # which no proxy is to see
+    tls = await asyncio.to_thread(httpx.create_ssl_context)
+    body = bytearray()
+    async with (
+        httpx.AsyncClient(timeout=SECONDS, verify=tls, trust_env=not here) as client,
+        client.stream(
+            "POST",
+            chat_url(config.expansion_url),
+            json=request_body(prompt, config.expansion_model),
+            headers=request_headers(config.expansion_key),
+        ) as response,
+    ):
+        async for part in response.aiter_raw():
+            body += part
+            if len(body) > MAX_ANSWER_BYTES:
+                raise ExpansionError(
+                    f"prompt expansion answered more than {MAX_ANSWER_BYTES} bytes"
+                )
+    return response.status_code, bytes(body)

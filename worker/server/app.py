@@ -34,6 +34,7 @@ from .doors.refusals import Refused
 from .fal_proxy.middleware import FalProxy
 from .page.description import described
 from .page.routes import add_page
+from .prompts.routes import add_prompt_routes
 from .queue.jobs import JobQueue
 from .queue.making import JobMaker
 from .queue.routes import add_queue_routes
@@ -95,6 +96,7 @@ def create_app(config: Config, backend: Backend) -> FastAPI:
     add_storage_routes(app, gate)  # before routes whose first segments are anything
     add_queue_routes(app, config, gate)
     add_clip_routes(app, config, gate)
+    add_prompt_routes(app, config, gate)
     add_page(app, gate, described(config, backend).as_json)
     return app
 

@@ -9,7 +9,8 @@ import pytest
 from support.servers.proxies import http_proxy
 from support.servers.stand_in import tcp_server
 
-from framewire.worker.clips.prompt_expansion import ExpansionFailed, expand_prompt
+from framewire.protocol.expansion import ExpansionError
+from framewire.worker.clips.prompt_expansion import expand_prompt
 from framewire.worker.config import Config, ConfigError
 
 SETTINGS: dict[str, Any] = {"expansion_key": "e1-secret", "expansion_model": "small"}
@@ -39,7 +40,7 @@ async def test_a_proxy_whose_package_is_missing_is_one_line(
 ) -> None:
     monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:9")
     monkeypatch.setitem(sys.modules, "socksio", None)
-    with pytest.raises(ExpansionFailed, match=r"pip install 'httpx\[socks\]'"):
+    with pytest.raises(ExpansionError, match=r"pip install 'httpx\[socks\]'"):
         await expand_prompt(Config(expansion_url="https://llm.example/v1"), "a circle")
 
 

@@ -1,4 +1,4 @@
-"""What each caller holds: handshakes, sockets, tokens and clips, counted by its address.
+"""What each caller holds or asks for: sockets, tokens, clips, expansions, counted by its address.
 
 An address of IPv6 counts with its /64, which one line of a provider has whole. Loopback is exempt,
 unless a proxy that is trusted names it as the caller. Knows addresses and numbers; what a refused
@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,14 +19,13 @@ from framewire.protocol import is_loopback
 from framewire.worker.config import Config
 from framewire.worker.runtime.metrics import Metrics
 
+from .buckets import Buckets
 from .refusals import Reason, Refusals, Refused
 
 logger = logging.getLogger(__name__)
 
 MOST_SOCKETS = 4096
 """Open connections of all callers, with more than 2,048 websockets allowed twice as many."""
-MOST_REMEMBERED = 10_000
-"""Addresses whose tokens are remembered; the one that asked longest ago is forgotten first."""
 
 
 def address_counted(host: str) -> str:
@@ -82,7 +81,8 @@ class Callers:
         self._handshakes: Counter[str] = Counter()
         self._sockets: Counter[str] = Counter()
         self._clips: Counter[str] = Counter()
-        self._mints: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._mints = Buckets(config.caller_tokens)
+        self._expansions = Buckets(config.caller_expansions)
 
     def arrive(self, host: str, port: int) -> Visit:
         """Count a connection in, from its being accepted on.
@@ -145,18 +145,14 @@ class Callers:
         _give_back(self._handshakes, key)
 
     def _mint(self, key: str) -> None:
-        """A bucket of a minute's tokens that fills again over a minute."""
-        most, now = self._config.caller_tokens, time.monotonic()
-        if not most:
-            return
-        left, since = self._mints.pop(key, (float(most), now))
-        left = min(most, left + (now - since) * most / 60)
-        self._mints[key] = (max(0.0, left - 1) if left >= 1 else left, now)
-        if len(self._mints) > MOST_REMEMBERED:
-            self._mints.popitem(last=False)
-        if left < 1:
-            message = f"your address asked for {most} tokens within a minute: ask again later"
-            raise self._refusals.refused(Reason.TOKENS, message, key)
+        if not self._mints.take(key):
+            message = f"your address asked for {self._mints.most} tokens within a minute"
+            raise self._refusals.refused(Reason.TOKENS, f"{message}: ask again later", key)
+
+    def _expand(self, key: str) -> None:
+        if not self._expansions.take(key):
+            message = f"your address had {self._expansions.most} prompts expanded within a minute"
+            raise self._refusals.refused(Reason.EXPANSIONS, f"{message}: ask again later", key)
 
     @contextmanager
     def _clip(self, key: str) -> Iterator[None]:
@@ -176,6 +172,15 @@ class Caller:
 
     _callers: Callers | None
     key: str | None
+
+    def check_expansion(self) -> None:
+        """Count a prompt that is to be expanded.
+
+        Raises:
+            Refused: there were too many within a minute.
+        """
+        if self._callers is not None and self.key is not None:
+            self._callers._expand(self.key)
 
     def check_mint(self) -> None:
         """Count an attempt to get a token, also one without the key.

@@ -23,6 +23,7 @@ class Reason(StrEnum):
     TOKENS = "tokens"
     CLIPS = "clips"
     JOBS = "jobs"
+    EXPANSIONS = "expansions"
     HALF_MESSAGES = "half_messages"
     LATE_MESSAGE = "late_message"
 

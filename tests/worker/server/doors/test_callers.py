@@ -143,7 +143,7 @@ def test_tokens_of_an_address_run_out_and_come_back_with_time(
 def test_addresses_that_asked_for_tokens_are_forgotten_before_they_are_too_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "MOST_REMEMBERED", 10)
+    monkeypatch.setattr("framewire.worker.server.doors.buckets.MOST_REMEMBERED", 10)
     with ExitStack() as held:
         callers = counting(room=10_000)
         for n in range(100):

@@ -1,0 +1,1 @@
+"""Better prompts: a short one expanded, and some to begin with."""

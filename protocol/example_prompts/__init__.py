@@ -1,0 +1,18 @@
+"""Prompts to begin with, by preset: for the command line and the page alike."""
+
+from __future__ import annotations
+
+from .krea_realtime import PROMPTS as _KREA_REALTIME
+from .self_forcing import PROMPTS as _SELF_FORCING
+from .streamdiffusionv2 import PROMPTS as _STREAMDIFFUSIONV2
+from .tiny import PROMPTS as _TINY
+
+__all__ = ["EXAMPLE_PROMPTS"]
+
+EXAMPLE_PROMPTS: dict[str, tuple[str, ...]] = {
+    "krea-realtime-14b": _KREA_REALTIME,
+    "self-forcing-1.3b": _SELF_FORCING,
+    "streamdiffusionv2-1.3b": _STREAMDIFFUSIONV2,
+    "tiny": _TINY,
+}
+"""Each list is in the form that its model was trained on."""
