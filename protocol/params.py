@@ -14,9 +14,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 
-from .blends import Blend, BlendMethod, Interpolation, Prompt, Prompts, blend_of
 from .from_wire import FromWire, not_bool, not_bytes
 from .limits import MAX_BLOCKS, MAX_FPS, MAX_HELD, MAX_ID_CHARS, MAX_SEED, MIN_FPS
+from .prompts.blends import Blend, BlendMethod, Interpolation, Prompt, Prompts, blend_of
 
 UPLOAD_PREFIX = "upload:"
 _UPLOAD_ID = re.compile(rf"{UPLOAD_PREFIX}([A-Za-z0-9_-]{{16,64}}(?:\.[a-z0-9]{{1,8}})?)")

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .blends import Blend, Interpolation, Method
 from .limits import MAX_HELD
 from .params import Params, Steer
+from .prompts.blends import Blend, Interpolation, Method
 
 _KEYS = ("num_blocks", "strength", "noise_controller", "seed")
 _SHOWN = ("prompt", "prompts", "blend")

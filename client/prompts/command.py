@@ -8,7 +8,7 @@ from typing import Any
 
 from framewire.client.commands.terminal import one_line, print_json, printable
 from framewire.client.errors import FramewireError
-from framewire.protocol.example_prompts import EXAMPLE_PROMPTS
+from framewire.protocol.prompts.examples import EXAMPLE_PROMPTS
 
 from .expand import expand_prompt
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from framewire.protocol import Connection, Params, Role, State, Steer
-from framewire.protocol.blends import Blend
 from framewire.protocol.limits import MAX_BLENDED, MAX_WEIGHT
+from framewire.protocol.prompts.blends import Blend
 from framewire.protocol.steering import Steering
 
 

@@ -17,8 +17,8 @@ from pydantic import (
     model_serializer,
 )
 
-from framewire.protocol.blends import Prompt
 from framewire.protocol.params import Seed, Side, Strength
+from framewire.protocol.prompts.blends import Prompt
 
 FRAME_COUNTS = tuple(range(18, 163, 12))  # 6 frames of the first block, 12 of each later one
 

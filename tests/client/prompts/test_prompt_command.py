@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from support.servers.language_model import language_model, saying
 
-from framewire.protocol.example_prompts import EXAMPLE_PROMPTS
 from framewire.protocol.params import Params
+from framewire.protocol.prompts.examples import EXAMPLE_PROMPTS
 
 KEY = "e1-secret"
 LONG = "a blue square drifts left over green hills"

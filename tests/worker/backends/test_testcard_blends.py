@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from framewire.protocol.blends import Blend
+from framewire.protocol.prompts.blends import Blend
 from framewire.worker.backends.base import Change, Settings
 from framewire.worker.backends.testcard import TestcardBackend, TestcardSession
 

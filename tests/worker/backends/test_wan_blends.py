@@ -5,7 +5,7 @@ import hashlib
 import pytest
 import torch
 
-from framewire.protocol.blends import Blend
+from framewire.protocol.prompts.blends import Blend
 from framewire.worker.backends.base import Backend, BackendSession, Change, Settings
 from framewire.worker.backends.presets import TINY_PRESETS, servable_presets
 from framewire.worker.models.setup import ModelSetup

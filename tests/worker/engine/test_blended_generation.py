@@ -10,7 +10,7 @@ from support.engines.tiny_engine import (
     tiny_engine,
 )
 
-from framewire.protocol.blends import Blend
+from framewire.protocol.prompts.blends import Blend
 from framewire.worker.engine.denoising.blending import linear_blend, slerp
 from framewire.worker.engine.engine import Engine
 from framewire.worker.engine.params import StreamParams

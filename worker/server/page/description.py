@@ -13,6 +13,7 @@ from importlib import resources
 from typing import Any
 
 from framewire.protocol import MAX_SEED
+from framewire.protocol.prompts.examples import example_prompts
 from framewire.worker.backends.base import Backend, Defaults
 from framewire.worker.config import Config
 
@@ -91,11 +92,10 @@ def wire_defaults(defaults: Defaults) -> dict[str, Any]:
 
 def suggestions(preset: str) -> dict[str, Any]:
     """`prompts` and `draws` of a preset."""
-    known = _suggested()
-    kind = next((name for name in known if preset.startswith(name)), "any")
+    drawn = next((words for name, words in _drawn().items() if preset.startswith(name)), {})
     return {
-        "prompts": tuple(known[kind]["prompts"]),
-        "draws": {name: tuple(words) for name, words in known[kind]["draws"].items()},
+        "prompts": example_prompts(preset),
+        "draws": {kind: tuple(words) for kind, words in drawn.items()},
     }
 
 
@@ -105,6 +105,6 @@ def _sizes(defaults: Defaults) -> tuple[tuple[int, int], ...]:
 
 
 @cache
-def _suggested() -> Mapping[str, Any]:
-    source = resources.files(__package__) / "suggestions.json"
+def _drawn() -> Mapping[str, Any]:
+    source = resources.files(__package__) / "words.json"
     return dict(json.loads(source.read_text(encoding="utf-8")))

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import FastAPI, Header, HTTPException, Request
 from pydantic import BaseModel, ValidationError
 
-from framewire.protocol.blends import Prompt
 from framewire.protocol.expansion import ExpansionError
+from framewire.protocol.prompts.blends import Prompt
 from framewire.worker.clips.prompt_expansion import ExpansionOff, expand_prompt
 from framewire.worker.config import Config
 from framewire.worker.server.auth import Gate, Unauthorized

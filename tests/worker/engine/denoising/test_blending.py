@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from support.engines.golden_data import tensors
 from torch import Tensor
 
-from framewire.protocol.blends import Blend
+from framewire.protocol.prompts.blends import Blend
 from framewire.worker.engine.denoising.blending import PromptBlender, between, linear_blend, slerp
 from framewire.worker.engine.denoising.prompt_ramp import PromptRamp
 

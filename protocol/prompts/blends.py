@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
-from .from_wire import FromWire, not_bool, not_bytes
-from .limits import MAX_BLENDED, MAX_PROMPT_CHARS, MAX_WEIGHT
+from framewire.protocol.from_wire import FromWire, not_bool, not_bytes
+from framewire.protocol.limits import MAX_BLENDED, MAX_PROMPT_CHARS, MAX_WEIGHT
 
 Method = Literal["linear", "slerp"]
 

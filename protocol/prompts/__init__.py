@@ -1,0 +1,1 @@
+"""Prompts: how several are shown at once, and some to begin with."""
