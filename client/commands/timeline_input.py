@@ -113,7 +113,12 @@ def notes_on(timeline: Timeline, playing: Playing) -> list[str]:
 
 
 def _prompts_given(options: argparse.Namespace) -> list[tuple[str, Any]]:
-    return [("PROMPT", options.prompt), ("--blend", options.blend), ("--steer", options.steer), ("--expand", options.expand)]
+    return [
+        ("PROMPT", options.prompt),
+        ("--blend", options.blend),
+        ("--steer", options.steer),
+        ("--expand", options.expand),
+    ]
 
 
 def _check_prompt(options: argparse.Namespace) -> None:

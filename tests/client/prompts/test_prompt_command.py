@@ -113,6 +113,13 @@ async def test_no_way_to_expand_is_wrong_usage_before_anything_is_started(
     assert (code, out) == (2, "") and says in err
 
 
+async def test_a_timeline_brings_its_own_prompts(tmp_path: Path) -> None:
+    (tmp_path / "map.json").write_text('{"0": "a square"}')
+    command = ("stream", "--timeline", "map.json", "--frames", "6", "--expand")
+    code, _, err = await run(*command, url="http://127.0.0.1:9/v1", cwd=tmp_path)
+    assert code == 2 and "--expand and --timeline" in err
+
+
 async def test_each_model_has_a_dozen_prompts_that_can_be_sent() -> None:
     code, out, _ = await run("prompt", "examples", "--json")
     found = json.loads(out)

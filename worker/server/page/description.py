@@ -92,10 +92,11 @@ def wire_defaults(defaults: Defaults) -> dict[str, Any]:
 
 def suggestions(preset: str) -> dict[str, Any]:
     """`prompts` and `draws` of a preset."""
-    drawn = next((words for name, words in _drawn().items() if preset.startswith(name)), {})
+    kind = next((name for name in _drawn() if preset.startswith(name)), "")
+    drawn = _drawn().get(kind, {})
     return {
         "prompts": example_prompts(preset),
-        "draws": {kind: tuple(words) for kind, words in drawn.items()},
+        "draws": {what: tuple(words) for what, words in drawn.items()},
     }
 
 
@@ -105,6 +106,6 @@ def _sizes(defaults: Defaults) -> tuple[tuple[int, int], ...]:
 
 
 @cache
-def _drawn() -> Mapping[str, Any]:
+def _drawn() -> Mapping[str, Mapping[str, list[str]]]:
     source = resources.files(__package__) / "words.json"
     return dict(json.loads(source.read_text(encoding="utf-8")))
