@@ -41,13 +41,3 @@ async def test_a_wrong_key_is_the_clients_own_error(kind: Kind) -> None:
             assert refused.value.status_code == 401
         async with fal_py(kind, worker.http, key="id:secret") as fal:
             assert await fal.call("run", f"{APP}/text-to-video", SMALL)
-
-
-@BOTH
-async def test_a_stream_tells_how_far_the_clip_is_and_ends_in_it(kind: Kind) -> None:
-
-    async with serving() as worker, fal_py(kind, worker.http) as fal:
-        *progress, last = await fal.all_of("stream", f"{APP}/text-to-video", SMALL)
-    assert [event["frames"] for event in progress] == [6, 18]
-    assert {event["status"] for event in progress} == {"IN_PROGRESS"}
-    assert last["seed"] == 7 and last["video"]["url"].startswith(worker.http)
