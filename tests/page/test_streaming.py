@@ -113,7 +113,7 @@ async def test_the_view_is_paused_and_stills_are_shown_again(browser: Browser) -
         await page.page.locator("#strip button").first.click()
         await expect(page.page.locator("#still-note")).to_have_text("frame 0")
         async with page.page.expect_download() as download:
-            await page.click("Save this frame")
+            await page.click("Still")
         path = await (await download.value).path()
         assert path.read_bytes()[:2] == b"\xff\xd8"
         await page.click("BACK TO LIVE")

@@ -87,7 +87,8 @@ class Driver:
         await self.until("() => !document.querySelector('#still').disabled")
 
     async def until(self, condition: str, argument: Any = None) -> None:
-        await self.page.wait_for_function(condition, arg=argument)
+        """Wait for a function of the page's; looked at by a timer, which runs in hidden tabs too."""
+        await self.page.wait_for_function(condition, arg=argument, polling=50)
 
     async def until_state(self, *names: str) -> None:
         await self.until("(names) => names.includes(document.body.dataset.state)", list(names))
