@@ -20,7 +20,7 @@ async ({ container, fps, pictures }) => {
   const recording = new Recording({ container, fps });
   jpegs.forEach((jpeg, index) => recording.add(index % 2 ? jpeg : new Blob([jpeg])));
   const waiting = recording.waiting;
-  const { blob, extension, frames, note } = await recording.finish();
+  const { blob, extension, frames, note } = await recording.file();
   await fetch("/file", { method: "PUT", body: blob });
   return { extension, frames, note, waiting, type: blob.type, added: recording.frames };
 }

@@ -61,6 +61,7 @@ class Encoder {
   #next = 0;
   #keyAfter = 0;
   #failures = 0;
+  #beginning = null;
   #reason = "";
   #wake = () => {};
   #canvas = null;
@@ -89,13 +90,23 @@ class Encoder {
     while (this.#isRunning() && this.#encoder.encodeQueueSize > QUEUED) await this.#change();
   }
 
-  /** The file of all that was added. */
+  /**
+   * The file of all that was added until now, and how many frames it has.
+   *
+   * @throws {Error} the browser's encoder fails, again and again: there is what was `written`.
+   */
   async file() {
-    while (this.#inside.size) {
+    const until = this.#next;
+    while (this.#first() < until) {
       await this.#ready();
       await this.#encoder.flush().catch(() => {}); // it was lost: another takes its place
     }
-    return this.#writer.file();
+    return this.written();
+  }
+
+  /** The file of what came out of the encoder, as it is. */
+  written() {
+    return { blob: this.#writer.file(), frames: this.#writer.frames };
   }
 
   close() {
@@ -112,8 +123,20 @@ class Encoder {
     return new Promise((resolve) => { this.#wake = resolve; });
   }
 
+  /** The number of the first frame that the encoder has not given out. */
+  #first() {
+    const [first] = this.#inside.keys();
+    return first ?? Infinity;
+  }
+
   /** An encoder that works. Browsers take one away from a page that does not use it for a while. */
   async #ready() {
+    if (this.#isRunning() && !this.#beginning) return;
+    this.#beginning ??= this.#begin().finally(() => { this.#beginning = null; });
+    await this.#beginning;
+  }
+
+  async #begin() {
     while (!this.#isRunning()) {
       this.#start();
       for (const [index, jpeg] of this.#inside) {

@@ -18,8 +18,9 @@ export function openRecorder(container, size, fps) {
 class Recorder {
   #canvas = document.createElement("canvas");
   #context;
-  #track;
-  #recorder;
+  #stream;
+  #type;
+  #recorder = null;
   #parts = [];
   #wait;
   #frames = 0;
@@ -27,43 +28,51 @@ class Recorder {
   constructor(type, { width, height }, fps) {
     Object.assign(this.#canvas, { width, height });
     this.#context = this.#canvas.getContext("2d", { alpha: false });
-    const stream = this.#canvas.captureStream(0);
-    [this.#track] = stream.getVideoTracks();
-    this.#recorder = new MediaRecorder(stream, { mimeType: type });
-    this.#recorder.addEventListener("dataavailable", ({ data }) => this.#parts.push(data));
-    this.#recorder.start(1000);
+    this.#stream = this.#canvas.captureStream(0);
+    this.#type = type;
     this.#wait = 1000 / fps;
   }
 
-  /** How many were held up; the file may have fewer. */
+  /** How many were held up since the last file; the next may have fewer. */
   get frames() {
     return this.#frames;
   }
 
   async add(_, bitmap) {
+    if (!this.#recorder) this.#start();
     const { width, height } = this.#canvas;
     const scale = Math.min(width / bitmap.width, height / bitmap.height);
     const [across, down] = [bitmap.width * scale, bitmap.height * scale];
     this.#context.fillRect(0, 0, width, height);
     this.#context.drawImage(bitmap, (width - across) / 2, (height - down) / 2, across, down);
     bitmap.close();
-    this.#track.requestFrame();
+    this.#stream.getVideoTracks()[0].requestFrame();
     this.#frames += 1;
     await new Promise((resolve) => setTimeout(resolve, this.#wait));
   }
 
-  /** The file; an MP4 is whole only once the recorder has stopped. */
+  /** The file since the last one: it is whole only once the recorder has stopped. */
   async file() {
-    const stopped = new Promise((resolve) => {
-      this.#recorder.addEventListener("stop", resolve, { once: true });
+    const [frames, recorder, parts] = [this.#frames, this.#recorder, this.#parts];
+    if (!recorder) return { frames: 0 };
+    [this.#frames, this.#recorder] = [0, null];
+    await new Promise((resolve) => {
+      recorder.addEventListener("stop", resolve, { once: true });
+      recorder.stop();
     });
-    this.#recorder.stop();
-    await stopped;
-    return new Blob(this.#parts, { type: this.#recorder.mimeType.split(";")[0] });
+    return { blob: new Blob(parts, { type: recorder.mimeType.split(";")[0] }), frames };
   }
 
   close() {
-    if (this.#recorder.state !== "inactive") this.#recorder.stop();
-    this.#track.stop();
+    this.#recorder?.stop();
+    this.#stream.getTracks().forEach((track) => track.stop());
+  }
+
+  #start() {
+    const parts = [];
+    this.#parts = parts;
+    this.#recorder = new MediaRecorder(this.#stream, { mimeType: this.#type });
+    this.#recorder.addEventListener("dataavailable", ({ data }) => parts.push(data));
+    this.#recorder.start(1000);
   }
 }

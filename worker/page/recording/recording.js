@@ -19,9 +19,10 @@ export class Recording {
   #sink = null;
   #note = "";
   #error = null;
-  #working = null;
-  #isOver = false; // no more is added
-  #isGone = false; // nothing is kept
+  #isWorking = false;
+  #isGone = false;
+  #handled = 0; // of those that were added
+  #wakes = []; // of those who wait for another
 
   /** @param {{container?: "mp4"|"webm", fps?: number}} options fps: of the file. */
   constructor({ container = "mp4", fps = 16 } = {}) {
@@ -55,64 +56,89 @@ export class Recording {
    * @param {Blob|Uint8Array|ArrayBuffer} jpeg
    */
   add(jpeg) {
-    if (this.#isOver) throw new Error(ENDED);
+    if (this.#isGone) throw new Error(ENDED);
     this.#frames += 1;
-    if (this.#error) return;
+    if (this.#error) {
+      this.#handled += 1;
+      return;
+    }
     this.#waiting.push(jpeg instanceof Blob ? jpeg : new Blob([jpeg], { type: "image/jpeg" }));
     this.#work();
   }
 
   /**
-   * The file of all that was added, once it is encoded; it ends the recording.
+   * The file of all that was added until now, once it is encoded; the recording goes on.
    *
    * @returns {Promise<{blob: Blob, extension: string, frames: number, note: string}>} frames: in
-   *   the file, as many as were added unless `note` says more.
+   *   the file: all that were added, unless `note` says more.
    * @throws {Error} there is no frame, or this browser cannot encode video at all.
    */
-  async finish() {
-    this.#isOver = true;
-    try {
-      await this.#work();
-      if (this.#isGone) throw new Error(ENDED);
-      const blob = await this.#sink?.file();
-      const frames = this.#sink?.frames;
-      if (!frames) throw this.#error ?? new Error("no frame was received yet");
-      return { blob, extension: blob.type.split("/")[1], frames, note: this.note };
-    } finally {
-      this.discard();
-    }
+  async file() {
+    const until = this.#frames;
+    while (this.#handled < until && !this.#isGone) await this.#next();
+    if (this.#isGone) throw new Error(ENDED);
+    const { blob, frames } = await this.#made();
+    if (!frames) throw this.#error ?? new Error("no frame was received yet");
+    return { blob, extension: blob.type.split("/")[1], frames, note: this.note };
   }
 
   /** Let go of everything. */
   discard() {
-    this.#isOver = this.#isGone = true;
+    this.#isGone = true;
     this.#waiting = [];
     this.#sink?.close();
     this.#sink = null;
+    this.#wake();
   }
 
-  #work() {
-    this.#working ??= this.#encodeAll().finally(() => { this.#working = null; });
-    return this.#working;
+  async #made() {
+    if (!this.#sink) return { frames: 0 };
+    try {
+      return await this.#sink.file();
+    } catch (error) {
+      this.#fail(error);
+      return this.#sink.written();
+    }
   }
 
-  async #encodeAll() {
-    while (this.#waiting.length && !this.#error) {
-      const jpeg = this.#waiting.shift();
-      const bitmap = await createImageBitmap(jpeg).catch(() => null);
-      if (bitmap === null) {
-        this.#unreadable += 1;
-        continue;
-      }
-      try {
-        await this.#encode(jpeg, bitmap);
-      } catch (error) {
-        this.#error = error;
-        this.#note = `The recording ends after ${this.#sink?.frames ?? 0} frames: ${error.message}.`;
-        this.#waiting = [];
-      } finally {
-        bitmap.close();
-      }
+  /** What was encoded so far can still be had. */
+  #fail(error) {
+    this.#error = error;
+    this.#note = `The recording ends after ${this.#sink?.frames ?? 0} frames: ${error.message}.`;
+    this.#handled += this.#waiting.splice(0).length;
+  }
+
+  #next() {
+    return new Promise((resolve) => this.#wakes.push(resolve));
+  }
+
+  #wake() {
+    this.#wakes.splice(0).forEach((resolve) => resolve());
+  }
+
+  async #work() {
+    if (this.#isWorking) return;
+    this.#isWorking = true;
+    while (this.#waiting.length) {
+      await this.#handle(this.#waiting.shift());
+      this.#handled += 1;
+      this.#wake();
+    }
+    this.#isWorking = false;
+  }
+
+  async #handle(jpeg) {
+    const bitmap = await createImageBitmap(jpeg).catch(() => null);
+    if (bitmap === null) {
+      this.#unreadable += 1;
+      return;
+    }
+    try {
+      await this.#encode(jpeg, bitmap);
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      bitmap.close();
     }
   }
 
@@ -137,7 +163,8 @@ export class Recording {
       if (recorder === null) continue;
       this.#note =
         "This browser cannot encode frame by frame (WebCodecs, which needs https:// or localhost): " +
-        "the recording may lack frames, takes as long as it plays, and its length may be unknown." +
+        "the recording may lack frames, takes as long as it plays, its length may be unknown, and " +
+        "each download begins where the last one ended." +
         (container === this.#container ? "" : ` ${this.#otherFile()}`);
       return recorder;
     }

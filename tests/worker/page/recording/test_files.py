@@ -74,7 +74,7 @@ async def test_a_player_shows_the_length_and_jumps_to_any_place(
           for (let number = 0; number < 100; number += 1) {
             recording.add(await (await fetch(`/${number}/320x240.jpg`)).blob());
           }
-          const { blob } = await recording.finish();
+          const { blob } = await recording.file();
           video.muted = true;
           const known = heard("loadeddata");
           video.src = URL.createObjectURL(blob);
@@ -136,3 +136,38 @@ async def test_the_smallest_and_the_largest_stream_can_be_recorded(
     for container in KINDS:
         _, data = await recorded(page, files, [size] * 4, container=container)
         assert [number_in(image_of(frame)) for frame in frames_of(data)] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("container", KINDS)
+async def test_a_file_in_between_ends_nothing_and_waits_for_nothing_that_comes_later(
+    container: str, browser: Browser, files: PageFiles
+) -> None:
+    """Frames go on coming while it is made, faster than they are encoded."""
+    page = await opened(browser, files)
+    counts = await page.evaluate(
+        """async (container) => {
+          const { Recording } = await import("/page/recording/recording.js");
+          const jpegs = [];
+          for (let number = 0; number < 100; number += 1) {
+            jpegs.push(await (await fetch(`/${number}/320x240.jpg`)).blob());
+          }
+          const recording = new Recording({ container, fps: 16 });
+          const files = [];
+          const put = async ({ blob, frames }, index) => {
+            await fetch(`/file${index}`, { method: "PUT", body: blob });
+            return frames;
+          };
+          jpegs.forEach((jpeg, number) => {
+            recording.add(jpeg);
+            if (number % 30 === 9) files.push(recording.file());
+          });
+          files.push(recording.file());
+          return Promise.all((await Promise.all(files)).map(put));
+        }""",
+        container,
+    )
+    assert len(counts) == 5 and counts[-1] == 100
+    for index, count in enumerate(counts):
+        assert count >= min(10 + 30 * index, 100)
+        frames = frames_of(files.sent[f"/file{index}"])
+        assert [number_in(image_of(frame)) for frame in frames] == list(range(count))

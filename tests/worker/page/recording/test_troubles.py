@@ -48,6 +48,26 @@ globalThis.VideoEncoder = class {
   }
 };
 """
+AGAIN = """
+async (container) => {
+  const { Recording } = await import("/page/recording/recording.js");
+  const recording = new Recording({ container, fps: 12 });
+  const add = async (count) => {
+    for (let number = 0; number < count; number += 1) {
+      recording.add(await (await fetch(`/${number}/320x240.jpg`)).blob());
+    }
+  };
+  globalThis.again = async () => {
+    await add(3);
+    await recording.file();
+    const empty = await recording.file().catch((error) => error.message);
+    await add(5);
+    const { blob, frames } = await recording.file();
+    await fetch("/again", { method: "PUT", body: blob });
+    return { frames, empty };
+  };
+}
+"""
 COUNTS = """
 globalThis.open = { now: 0, most: 0 };
 const counted = (thing) => {
@@ -129,11 +149,16 @@ async def test_without_webcodecs_the_browsers_recorder_is_used_and_what_it_loses
     container: str, browser: Browser, files: PageFiles
 ) -> None:
     page = await opened(browser, files, "delete globalThis.VideoEncoder;")
+    await page.evaluate(AGAIN, container)
     said, data = await recorded(page, files, SMALL * 24, container=container, fps=12)
     assert said["extension"] == container
     assert "WebCodecs" in said["note"] and "may lack frames" in said["note"]
     shown = [number_in(image_of(frame)) for frame in frames_of(data)]
     assert shown and shown == sorted(shown) and len(set(shown)) > 12
+    again = await page.evaluate("again()")
+    assert again == {"frames": 5, "empty": "no frame was received yet"}
+    later = [number_in(image_of(frame)) for frame in frames_of(files.sent["/again"])]
+    assert set(later) <= set(range(5)) and len(set(later)) > 2
 
 
 async def test_without_any_encoder_there_is_an_error_in_words_and_nothing_is_kept(
@@ -145,12 +170,12 @@ async def test_without_any_encoder_there_is_an_error_in_words_and_nothing_is_kep
     said = await page.evaluate(
         """async () => {
           const { Recording } = await import("/page/recording/recording.js");
-          const empty = await new Recording().finish().catch((error) => error.message);
+          const empty = await new Recording().file().catch((error) => error.message);
           const recording = new Recording();
           for (let number = 0; number < 5; number += 1) {
             recording.add(await (await fetch(`/${number}/320x240.jpg`)).blob());
           }
-          const full = await recording.finish().catch((error) => error.message);
+          const full = await recording.file().catch((error) => error.message);
           return [empty, full, recording.waiting];
         }"""
     )
@@ -188,7 +213,7 @@ async def test_a_recording_that_is_given_up_lets_go_of_what_waits(
           const jpeg = await (await fetch("/7/320x240.jpg")).blob();
           for (let number = 0; number < 100; number += 1) recording.add(jpeg);
           recording.discard();
-          const file = await recording.finish().catch((error) => error.message);
+          const file = await recording.file().catch((error) => error.message);
           let late = "";
           try { recording.add(jpeg); } catch (error) { late = error.message; }
           return [recording.waiting, file, late];
