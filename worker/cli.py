@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import Field, replace
 from typing import Any
 
+from framewire.protocol import AppId
+
 from .bench.command import add_commands as add_bench
 from .config import Config, ConfigError
 from .engine.setting import Setting
@@ -32,6 +34,8 @@ examples:
   framewire-worker serve                                   this machine only, no token needed
   framewire-worker serve --self-signed                     for fal's SDKs; see framewire-worker env
   FRAMEWIRE_KEY=... framewire-worker serve --host 0.0.0.0 --auth jwt
+  FAL_KEY=... framewire-worker serve --fal fal-ai/krea-wan-14b
+                                                           the page alone; streams come from fal
 """
 
 
@@ -58,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(f"framewire-worker {command}: {error}", file=sys.stderr)
         return 2
-    return _serve(config, as_json)
+    return _serve_fal(config, as_json) if config.fal else _serve(config, as_json)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -107,24 +111,13 @@ def _serve(config: Config, as_json: bool) -> int:
     try:
         from .backends import choose
         from .server.app import create_app
-        from .server.logs.few_lines import FewLines
-        from .server.logs.plain_lines import PlainLines
-        from .server.logs.redact import RedactTokens
         from .server.on_uvicorn.server import Server, bind
         from .server.page_address import page_address
         from .server.state_folder import StateFolderError
+
+        _set_up_log(config)
     except ModuleNotFoundError as error:
-        print(
-            f"framewire-worker needs {error.name}: pip install 'framewire[worker]'", file=sys.stderr
-        )
-        return 2
-    logging.basicConfig(
-        level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(FewLines())
-        handler.addFilter(RedactTokens())
-        handler.addFilter(PlainLines())
+        return _needs_extra(error)
     try:
         backend, why = choose(config.backend, config.model)
     except ValueError as error:
@@ -137,13 +130,10 @@ def _serve(config: Config, as_json: bool) -> int:
     logger.info("settings: %s", json.dumps(config.shown()))
     logger.info("backend %s: %s", backend.name, why)
     self_signed = config.self_signed
-    try:
-        config = _with_certificate(config)
-    except ModuleNotFoundError as error:
-        return needs_tls_extra("serve --self-signed", error)
-    except (ValueError, OSError) as error:
-        print(f"framewire-worker serve: no certificate could be kept: {error}", file=sys.stderr)
+    certified = _certified(config)
+    if certified is None:
         return 2
+    config = certified
 
     def listening(port: int) -> None:
         host = f"[{config.host}]" if ":" in config.host else config.host
@@ -173,6 +163,76 @@ def _serve(config: Config, as_json: bool) -> int:
     except OSError as error:  # another worker was loading too, and listened first
         return _cannot_listen(config, error)
     return 0 if server.started else 1
+
+
+def _serve_fal(config: Config, as_json: bool) -> int:
+    """The page in front of fal; loads neither a model nor what makes pictures."""
+    try:
+        from .server.hosted.app import create_hosted_app
+        from .server.hosted.fal import Fal
+        from .server.on_uvicorn.server import Server, bind
+        from .server.page_address import page_address
+
+        _set_up_log(config)
+    except ModuleNotFoundError as error:
+        return _needs_extra(error)
+    try:
+        addresses = bind(config)
+    except OSError as error:
+        return _cannot_listen(config, error)
+    logger.info("settings: %s", json.dumps(config.shown()))
+    certified = _certified(config)
+    if certified is None:
+        return 2
+    fal = Fal(AppId.parse(certified.fal), certified.fal_key)
+    app = create_hosted_app(certified, fal)
+
+    def listening(port: int) -> None:
+        page = page_address(certified, app.state.gate, port)
+        if as_json:
+            said = {"page": page, "fal": str(fal.app), "socket": fal.socket_url}
+            print(json.dumps(said | {"auth": certified.auth}), flush=True)
+            return
+        token = ", with a token for a day" if certified.auth == "jwt" else ""
+        print(f"in front of {fal.app}; direct it in a browser{token}: {page}", flush=True)
+        print("what is streamed is paid with FAL_KEY; Ctrl-C ends this", flush=True)
+
+    server = Server(certified, app, listening)
+    try:
+        server.run(addresses)
+    except OSError as error:
+        return _cannot_listen(certified, error)
+    return 0 if server.started else 1
+
+
+def _set_up_log(config: Config) -> None:
+    from .server.logs.few_lines import FewLines
+    from .server.logs.plain_lines import PlainLines
+    from .server.logs.redact import RedactTokens
+
+    logging.basicConfig(
+        level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(FewLines())
+        handler.addFilter(RedactTokens())
+        handler.addFilter(PlainLines())
+
+
+def _needs_extra(error: ModuleNotFoundError) -> int:
+    print(f"framewire-worker needs {error.name}: pip install 'framewire[worker]'", file=sys.stderr)
+    return 2
+
+
+def _certified(config: Config) -> Config | None:
+    """The settings with a certificate, if one is asked for; None where that was in vain."""
+    try:
+        return _with_certificate(config)
+    except ModuleNotFoundError as error:
+        needs_tls_extra("serve --self-signed", error)
+    except (ValueError, OSError) as error:
+        print(f"framewire-worker serve: no certificate could be kept: {error}", file=sys.stderr)
+    return None
 
 
 def _with_certificate(config: Config) -> Config:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from framewire.protocol import is_loopback
+from framewire.protocol import AppId, is_loopback
 from framewire.protocol.limits import MAX_FPS, MIN_FPS
 
 from .allowed_hosts import AllowedHosts
@@ -50,6 +50,12 @@ class Config:
 
     backend: str = setting("auto", "what makes the pictures: auto, testcard, tiny or wan")
     model: ModelSetup = field(default_factory=ModelSetup)
+    fal: str = setting(
+        "",
+        "serve the page in front of this app of fal's, such as fal-ai/krea-wan-14b, without a "
+        "model; needs FAL_KEY",
+    )
+    fal_key: str = setting("", "what pays at fal; better set as FAL_KEY", secret=True)
     host: str = setting("127.0.0.1", "address to bind; anything but loopback needs --auth")
     port: int = setting(8000, "port to bind; 0 takes a free one", least=0, most=65535)
     max_sessions: int = setting(
@@ -193,7 +199,8 @@ class Config:
             )
         if "/" in self.alias:
             raise ConfigError(f"alias {self.alias!r}: give the app's name alone, without its owner")
-        for name in ("key", "expansion_key"):
+        self._check_fal()
+        for name in ("key", "expansion_key", "fal_key"):
             if not (getattr(self, name).isascii() and getattr(self, name).isprintable()):
                 raise ConfigError(f"{name} has a character that no header can carry")
         if self.expansion_key and not self.allow_plaintext and not _is_private(self.expansion_url):
@@ -206,6 +213,23 @@ class Config:
         if self.self_signed and self.ssl_certfile:
             raise ConfigError(
                 "--self-signed makes a certificate and --ssl-certfile names one: choose one of them"
+            )
+
+    def _check_fal(self) -> None:
+        if not self.fal:
+            return
+        try:
+            AppId.parse(self.fal)
+        except ValueError as error:
+            raise ConfigError(f"fal: {error}") from None
+        if not self.fal_key or " " in self.fal_key:
+            raise ConfigError(
+                f"the page in front of {self.fal} needs a key of fal's: set FAL_KEY, bare, without "
+                "'Key ' before it"
+            )
+        if self.auth == "platform":
+            raise ConfigError(
+                "--fal spends what FAL_KEY pays for, so it asks who calls itself: --auth jwt"
             )
 
     @property
@@ -227,7 +251,10 @@ class Config:
         """
         given = {name: value for name, value in given.items() if value is not None}
         try:
-            return made(cls, from_environment(cls, environ) | given)
+            values = from_environment(cls, environ) | given
+            if values.get("fal"):
+                values = {"fal_key": _fal_key(environ)} | values
+            return made(cls, values)
         except ValueError as error:
             raise ConfigError(str(error)) from None
 
@@ -248,6 +275,12 @@ def _page_fps(text: str) -> float | None:
             f"pace {text!r}: give preset, off, or {MIN_FPS} to {MAX_FPS} frames a second"
         )
     return fps
+
+
+def _fal_key(environ: Mapping[str, str]) -> str:
+    """By the names that fal's own clients look for, in their order; empty where there is none."""
+    pair = [environ.get(name, "").strip() for name in ("FAL_KEY_ID", "FAL_KEY_SECRET")]
+    return environ.get("FAL_KEY", "").strip() or (":".join(pair) if all(pair) else "")
 
 
 def _is_private(url: str) -> bool:

@@ -25,6 +25,7 @@ def test_every_field_can_be_set_from_the_environment() -> None:
     for entry, _ in settings_of(Config):
         special = {
             "auth": "platform",
+            "fal": "",
             "origins": "https://app.example",
             "ssl_keyfile": "",
             "ssl_certfile": "",

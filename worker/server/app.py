@@ -32,7 +32,7 @@ from .caller_limits import CallerLimits, caller_of, too_many
 from .clips.routes import add_clip_routes
 from .doors.refusals import Refused
 from .fal_proxy.middleware import FalProxy
-from .page.description import described
+from .page.of_worker import described
 from .page.routes import add_page
 from .prompts.routes import add_prompt_routes
 from .queue.jobs import JobQueue

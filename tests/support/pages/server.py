@@ -13,7 +13,8 @@ from support.servers.stand_in import Script, StandIn, stand_in
 from framewire.worker.backends.base import Defaults
 from framewire.worker.config import Config
 from framewire.worker.server.auth import Gate
-from framewire.worker.server.page.description import Description, wire_defaults
+from framewire.worker.server.page.description import Description
+from framewire.worker.server.page.of_worker import wire_defaults
 from framewire.worker.server.page.routes import add_page
 
 PATIENCE = 60.0

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from fastapi import FastAPI
 from support.engines.scripted_backend import Gate
 
 from framewire.worker.backends.base import Backend
@@ -51,20 +52,27 @@ class _QuickServer(Server):
 
 
 @asynccontextmanager
+async def listening(settings: Config, app: FastAPI) -> AsyncIterator[tuple[int, Server]]:
+    """An app on a real server in this event loop; the port, and the server."""
+    told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    server = _QuickServer(settings, app, told.set_result)
+    task = asyncio.create_task(server.serve())
+    waited: set[asyncio.Future[Any]] = {task, told}
+    await asyncio.wait(waited, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        yield await asyncio.wait_for(told, PATIENCE), server
+    finally:
+        server.should_exit = True
+        await asyncio.wait_for(task, PATIENCE)
+
+
+@asynccontextmanager
 async def serving(backend: Backend | None = None, **config: Any) -> AsyncIterator[Running]:
     """The real app on a real server in this event loop, with settings of the test's choice."""
     settings = Config(**({"port": 0, "grace": 5.0} | config))
     app = create_app(settings, backend or TestcardBackend())
-    listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    server = _QuickServer(settings, app, listening.set_result)
-    task = asyncio.create_task(server.serve())
-    waited: set[asyncio.Future[Any]] = {task, listening}
-    await asyncio.wait(waited, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
-    try:
-        yield Running(await asyncio.wait_for(listening, PATIENCE), app.state.worker, server)
-    finally:
-        server.should_exit = True
-        await asyncio.wait_for(task, PATIENCE)
+    async with listening(settings, app) as (port, server):
+        yield Running(port, app.state.worker, server)
 
 
 @asynccontextmanager

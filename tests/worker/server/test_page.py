@@ -4,8 +4,8 @@ import httpx
 import pytest
 from support.servers.worker_server import Running, serving
 
-from framewire.worker.server.page.description import described
 from framewire.worker.server.page.files import page_files
+from framewire.worker.server.page.of_worker import described
 
 NOWHERE_ELSE = {
     "default-src": "'none'",

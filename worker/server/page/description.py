@@ -14,14 +14,11 @@ from typing import Any
 
 from framewire.protocol import MAX_SEED
 from framewire.protocol.prompts.examples import example_prompts
-from framewire.worker.backends.base import Backend, Defaults
-from framewire.worker.config import Config
 
 SIZES = ((832, 480), (480, 832), (640, 640))
 """What is offered: landscape, portrait and square of about as many pixels."""
 FRAME_SECONDS = 10.0
 """Without a frame that is due, after which the page gives a stream up."""
-_TEXT_NEEDS_INPUT = "this worker batches the steps of live input, so it needs input"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,32 +61,6 @@ class Description:
         return asdict(self)
 
 
-def described(config: Config, backend: Backend) -> Description:
-    """A worker with this backend."""
-    defaults = backend.defaults
-    return Description(
-        alias=config.alias,
-        preset=backend.name,
-        auth=config.auth == "jwt",
-        defaults=wire_defaults(defaults),
-        multiple=defaults.multiple,
-        first_block_frames=defaults.first_block_frames,
-        block_frames=defaults.block_frames,
-        fps=defaults.fps,
-        sizes=_sizes(defaults),
-        unhonoured=dict.fromkeys(("text", "image"), _TEXT_NEEDS_INPUT)
-        if defaults.needs_input
-        else {},
-        **suggestions(backend.name),
-    )
-
-
-def wire_defaults(defaults: Defaults) -> dict[str, Any]:
-    """The defaults that the page shows, by their keys on the wire."""
-    keys = ("width", "height", "num_blocks", "num_denoising_steps", "strength", "interp_steps")
-    return {key: getattr(defaults, key) for key in keys}
-
-
 def suggestions(preset: str) -> dict[str, Any]:
     """`prompts` and `draws` of a preset."""
     kind = next((name for name in _drawn() if preset.startswith(name)), "")
@@ -98,11 +69,6 @@ def suggestions(preset: str) -> dict[str, Any]:
         "prompts": example_prompts(preset),
         "draws": {what: tuple(words) for what, words in drawn.items()},
     }
-
-
-def _sizes(defaults: Defaults) -> tuple[tuple[int, int], ...]:
-    own = (defaults.width, defaults.height)
-    return (own, *(size for size in SIZES if size != own))
 
 
 @cache

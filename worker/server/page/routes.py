@@ -1,6 +1,7 @@
 """`GET /`, the page's files under `/page/`, and `/page.json`, which tells the page where it is.
 
-Knows nothing of streams. What `/page.json` holds is made elsewhere: by `description` for a worker.
+Knows nothing of streams. What `/page.json` holds is made elsewhere: by `of_worker` for a
+worker.
 """
 
 from __future__ import annotations
