@@ -151,6 +151,7 @@ class Params(FromWire):
     webcam_mode: bool | None = None
     input: Literal["newest", "all"] | None = None
     fps: Fps | None = None
+    record: bool | None = None
     events: bool | None = None
     fmt: Literal["jpeg", "msgpack"] | None = None
 

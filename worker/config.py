@@ -146,6 +146,9 @@ class Config:
     caller_upload_megabytes: int = setting(
         1024, "megabytes of one address's uploads that are kept; 0: any number", least=0
     )
+    recording_megabytes: int = setting(
+        1024, "megabytes of recordings that are kept, for clip_life; one has a quarter at most"
+    )
     state_folder: str = setting(
         "",
         "folder of what a restart finds again, such as uploads; by default one for each port in "

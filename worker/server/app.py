@@ -40,7 +40,8 @@ from .queue.making import JobMaker
 from .queue.routes import add_queue_routes
 from .starlette_socket import refuse
 from .state_folder import StateFolder
-from .storage.krea_routes import add_krea_routes
+from .storage.krea_routes import MOST_ID, add_krea_routes
+from .storage.recordings import Recordings
 from .storage.routes import add_storage_routes
 from .storage.store import UploadStore
 from .storage.viewer_files import StoredFiles
@@ -62,7 +63,12 @@ def create_app(config: Config, backend: Backend) -> FastAPI:
             worker = app.state.worker = Worker(config, backend)
             await worker.load()
             uploads = app.state.uploads = UploadStore(folder.path / "uploads", config)
-            app.state.viewer_files = StoredFiles(uploads, config.video_megabytes * 1_000_000)
+            recordings = app.state.recordings = Recordings(
+                folder.path / "recordings", config.clip_life, config.recording_megabytes * 1_000_000
+            )
+            app.state.viewer_files = StoredFiles(
+                uploads, recordings, config.video_megabytes * 1_000_000
+            )
             maker = app.state.clip_maker = ClipMaker(worker, uploads.path_of_url)
             clips = app.state.clips = ClipStore(
                 folder.path / "clips", config.clip_life, config.clip_megabytes * 1_000_000
@@ -80,6 +86,7 @@ def create_app(config: Config, backend: Backend) -> FastAPI:
                 worker.close()
                 clips.close()
                 uploads.close()
+                recordings.close()
 
     app = FastAPI(title="framewire worker", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.gate = gate
@@ -206,7 +213,7 @@ def _add_websockets(app: FastAPI, gate: Gate) -> None:
 
     @app.websocket("/session/{session_id}")
     async def as_krea(websocket: WebSocket, session_id: str) -> None:
-        await serve(websocket, session_id=session_id[:128])
+        await serve(websocket, session_id=session_id[:MOST_ID])
 
     paths = [route.path for route in app.routes if isinstance(route, WebSocketRoute)]
     not_found = app.router.default

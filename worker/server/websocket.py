@@ -52,6 +52,7 @@ async def serve_websocket(
         envelope=query.get("fmt", "msgpack" if envelope else "jpeg") == "msgpack",
         browser=bool(websocket.headers.get("origin")),
         files=files,
+        record=query.get("record", "").lower() in _TRUE,
     )
     async with worker.connected():
         await session.run()

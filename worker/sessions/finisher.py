@@ -16,13 +16,14 @@ from functools import partial
 
 import numpy as np
 
-from framewire.protocol import BlockDone, Frame
+from framewire.protocol import BlockDone, Frame, Warned
 from framewire.worker.backends.base import Block, Frames, Settings
 from framewire.worker.runtime.pictures import encode_jpegs
 from framewire.worker.runtime.worker import Worker
 
 from .input_queue import Origin
 from .outbox import Outbox
+from .viewer_files import Recording
 
 _INPUTS_KEPT = 16
 """Blocks whose pictures are remembered: more than any backend's delay."""
@@ -59,12 +60,22 @@ class _Finished:
 class Finisher:
     """Finishes the blocks of one stream, one after the other.
 
+    Args:
+        recording: takes its frames as well, where the viewer asked for that.
+
     Attributes:
         task: ends with the exception where finishing failed.
     """
 
-    def __init__(self, worker: Worker, settings: Settings, outbox: Outbox) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        settings: Settings,
+        outbox: Outbox,
+        recording: Recording | None = None,
+    ) -> None:
         self._worker = worker
+        self._recording = recording
         self._settings = settings
         self._outbox = outbox
         # The outbox lets no more than three blocks be under way.
@@ -100,6 +111,11 @@ class Finisher:
                 continue
             self._inputs.append(made.pictures)
             finished = await self._finish(made)
+            if self._recording is not None and not self._discard:
+                # Before the viewer can hear that the stream is complete, and ask for all of it.
+                reason = await self._recording.add(finished.jpegs)
+                if reason is not None:
+                    self._outbox.say(Warned(reason=reason))
             if not self._discard:
                 self._deliver(made, finished)
 

@@ -25,7 +25,7 @@ from framewire.protocol import (
     Steer,
     Warned,
 )
-from framewire.worker.backends.base import SettingsError
+from framewire.worker.backends.base import Settings, SettingsError
 from framewire.worker.runtime.pictures import PictureError
 from framewire.worker.runtime.worker import Draining, Worker
 
@@ -34,7 +34,7 @@ from .outbox import Outbox
 from .pace import Pace, pace_for
 from .stream import Outcome, Stream
 from .under_way import UnderWay
-from .viewer_files import ViewerFiles, video_of, with_uploads
+from .viewer_files import Recording, StreamFiles, ViewerFiles, video_of, with_uploads
 from .viewer_socket import ViewerSocket
 from .writer import Writer
 
@@ -52,6 +52,7 @@ class Session:
         envelope: send frames as msgpack maps; params may ask for it as well.
         browser: the viewer is a web page: paced, unless it says how it wants its frames.
         files: what is kept for viewers; None where nothing is.
+        record: keep the frames of its streams; params may ask for it as well.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Session:
         envelope: bool = False,
         browser: bool = False,
         files: ViewerFiles | None = None,
+        record: bool = False,
     ) -> None:
         self.session_id = session_id or uuid.uuid4().hex
         self._worker = worker
@@ -74,6 +76,7 @@ class Session:
         self._connection = Connection(Role.WORKER, envelope=envelope)
         self._browser = browser
         self._files = files
+        self._record = record
         self._pace = Pace()
         self._outbox = Outbox(self._connection, self._pace, events=events)
         self._writer = Writer(worker, socket, self._outbox, self._pace)
@@ -183,6 +186,8 @@ class Session:
         merged = self._under_way.steering.params
         if merged.events is not None:
             self._outbox.events = merged.events
+        if merged.record is not None:
+            self._record = merged.record
         if merged.fmt is not None:
             self._connection.envelope = merged.fmt == "msgpack"
         self._pace.fps = pace_for(
@@ -255,6 +260,8 @@ class Session:
         ):
             under_way.take_place()
             while True:
+                recording = self._recording(settings) if self._record else None
+                video = video_of(under_way.steering.params, self._files)
                 stream = under_way.stream = Stream(
                     self._worker,
                     self._turn,
@@ -264,16 +271,28 @@ class Session:
                     under_way.input,
                     under_way.camera,
                     self._outbox,
-                    video_of(under_way.steering.params, self._files),
+                    StreamFiles(video, recording),
                 )
                 try:
                     if await stream.run() is Outcome.COMPLETED:
                         return
                 finally:
                     under_way.stream = None
+                    if recording is not None:
+                        recording.finish()
                 self._outbox.drop_frames()
                 under_way.start_over()
                 settings = await under_way.resolved()
+
+    def _recording(self, settings: Settings) -> Recording | None:
+        """What keeps the frames of the next stream; None, and why, where nothing does."""
+        try:
+            if self._files is None:
+                raise ValueError("recordings are not kept here")
+            return self._files.recording(self.session_id, settings.width, settings.height)
+        except ValueError as error:
+            self._warn(f"record: {error}")
+            return None
 
     def _reject(self, under_way: UnderWay, error: SettingsError) -> None:
         """Params that cannot be streamed: said like any bad params, and others may be tried."""

@@ -25,7 +25,7 @@ from .finisher import Finisher, Made
 from .input_queue import Arrived, InputQueue
 from .outbox import Outbox
 from .video_input import VideoInput
-from .viewer_files import OpenVideo
+from .viewer_files import StreamFiles
 
 T = TypeVar("T")
 
@@ -39,8 +39,9 @@ class _Interrupted(Enum):
     YES = "interrupted"
 
 
+_NO_FILES: Final = StreamFiles()
 _INTERRUPTED: Final = _Interrupted.YES
-_NOT_TOLD = {"start_frame", "input_video", "steers", "events", "fmt", "fps"}
+_NOT_TOLD = {"start_frame", "input_video", "record", "steers", "events", "fmt", "fps"}
 """Of the params, where a stream begins: pictures, and what changes no frame."""
 
 
@@ -50,7 +51,7 @@ class Stream:
     Args:
         viewer: whose turn it is where pictures are decoded.
         camera: how long its second block waits for pictures.
-        video: opens what its pictures come from, where that is not the input queue.
+        files: what it reads and writes of the viewer's files.
 
     Attributes:
         block: the index of the next block.
@@ -66,7 +67,7 @@ class Stream:
         input_queue: InputQueue,
         camera: CameraWait,
         outbox: Outbox,
-        video: OpenVideo | None = None,
+        files: StreamFiles = _NO_FILES,
     ) -> None:
         self._worker = worker
         self._viewer = viewer
@@ -81,7 +82,7 @@ class Stream:
         self._change: Change | None = None
         self._interrupt = asyncio.Event()
         self._finisher: Finisher | None = None
-        self._open_video = video
+        self._files = files
         self._video: VideoInput | None = None
         self._decoded = DecodedInput(worker, viewer, settings, outbox)
         self.block = 0
@@ -106,7 +107,7 @@ class Stream:
         """
         async with self._video_opened(), self._worker.opened(self._settings) as opened:
             self._outbox.say(self._started())
-            finisher = Finisher(self._worker, self._settings, self._outbox)
+            finisher = Finisher(self._worker, self._settings, self._outbox, self._files.recording)
             self._finisher = finisher
             try:
                 return await self._make_blocks(opened, finisher)
@@ -118,10 +119,10 @@ class Stream:
 
     @asynccontextmanager
     async def _video_opened(self) -> AsyncIterator[None]:
-        if self._open_video is None:
+        if self._files.video is None:
             yield
             return
-        opening = self._open_video(self._settings.width, self._settings.height)
+        opening = self._files.video(self._settings.width, self._settings.height)
         async with AsyncExitStack() as stack:
             try:
                 source = await self._worker.unless_draining(stack.enter_async_context(opening))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 from framewire.protocol import Params
@@ -34,6 +35,29 @@ OpenVideo = Callable[[int, int], AbstractAsyncContextManager[VideoSource]]
 """Opens a video at a width and a height; ValueError where it cannot be used."""
 
 
+class Recording(Protocol):
+    """Keeps a stream's frames."""
+
+    async def add(self, jpegs: Sequence[bytes]) -> str | None:
+        """Append frames; returns why no more are taken, once."""
+
+    def finish(self) -> None:
+        """The stream has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFiles:
+    """What one stream reads and writes of them.
+
+    Attributes:
+        video: opens what its pictures come from, where they do not come over the socket.
+        recording: takes its frames, where the viewer asked for that.
+    """
+
+    video: OpenVideo | None = None
+    recording: Recording | None = None
+
+
 class ViewerFiles(Protocol):
     """What is kept for the viewers of a worker."""
 
@@ -52,6 +76,13 @@ class ViewerFiles(Protocol):
 
         Raises:
             ValueError: it is not there, or no video that can be used.
+        """
+
+    def recording(self, session_id: str, width: int, height: int) -> Recording:
+        """A new recording of a session, in the place of its last one.
+
+        Raises:
+            ValueError: there can be none.
         """
 
 

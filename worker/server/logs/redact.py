@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 
-_PLAIN_PARAMETERS = "events|fmt"
+_PLAIN_PARAMETERS = "events|fmt|record"
 _PLAIN_HEADERS = (
     "accept|accept-encoding|accept-language|connection|content-length|content-type|date|host|origin"
     "|sec-websocket-extensions|sec-websocket-version|server|transfer-encoding|upgrade|user-agent"

@@ -1,4 +1,4 @@
-"""Uploads as sessions use them."""
+"""Uploads and recordings as sessions use them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from framewire.protocol import MAX_MESSAGE_BYTES
 from framewire.worker.clips.upload import Upload, uploaded
 from framewire.worker.clips.video import ExtraMissing, require_av
 
+from .recordings import Recording, Recordings
 from .store import UploadStore
 
 
@@ -21,8 +22,9 @@ class StoredFiles:
         video_limit: bytes that a video may have.
     """
 
-    def __init__(self, uploads: UploadStore, video_limit: int) -> None:
+    def __init__(self, uploads: UploadStore, recordings: Recordings, video_limit: int) -> None:
         self._uploads = uploads
+        self._recordings = recordings
         self._video_limit = video_limit
 
     async def picture(self, name: str) -> bytes | None:
@@ -55,6 +57,14 @@ class StoredFiles:
         del data
         async with opening as upload:
             yield upload
+
+    def recording(self, session_id: str, width: int, height: int) -> Recording:
+        """A new recording of a session, in the place of its last one.
+
+        Raises:
+            ValueError: another session of this id is being recorded, or too many are.
+        """
+        return self._recordings.begin(session_id, width, height)
 
     async def _read(self, name: str, limit: int) -> bytes | None:
         upload = self._uploads.find(name)
