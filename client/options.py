@@ -33,6 +33,7 @@ class StartOptions(TypedDict, total=False):
     strength: float | None
     noise_controller: bool | None
     start_frame: bytes | str | None
+    input_video: str | None
     timestep_shift: float | None
     kv_cache_num_frames: int | None
     keep_first_frame: bool | None
@@ -42,6 +43,7 @@ class StartOptions(TypedDict, total=False):
     webcam_mode: bool | None
     input: Literal["newest", "all"] | None
     fps: float | None
+    record: bool | None
     events: bool | None
     fmt: Literal["jpeg", "msgpack"] | None
 

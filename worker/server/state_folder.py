@@ -60,7 +60,7 @@ class StateFolder:
 
         Raises:
             StateFolderError: the operator's own cannot be made or written to, or another worker
-                has it.
+                has it, or it holds something else.
         """
         if self._path is not None:
             return
@@ -96,6 +96,12 @@ class StateFolder:
 
     def _take(self, path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not (path / _LOCK).exists() and any(path.iterdir()):
+            # What lies in a worker's folder and is not known to it is deleted.
+            reason = (
+                "there are files in it that are no worker's: name a new folder, or an empty one"
+            )
+            raise FileExistsError(None, reason, str(path))
         lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             if sys.platform != "win32":

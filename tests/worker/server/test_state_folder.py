@@ -52,6 +52,18 @@ def test_two_workers_never_share_a_folder(home: Path, caplog: pytest.LogCaptureF
     opened(state_folder=str(home / ".local" / "state" / "framewire" / "8123")).close()
 
 
+def test_a_folder_with_a_user_s_own_files_is_never_taken(home: Path) -> None:
+    """A worker deletes what it does not know in its folder."""
+    mine = home / "uploads" / "holiday.mp4"
+    mine.parent.mkdir()
+    mine.touch()
+    with pytest.raises(StateFolderError, match="no worker's: name a new folder"):
+        opened(state_folder=str(home))
+    assert mine.exists() and sorted(path.name for path in home.iterdir()) == ["uploads"]
+    opened(state_folder=str(home / "new")).close()
+    opened(state_folder=str(home / "new")).close()
+
+
 async def test_a_folder_that_cannot_be_is_said_in_one_line_before_anything_is_served(
     tmp_path: Path,
 ) -> None:

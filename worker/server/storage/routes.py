@@ -143,6 +143,9 @@ def _add_sent_by_id(app: FastAPI, gate: Gate) -> None:
     @app.post("/files/{name}/multipart/{half_id}/complete")
     async def complete(request: Request, name: str, half_id: str) -> JSONResponse:
         store: UploadStore = request.app.state.uploads
+        with storage_errors_as_http():
+            if store.completed(name, half_id) is None:
+                under_way(request, name, half_id)
         said = await _parsed(request, _Parts, _PARTS_BYTES)
         with storage_errors_as_http():
             upload = store.completed(name, half_id)

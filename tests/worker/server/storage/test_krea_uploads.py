@@ -183,7 +183,7 @@ async def test_a_file_of_a_form_has_the_bounds_of_any_upload() -> None:
 async def test_an_uploaded_video_is_the_input_of_a_stream_and_ends_it(worker: Running) -> None:
     """25 frames at 16 a second fill blocks of 6, 12 and 12 pictures, the last one padded."""
     path = await uploaded(worker, video([(200, 0, 0)] * 25), "/upload_video")
-    params = {"prompt": "a", "seed": 7, "strength": 0.1, "input_video": path}
+    params = {"prompt": "a", "seed": 7, "strength": 0.1, "input_video": path, "webcam_mode": False}
     frames = await streamed(worker.url, num_blocks=20, **params)
     wanted = worker.inside.backend.defaults
     blocks = 1 + -(-(25 - PICTURES[0]) // PICTURES[1])

@@ -156,6 +156,9 @@ async def test_parts_are_sent_to_an_url_that_was_handed_out_and_named_in_the_end
             done = await ask(worker, "POST", f"{target}/complete", json={"parts": parts})
             assert done.status_code == 200 and done.json()["file_url"] == begun["file_url"]
         assert (await ask(worker, "GET", path_of(begun["file_url"]))).content == b"12"
+        for stranger in (f"{target}x/complete", "/files/none/multipart/none/complete"):
+            answer = await ask(worker, "POST", stranger, content=b"of no interest to anybody")
+            assert answer.status_code == 404
         assert (await ask(worker, "PUT", f"{target}/0", content=b"x")).status_code == 404
         assert (await ask(worker, "PUT", f"{target}/x", content=b"x")).status_code == 422
 
