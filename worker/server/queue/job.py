@@ -50,6 +50,9 @@ class Failure:
         return str(self.detail)
 
 
+CANCELLED = Failure(499, "the request was cancelled")
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """Of a job's log, in fal's shape."""

@@ -55,9 +55,10 @@ class JobTable:
         except sqlite3.DatabaseError as error:
             aside = path.with_name(f"{path.name}.unreadable-{int(time.time())}")
             logger.error("%s cannot be read (%s): it is now %s", path, error, aside.name)
-            path.rename(aside)
-            for rest in ("-wal", "-shm"):
-                path.with_name(path.name + rest).unlink(missing_ok=True)
+            for rest in ("", "-wal", "-shm"):
+                part = path.with_name(path.name + rest)
+                if part.exists():
+                    part.rename(aside.with_name(aside.name + rest))
             self._db = _opened(path)
 
     def close(self) -> None:
@@ -172,13 +173,13 @@ def _opened(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=_LOCK_SECONDS, isolation_level=None)
     try:
         db.row_factory = sqlite3.Row
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version not in (0, _VERSION):
+            raise sqlite3.DatabaseError(f"it is of version {version}, this worker's is {_VERSION}")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
-        (version,) = db.execute("PRAGMA user_version").fetchone()
         if version == 0:
             db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
-        elif version != _VERSION:
-            raise sqlite3.DatabaseError(f"it is of version {version}, this worker's is {_VERSION}")
         (well,) = db.execute("PRAGMA quick_check").fetchone()
         if well != "ok":
             raise sqlite3.DatabaseError("it is damaged")
