@@ -109,19 +109,17 @@ class Hosted:
 
 @asynccontextmanager
 async def serving_fal(
-    origin: str, *, socket_origin: str = "ws://127.0.0.1:1", token_origin: str = "", **config: Any
+    origin: str, *, socket_origin: str = "ws://127.0.0.1:1", queue_path: str = "", **config: Any
 ) -> AsyncIterator[Hosted]:
     """The real app on a real server, with fal's hosts at `origin`.
 
     Args:
         socket_origin: where streams are.
-        token_origin: where tokens are minted, if elsewhere than at `origin`.
+        queue_path: where the queue is there.
     """
     given: dict[str, Any] = {"port": 0, "grace": 5.0, "fal": APP, "fal_key": FAL_KEY}
     settings = Config(**(given | config))
-    elsewhere = dict.fromkeys(HOSTS, origin)
-    if token_origin:
-        elsewhere["rest.fal.ai"] = token_origin
+    elsewhere = dict.fromkeys(HOSTS, origin) | {"queue.fal.run": origin + queue_path}
     fal = Fal(AppId.parse(APP), FAL_KEY, elsewhere=elsewhere, socket_origin=socket_origin)
     app = create_hosted_app(settings, fal)
     async with listening(settings, app) as (port, _):
