@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 _LOCK = "worker.lock"
 _PREFIX = "framewire-state-"
+_FOUND_BESIDE = {"tls"}
+"""What other parts of this package keep there, maybe before any worker has been."""
 
 
 class StateFolderError(RuntimeError):
@@ -96,7 +98,8 @@ class StateFolder:
 
     def _take(self, path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not (path / _LOCK).exists() and any(path.iterdir()):
+        others = {entry.name for entry in path.iterdir()} - _FOUND_BESIDE
+        if others and _LOCK not in others:
             # What lies in a worker's folder and is not known to it is deleted.
             reason = (
                 "there are files in it that are no worker's: name a new folder, or an empty one"
