@@ -74,7 +74,14 @@ examples:
   framewire check ws://127.0.0.1:8000/ws
   FAL_KEY=... framewire check --fal fal-ai/krea-wan-14b
 """
-_FILE_OPTIONS = ("--input", "--timeline", "--start-frame", "--out", "--contact-sheet")
+_FILE_OPTIONS = (
+    "--input",
+    "--timeline",
+    "--save-timeline",
+    "--start-frame",
+    "--out",
+    "--contact-sheet",
+)
 _KEYS_HELP = (
     "the environment is asked for what is not given: FAL_KEY (or FAL_KEY_ID and FAL_KEY_SECRET, "
     "or FAL_API_KEY) for fal; FRAMEWIRE_TOKEN, FRAMEWIRE_KEY or FRAMEWIRE_SECRET for workers"
@@ -212,6 +219,12 @@ def _add_stream_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="prompts over time instead of a PROMPT: a Scope timeline or workflow, prompts by frame "
         "or a prompt list; --seed and --size override it",
+    )
+    parser.add_argument(
+        "--save-timeline",
+        metavar="FILE",
+        help="keep the session: params, seed and every change with its block, so that --timeline "
+        "FILE makes the same frames again",
     )
     parser.add_argument("--loop", action="store_true", help="begin the timeline anew at its end")
     parser.add_argument("--frames", type=_count, metavar="N", help="the most that are shown")

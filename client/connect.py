@@ -15,6 +15,7 @@ from .opening import Opener
 from .reconnect.policy import Reconnect, Redirect, policy_of
 from .reconnect.wire import ReconnectingWire
 from .session import Session
+from .timeline.journal import Journal
 from .tokens import token_source
 from .wire import Wire
 
@@ -54,6 +55,9 @@ class connect:
             values: the caller gets as many frames as it asked for. `num_blocks` left out is 20
             then, and a seed left out is chosen here. A clip (`input="all"`) is not resumed.
 
+        journal: keeps what is said and heard, for `journal.timeline()`, which plays it again.
+            Events have to be asked for (`events=True`) if it is to be exact.
+
         open_timeout: seconds for the WebSocket handshake.
         ready_timeout: seconds for the worker to be ready after it.
         first_frame_timeout: seconds of silence allowed after `start`; None for no limit.
@@ -80,6 +84,7 @@ class connect:
         buffer_frames: int = BUFFER_FRAMES,
         on_event: OnEvent | None = None,
         reconnect: bool | Reconnect = False,
+        journal: Journal | None = None,
         open_timeout: float = 30.0,
         ready_timeout: float = 60.0,
         first_frame_timeout: float | None = 60.0,
@@ -101,6 +106,7 @@ class connect:
         )
         self._opener = self._aimed()
         self._policy = policy_of(reconnect)
+        self._journal = journal
         self._new_inbox = partial(Inbox, buffer_frames, buffer)
         self._new_inbox()  # a buffer that cannot be is refused before anything is opened
         self._on_event = on_event
@@ -111,7 +117,7 @@ class connect:
         self._session: Session | None = None
 
     async def _open(self) -> Session:
-        wire, patience, due = await self._opener(), self._patience, FramesDue()
+        wire, patience, due = await self._listened_to(), self._patience, FramesDue()
 
         def told(event: Event) -> None:
             if isinstance(event, Reconnected):
@@ -119,7 +125,14 @@ class connect:
             tell(self._on_event, event)
 
         if self._policy is not None:
-            wire = ReconnectingWire(wire, self._reopen, self._policy, on_event=told, **patience)
+            wire = ReconnectingWire(
+                wire,
+                self._reopen,
+                self._policy,
+                on_event=told,
+                on_left_out=None if self._journal is None else self._journal.leave_out,
+                **patience,
+            )
             patience = dict.fromkeys(patience)  # the wire looks after it
         return Session(
             wire,
@@ -127,6 +140,7 @@ class connect:
             inbox=self._new_inbox(),
             on_event=self._on_event,
             due=due,
+            journal=self._journal,
             **patience,
         )
 
@@ -147,7 +161,12 @@ class connect:
             self._headers = self._headers if redirect.headers is None else dict(redirect.headers)
             self._opener = self._aimed()
         self._opener.tokens.refused()  # the next one is a fresh one
-        return await self._opener()
+        return await self._listened_to()
+
+    async def _listened_to(self) -> Wire:
+        """Another connection."""
+        wire = await self._opener()
+        return wire if self._journal is None else self._journal.between(wire)
 
     def __await__(self) -> Generator[object, None, Session]:
         return self._open().__await__()

@@ -37,6 +37,7 @@ from .limits.watchdog import Watchdog
 from .live_input.pictures import Size
 from .live_input.sending import sendable
 from .options import ImageOptions, StartOptions, SteerOptions, params_from, steer_from
+from .timeline.journal import Journal
 from .timeline.model import RATE, Timeline
 from .timeline.moves import parts_of
 from .timeline.playing import Playing
@@ -50,6 +51,7 @@ class Session:
 
     Attributes:
         dropped: frames that `buffer="newest"` has thrown away.
+        journal: what keeps it, where it is kept.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Session:
         inbox: Inbox,
         on_event: OnEvent | None = None,
         due: FramesDue | None = None,
+        journal: Journal | None = None,
         frame_timeout: float | None = 10.0,
         first_frame_timeout: float | None = 60.0,
     ) -> None:
@@ -73,6 +76,7 @@ class Session:
         self._size: Size | None = None  # of the stream, as far as it is known
         self._was_started = False
         self._playing: Playing | None = None
+        self.journal = journal
         self._is_read = False
         self._closing: asyncio.Task[None] | None = None
         self._reading = asyncio.create_task(self._read(), name=f"read {name}")
@@ -143,7 +147,7 @@ class Session:
         """
         said: dict[str, Any] = {"events": True, "fmt": "msgpack", **options}
         parts = parts_of(timeline, fps=rate, frames=frames, loop=loop)
-        return self.play_parts(Playing(self, parts, said, blocks=blocks))
+        return self.play_parts(Playing(self, parts, said, blocks=blocks, journal=self.journal))
 
     def play_parts(self, playing: Playing) -> Playing:
         """Tell what is played of the events from now on."""

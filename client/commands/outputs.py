@@ -11,10 +11,16 @@ from pathlib import Path
 from framewire.client.errors import SaveError
 from framewire.client.live_input.clip import Clip
 from framewire.client.savers import ContactSheetSaver, Saver, refuse_shared_files, saver_for
+from framewire.client.savers.distinct import Output
+
+from .kept_session import KeptSession
 
 
-def savers_of(options: argparse.Namespace) -> list[Saver]:
+def savers_of(options: argparse.Namespace, kept: KeptSession | None = None) -> list[Saver]:
     """What will save the frames. Nothing is touched.
+
+    Args:
+        kept: what else is written.
 
     Raises:
         SaveError: no such kind of file, or one file twice.
@@ -25,7 +31,10 @@ def savers_of(options: argparse.Namespace) -> list[Saver]:
         if not isinstance(sheet, ContactSheetSaver):
             raise SaveError(f"a contact sheet is a .png or .jpg, not {options.contact_sheet}")
         named.append((f"--contact-sheet {options.contact_sheet}", sheet))
-    refuse_shared_files(named, _inputs(options))
+    outputs: list[tuple[str, Output]] = [*named]
+    if kept is not None:
+        outputs.append((f"--save-timeline {options.save_timeline}", kept))
+    refuse_shared_files(outputs, _inputs(options))
     return [saver for _, saver in named]
 
 

@@ -35,8 +35,17 @@ def report(
             print(one_line(text), file=out)
         if not savers:
             print("nothing was saved: add --out video.mp4 or --out frames/", file=out)
+    if not options.json and found.get("kept"):
+        for text in _kept(found["kept"]):
+            print(one_line(text), file=out)
     if not options.json and "input" in found:
         print(one_line("{name}: {used} of {of} used".format(**found["input"])), file=out)
+
+
+def _kept(kept: dict[str, Any]) -> Iterator[str]:
+    pieces = f", {kept['pieces']} pieces" if kept["pieces"] > 1 else ""
+    yield f"kept {kept['path']} ({kept['frames']} frames{pieces}); play it with --timeline"
+    yield from kept["not_kept"]
 
 
 def saved_text(saved: Saved) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from framewire.client.address import redact
 from framewire.client.connect import connect
-from framewire.client.errors import FramewireError
+from framewire.client.errors import FramewireError, SaveError
 from framewire.client.events import Event, OnEvent, Reconnected, Reconnecting
 from framewire.client.local_worker import local_worker
 from framewire.client.options import StartOptions
@@ -25,6 +25,7 @@ from framewire.client.timeline.playing import Playing
 
 from .clip_feed import ENDLESS, ClipFeed
 from .input_options import look_at_input
+from .kept_session import KeptSession, check_same_input, journal_of
 from .outputs import savers_of
 from .progress import ProgressLine, Tally, connection_text
 from .report import interruption_text, report
@@ -45,8 +46,11 @@ def prepare(options: argparse.Namespace) -> list[Saver]:
     said = look_at_timeline(options)
     options.said = [*said, *look_at_input(options)]
     check_expansion(options)
+    check_same_input(options)
     options.parts = parts_to_play(options, start_options(options))
-    return savers_of(options)
+    journal = journal_of(options)
+    options.kept = None if journal is None else KeptSession(options.save_timeline, journal)
+    return savers_of(options, options.kept)
 
 
 async def run_stream(options: argparse.Namespace, savers: list[Saver]) -> int:
@@ -71,6 +75,8 @@ async def run_stream(options: argparse.Namespace, savers: list[Saver]) -> int:
         interrupted = True
         raise
     finally:
+        kept, unkept = _keep(options)
+        error = error or unkept
         found = {
             "url": where and redact(where),
             "completed": completed,
@@ -82,12 +88,25 @@ async def run_stream(options: argparse.Namespace, savers: list[Saver]) -> int:
             found["original_prompt"] = options.original_prompt
         if feed is not None:
             found["input"] = feed.as_dict()
+        found |= kept
         report(options, tally, savers, found)
         if error is not None:
             print(printable(f"framewire: {error.code}: {error}"), file=sys.stderr)
         elif interrupted:
             print(f"framewire: {interruption_text(recorder)}", file=sys.stderr)
-    return 0 if completed else 1
+    return 0 if completed and error is None else 1
+
+
+def _keep(options: argparse.Namespace) -> tuple[dict[str, Any], SaveError | None]:
+    """Write what was kept of the session, also of one that failed; tells what lies where, and what
+    went wrong."""
+    kept: KeptSession | None = options.kept
+    if kept is None:
+        return {}, None
+    try:
+        return {"kept": kept.save(options.original_prompt)}, None
+    except SaveError as error:
+        return {"kept": None}, error
 
 
 def start_options(options: argparse.Namespace) -> StartOptions:
@@ -144,6 +163,7 @@ async def _stream(
                     blocks=options.blocks,
                     on_change=tally.saw_change,
                     takes=None if feed is None else feed.takes,
+                    journal=session.journal,
                 )
             )
             tally.prompts.append(playing.text)
@@ -176,6 +196,7 @@ def _connection(options: argparse.Namespace, address: str, on_event: OnEvent) ->
         allow_plaintext=options.allow_plaintext,
         on_event=on_event,
         reconnect=_reconnects(options),
+        journal=options.kept and options.kept.journal,
     )
 
 

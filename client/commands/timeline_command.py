@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from framewire.client.errors import TimelineError
+from framewire.client.timeline.captions import captions
 from framewire.client.timeline.formats.reading import load_timeline
 from framewire.client.timeline.landing import Landing, blocks_of, landings
 from framewire.client.timeline.model import RATE, Timeline
@@ -38,6 +39,9 @@ def run_timeline(options: argparse.Namespace) -> int:
             print_json({"file": options.file, "ok": False, "error": said}, sys.stdout)
         print(printable(f"framewire timeline {options.action}: {error}"), file=sys.stderr)
         return 2
+    if options.action == "captions":
+        print(captions(parts, shape), end="")
+        return 0
     found = landings(parts, shape)
     if options.json:
         print_json(_as_dict(options.file, timeline, parts, found, preset), sys.stdout)
@@ -127,6 +131,7 @@ def add_timeline_options(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, about in (
         ("check", "say how many blocks and frames it comes to, and what of it is not honoured"),
+        ("captions", "print WebVTT captions: what is shown when"),
         ("show", "draw it: what is shown over time, and where blocks begin"),
     ):
         action = actions.add_parser(name, help=about, description=about)

@@ -53,6 +53,7 @@ class ReconnectingWire:
         wire: the first connection, just opened.
         reopen: opens the next ones.
         on_event: told of `Reconnecting` and `Reconnected`.
+        on_left_out: told of each frame that is one more than was asked for.
         frame_timeout, first_frame_timeout: seconds of silence after which a connection is given
             up, as in `connect`. Time in which nobody receives does not count.
     """
@@ -64,6 +65,7 @@ class ReconnectingWire:
         policy: Reconnect,
         *,
         on_event: OnEvent | None = None,
+        on_left_out: Callable[[], None] | None = None,
         frame_timeout: float | None = 10.0,
         first_frame_timeout: float | None = 60.0,
     ) -> None:
@@ -71,6 +73,7 @@ class ReconnectingWire:
         self._reopen = reopen
         self._policy = policy
         self._on_event = on_event
+        self._on_left_out = on_left_out
         self._state = wire.state
         self._replay = Replay()
         self._watchdog = Watchdog(frame_timeout, first_frame_timeout, self._break)
@@ -169,7 +172,10 @@ class ReconnectingWire:
             self._had_frames, self._attempt, self._lost_at = True, 0, None
         elif isinstance(message, Completed | Error):
             self._watchdog.stop()
-        return self._replay.take(message)
+        taken = self._replay.take(message)
+        if taken is None and isinstance(message, Frame) and self._on_left_out is not None:
+            self._on_left_out()
+        return taken
 
     def _break(self, error: FramewireError) -> None:
         """Give the connection up, once what it has already delivered was read."""

@@ -12,10 +12,10 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from framewire.client.errors import SaveError
 
-from .base import Saver
 from .folder import FolderSaver, frame_files, is_frame_name
 from .output_file import part_of
 from .pipe import PipeSaver
@@ -36,8 +36,14 @@ class _Identity:
     names: tuple[str, ...]
 
 
+class Output(Protocol):
+    """What writes a file, or a folder."""
+
+    path: Path
+
+
 def refuse_shared_files(
-    outputs: Sequence[tuple[str, Saver]], inputs: Sequence[tuple[str, Path]] = ()
+    outputs: Sequence[tuple[str, Output]], inputs: Sequence[tuple[str, Path]] = ()
 ) -> None:
     """Check that each output is a file of its own.
 
@@ -57,7 +63,7 @@ def refuse_shared_files(
                 raise SaveError(f"{other_name} and {name} {_how_alike(other, saver)}", hint=_HINT)
 
 
-def _would_destroy(saver: Saver, path: Path) -> bool:
+def _would_destroy(saver: Output, path: Path) -> bool:
     """Whether writing an output changes an input, or a file in it where it is a folder."""
     written, read = _of_saver(saver), _of_path(path)
     if written is None or read is None:
@@ -70,7 +76,7 @@ def _would_destroy(saver: Saver, path: Path) -> bool:
     return not written.names and written in _identities(Path.iterdir, path)
 
 
-def _share(one: Saver, other: Saver) -> bool:
+def _share(one: Output, other: Output) -> bool:
     first, second = _of_saver(one), _of_saver(other)
     if first is None or second is None:
         return False
@@ -79,14 +85,14 @@ def _share(one: Saver, other: Saver) -> bool:
     return _of_path(_part(one)) == second or _of_path(_part(other)) == first
 
 
-def _how_alike(one: Saver, other: Saver) -> str:
+def _how_alike(one: Output, other: Output) -> str:
     first, second = (os.path.realpath(saver.path) for saver in (one, other))
     if first != second and first.casefold() == second.casefold():
         return "differ only in case, and may be the same file"
     return "are the same file"
 
 
-def _in_folder(folder: Saver, file: Saver) -> bool:
+def _in_folder(folder: Output, file: Output) -> bool:
     """Whether one writes a folder of frames, and the other a file that is named like a frame."""
     if not isinstance(folder, FolderSaver):
         return False
@@ -94,11 +100,11 @@ def _in_folder(folder: Saver, file: Saver) -> bool:
     return is_frame_name(path.name) and _of_path(path.parent) == _of_path(folder.path)
 
 
-def _part(saver: Saver) -> Path:
+def _part(saver: Output) -> Path:
     return part_of(Path(os.path.realpath(saver.path)))
 
 
-def _of_saver(saver: Saver) -> _Identity | None:
+def _of_saver(saver: Output) -> _Identity | None:
     if isinstance(saver, PipeSaver):
         try:
             return _of_status(os.fstat(saver.descriptor))

@@ -116,6 +116,8 @@ class Piece:
         frames: how many came.
         made_with: what else their bytes depend on, as the worker said.
         start_frame: SHA-256 of the start frame; None where there was none.
+        holds: frames before which the one before them was shown for so many frames more.
+        shape: frames of its first block and of each later one.
         is_exact: whether the worker told all of this; else blocks are where they were thought to be.
     """
 
@@ -124,6 +126,8 @@ class Piece:
     frames: int
     made_with: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     start_frame: str | None = None
+    holds: tuple[tuple[int, int], ...] = ()
+    shape: tuple[int, int] = (6, 12)
     is_exact: bool = True
 
 
@@ -148,6 +152,7 @@ class Timeline:
         notes: what a person should know of it beside that.
         pieces: of a session that was kept; they are played instead of the entries.
         clip: what the session was made from, where that was a clip.
+        original_prompt: what its first prompt was before it was expanded.
     """
 
     entries: tuple[Entry, ...]
@@ -160,6 +165,7 @@ class Timeline:
     notes: tuple[str, ...] = ()
     pieces: tuple[Piece, ...] = ()
     clip: Clip | None = None
+    original_prompt: str | None = None
 
     @property
     def end(self) -> Moment | None:

@@ -60,7 +60,6 @@ class Part:
     frames: int | None = None
     holds: list[tuple[int, int]] = field(default_factory=list)
     made_with: dict[str, Any] = field(default_factory=dict)
-    start_frame: str | None = None
 
 
 def parts_of(
@@ -103,7 +102,14 @@ def _kept(timeline: Timeline, frames: int | None) -> list[Part]:
             Cue(int(steer["at_block"]), "b", {k: v for k, v in steer.items() if k != "at_block"})
             for steer in piece.steers
         ]
-        part = Part(dict(piece.params), cues, count, [], dict(piece.made_with), piece.start_frame)
+        by_input = piece.params.get("input") == "all"  # which ends it
+        part = Part(
+            params=dict(piece.params),
+            cues=cues,
+            frames=None if by_input and left is None else count,
+            holds=[hold for hold in piece.holds if left is None],
+            made_with=dict(piece.made_with),
+        )
         parts += [part] if count else []
         left = None if left is None else left - count
     if not parts:
@@ -222,6 +228,8 @@ class _Playhead:
     def _finish(self) -> bool:
         part = self.parts[-1]
         part.frames = self._place
+        if not part.frames and _held(part):  # there has to be one to hold
+            part.frames, part.holds = 1, [(0, _held(part) - 1)]
         part.cues = [cue for cue in part.cues if cue.at < self._place]
         return False
 

@@ -18,6 +18,7 @@ from framewire.client.options import StartOptions, SteerOptions, steer_from
 from framewire.protocol import Started, Steered
 from framewire.protocol.steering import BlockShape
 
+from .journal import Journal
 from .moves import Cue, Part
 from .schedule import Due, Exactness, Schedule
 
@@ -65,6 +66,7 @@ class Playing:
         blocks: the most that are made in all.
         on_change: told of each change as it is sent, or known to be held.
         takes: which frames count; the others are left out.
+        journal: what keeps the session, and is told of frames that are not shown, or held.
 
     Attributes:
         changes: that were sent or held so far.
@@ -85,6 +87,7 @@ class Playing:
         blocks: int | None = None,
         on_change: Callable[[Change], None] | None = None,
         takes: Callable[[Frame], bool] | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self.changes: list[Change] = []
         self.differs: list[str] = []
@@ -98,6 +101,7 @@ class Playing:
         self._options = {key: value for key, value in (options or {}).items() if value is not None}
         self._blocks_left = blocks
         self._on_change = on_change
+        self._journal = journal
         self._takes = takes or (lambda frame: True)
         self._part = self._parts[0]
         self._schedule = Schedule(self._part.cues)
@@ -169,6 +173,8 @@ class Playing:
             last_block = self._block_of(frame)
             version = frame.prompt_version or version
             if part.frames is not None and taken >= part.frames:
+                if self._journal is not None:
+                    self._journal.leave_out()
                 if self._is_too_much(seen - part.frames):
                     await self._session.end()
                     if is_last:
@@ -182,6 +188,9 @@ class Playing:
             taken += 1
             for _ in range(held.pop(taken, 0)):
                 yield self._counted(frame)
+        if self._journal is not None:
+            for place, count in part.holds:
+                self._journal.hold(place, count)
         if seen:
             self._blocks += last_block + 1
             self._versions += version

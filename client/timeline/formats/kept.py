@@ -18,7 +18,7 @@ from framewire.client.errors import TimelineError
 from framewire.client.timeline.model import Clip, Piece, Timeline
 from framewire.protocol import Params, Steer
 
-from .entries import MOST_FRAMES
+from .entries import MOST_FRAMES, frame_number
 from .fields import Fields, wrong
 
 _MOST_PIECES = 1000
@@ -27,7 +27,6 @@ _EDITED = (
     "framewire.pieces: the prompts were changed since they were kept, so these are played, not the "
     "session"
 )
-CAMERA = "camera"
 
 
 def read_kept(value: dict[str, Any], timeline: Timeline) -> Timeline:
@@ -62,6 +61,7 @@ def read_kept(value: dict[str, Any], timeline: Timeline) -> Timeline:
         wants_input=is_live,
         not_honoured=(),
         notes=notes,
+        original_prompt=own.text("original_prompt") if own.has("original_prompt") else None,
     )
 
 
@@ -97,9 +97,24 @@ def _piece(fields: Fields) -> Piece:
         steers=tuple(steers),
         frames=fields.whole("frames", 0, MOST_FRAMES),
         made_with=made_with,
+        holds=_pairs(fields, "holds"),
+        shape=next(iter(_pairs(fields, "shape")), (6, 12)),
         start_frame=fields.text("start_frame") if fields.has("start_frame") else None,
         is_exact=fields.flag("exact") if fields.has("exact") else True,
     )
+
+
+def _pairs(fields: Fields, key: str) -> tuple[tuple[int, int], ...]:
+    """Pairs of frames: `[[16, 8]]`."""
+    if not fields.has(key):
+        return ()
+    found = []
+    for index, item in enumerate(fields.items(key)):
+        place = f"{fields.place(key)}[{index}]"
+        if not isinstance(item, list) or len(item) != 2:
+            raise wrong(place, "is no pair", "expected two numbers of frames")
+        found.append((frame_number(item[0], place), frame_number(item[1], place)))
+    return tuple(found)
 
 
 def _checked(model: type[Params | Steer], value: Any, where: str) -> dict[str, Any]:
