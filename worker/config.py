@@ -132,8 +132,10 @@ class Config:
     caller_jobs: int = setting(
         100, "of these, that one address may have waiting; 0: any number", least=0
     )
-    job_megabytes: int = setting(2048, "megabytes of requests' bodies that wait, on disk")
-    job_wait: float = setting(86_400.0, "seconds a clip may wait in the queue for its turn")
+    job_megabytes: int = setting(2048, "megabytes of requests' bodies that wait, on disk", least=1)
+    job_wait: float = setting(
+        86_400.0, "seconds a clip may wait in the queue for its turn", least=1
+    )
     clip_life: float = setting(3600.0, "seconds a finished clip can be fetched")
     clip_megabytes: int = setting(512, "megabytes of finished clips that are kept")
     upload_life: float = setting(86_400.0, "seconds an uploaded file is kept", least=1)

@@ -120,7 +120,14 @@ def _let_pages_read(app: FastAPI, gate: Gate) -> None:
         allow_origins=sorted(gate.origins),
         allow_methods=("GET", "HEAD", "POST", "PUT", "DELETE"),
         allow_headers=("*",),  # those that a page asks for are named to it
-        expose_headers=("Content-Disposition", "ETag", "Retry-After", "X-Fal-Request-Id"),
+        expose_headers=(
+            "Content-Disposition",
+            "ETag",
+            "Retry-After",
+            "X-Fal-Error-Type",
+            "X-Fal-Request-Id",
+            "X-Fal-Request-Timeout-Type",
+        ),
         allow_private_network=True,
     )
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI, HTTPException, Request
@@ -128,7 +129,7 @@ def _add_submit(app: FastAPI, config: Config, gate: Gate, endpoint: str) -> None
         except TimeoutError:
             words = f"the body did not come within {BODY_SECONDS:g} s"
             raise HTTPException(408, words) from None
-        except OSError as error:
+        except (OSError, sqlite3.Error) as error:
             words = f"the request cannot be kept: {in_words(error)}"
             raise HTTPException(507, words) from error
         position = await jobs.position(job)

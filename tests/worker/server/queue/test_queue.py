@@ -118,6 +118,57 @@ async def test_the_event_stream_of_statuses_ends_with_completed_and_repeats_no_l
         assert json.loads(only.removeprefix("data: "))["logs"] is None
 
 
+async def test_the_event_stream_breaks_off_where_the_worker_shuts_down(
+    http: httpx.AsyncClient,
+) -> None:
+    """The job has not ended, and no client may take the last event for its end."""
+    backend = Held()
+    async with serving(backend, max_sessions=1) as worker:
+        said = await submitted(http, worker)
+        with pytest.raises(httpx.RemoteProtocolError):
+            async with http.stream("GET", f"{said['status_url']}/stream") as response:
+                async for _ in response.aiter_lines():
+                    worker.inside.begin_drain()
+                    backend.go_on.set()
+        url = f"{worker.http}{QUEUE}/text-to-video"
+        late = await http.post(url, json=SMALL)
+        assert late.status_code == 503 and "shutting down" in late.json()["detail"]
+
+
+async def test_a_request_that_cannot_be_kept_is_507_and_takes_no_room(
+    http: httpx.AsyncClient,
+) -> None:
+    async with serving(jobs=1) as worker:
+        folder = worker.server.config.app.state.folder.path / "jobs"
+        (folder / "bodies").rename(folder / "elsewhere")
+        url = f"{worker.http}{QUEUE}/text-to-video"
+        for _ in range(3):
+            answer = await http.post(url, json=SMALL)
+            assert answer.status_code == 507
+            assert "cannot be kept: No such file" in answer.json()["detail"]
+        (folder / "elsewhere").rename(folder / "bodies")
+        assert "error" not in await completed(http, await submitted(http, worker))
+
+
+async def test_a_caller_who_leaves_before_its_body_has_come_leaves_no_job() -> None:
+    async with serving(jobs=1) as worker:
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection("127.0.0.1", worker.port)
+            head = f"POST {QUEUE}/text-to-video HTTP/1.1\r\nHost: localhost\r\n"
+            writer.write(f'{head}Content-Length: 1000\r\n\r\n{{"prompt": '.encode())
+            await writer.drain()
+            folder = worker.server.config.app.state.folder.path / "jobs" / "bodies"
+            async with asyncio.timeout(PATIENCE):
+                while not any(folder.iterdir()):  # noqa: ASYNC110 (a folder tells nobody)
+                    await asyncio.sleep(0)
+                writer.close()
+                while any(folder.iterdir()):  # noqa: ASYNC110
+                    await asyncio.sleep(0)
+            del reader
+        async with httpx.AsyncClient(timeout=PATIENCE, trust_env=False) as http:
+            assert "error" not in await completed(http, await submitted(http, worker))
+
+
 async def test_a_thousand_jobs_keep_their_order_and_no_memory(http: httpx.AsyncClient) -> None:
     """Each with a body of 50 kB; every third is cancelled while it waits."""
     backend = Held()
