@@ -117,6 +117,21 @@ async def posts_a_body_without_end(url: str) -> None:
             await _pour(writer, b"100000\r\n" + bytes(0x100000) + b"\r\n", 30)
 
 
+async def uploads_without_end(url: str) -> None:
+    """Files, parts of forms and parts of files, all broken off."""
+    form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    for path, body in (
+        (b"/files/upload", b"x"),
+        (b"/upload_video", form),
+        (b"/upload_video", b"x"),
+    ):
+        async with connection(url) as (_, writer):
+            head = b" HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n"
+            head += b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+            writer.write(b"POST " + path + head + b"%x\r\n%s\r\n" % (len(body), body))
+            await _pour(writer, b"100000\r\n" + bytes(0x100000) + b"\r\n", 30)
+
+
 async def forges_headers(url: str) -> None:
     """Names for itself and for the worker that are none."""
     for name in (b"X-Forwarded-For: ", b"Host: ", b"Origin: ", b"X-Forwarded-Proto: "):
@@ -137,5 +152,6 @@ HOSTILE_CALLERS: tuple[HostileCaller, ...] = (
     asks_for_a_url_without_end,
     asks_for_much_in_one_breath,
     posts_a_body_without_end,
+    uploads_without_end,
     forges_headers,
 )
