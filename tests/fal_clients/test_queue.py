@@ -1,6 +1,7 @@
 """fal's Python client, blocking and async: what goes through the queue."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import AsyncIterator
 from typing import Any
@@ -8,10 +9,13 @@ from typing import Any
 import fal_client
 import httpx
 import pytest
+from PIL import Image
 from support.engines.scripted_backend import ScriptedBackend
 from support.fal_py import Fal, Kind, fal_py
 from support.servers.worker_server import PATIENCE, Running, serving
 from support.video_files_made import data_url, seen, video
+
+from framewire.worker.testing.running import running_worker
 
 APP = "fal-ai/krea-wan-14b"
 TEXT = f"{APP}/text-to-video"
@@ -81,6 +85,41 @@ async def test_every_endpoint_has_its_queue(worker: Running, kind: Kind, endpoin
     async with fal_py(kind, worker.http) as fal:
         answer = await fal.call("subscribe", APP, arguments, path=endpoint)
     assert await frames_of(answer) == 18
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the SDK leaves its upload's socket open
+@BOTH
+async def test_what_was_uploaded_is_the_input_of_a_job(worker: Running, kind: Kind) -> None:
+    """As the SDK's own automatic uploads send it: by the URL that the worker answered."""
+    async with fal_py(kind, worker.http) as fal:
+        picture = await fal.call("upload_image", Image.new("RGB", (128, 64), (200, 20, 20)))
+        answer = await fal.call(
+            "subscribe", APP, SMALL | {"image_url": picture}, path="image-to-video"
+        )
+    assert picture.startswith(worker.http) and await frames_of(answer) == 18
+
+
+PROGRAM = """
+import fal_client
+handle = fal_client.submit("fal-ai/krea-wan-14b/text-to-video", {arguments!r})
+print(handle.status_url)
+print(fal_client.result("fal-ai/krea-wan-14b/text-to-video", handle.request_id)["seed"])
+"""
+
+
+async def test_the_environment_alone_leads_a_program_to_the_queue() -> None:
+    """Over TLS, with nothing of the package changed: FAL_QUEUE_RUN_HOST=HOST:PORT/queue."""
+    with running_worker(tls=True) as worker:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", PROGRAM.format(arguments=SMALL)),
+            stdout=asyncio.subprocess.PIPE,
+            env={"PYTHONPATH": ":".join(filter(None, sys.path)), **worker.env},
+        )
+        out, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+        host = worker.env["FAL_QUEUE_RUN_HOST"]
+    url, seed = out.decode().split()
+    assert host.endswith("/queue") and seed == "7"
+    assert url.startswith(f"https://{host}/fal-ai/krea-wan-14b/requests/")
 
 
 @BOTH

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.engines.scripted_backend import ScriptedBackend
+from support.engines.scripted_backend import Gate, ScriptedBackend
 from support.servers.mortal_worker import held
 from support.servers.worker_server import PATIENCE, Running, serving
 from support.viewers.raw_viewer import connected
@@ -302,6 +302,19 @@ async def test_a_backend_that_fails_fails_the_job_alone(
         clips = worker.server.config.app.state.clips
         assert len(list(clips.new_path().parent.iterdir())) == 1
     assert "broken in the lane" in caplog.text
+
+
+async def test_a_backend_that_hangs_takes_no_more_jobs_with_it(http: httpx.AsyncClient) -> None:
+    """Those that wait are for the worker that replaces this one."""
+    backend, gate = ScriptedBackend(frames=9), Gate()
+    backend.lane[1] = gate
+    async with serving(backend, max_sessions=1, block_timeout=0.3, grace=1.5) as worker:
+        first, second = await submitted(http, worker), await submitted(http, worker)
+        status = await completed(http, first)
+        assert status["error"] == "the backend hangs"
+        assert (await http.get(second["status_url"])).json()["status"] == "IN_QUEUE"
+        assert (await http.get(f"{worker.http}/health")).status_code == 503
+        gate.open()
 
 
 async def test_a_result_is_forgotten_with_its_clip(http: httpx.AsyncClient) -> None:
