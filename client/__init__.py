@@ -19,6 +19,7 @@ from .errors import (
     SessionTimeoutError,
     StallError,
     StateError,
+    TimelineError,
     WorkerFailedError,
     WorkerStartError,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "Started",
     "StateError",
     "Steered",
+    "TimelineError",
     "Warned",
     "WorkerFailedError",
     "WorkerStartError",

@@ -21,6 +21,7 @@ SAYS = [
     r"^18\n$",
     r"^\['a.mp4', 'a.webm', 'a.gif', 'a.png', 'frames'\]\n$",
     r"^102 frames, whatever happened\n$",
+    r"^96 \[\('an owl', 4\)\]\n$",
 ]
 URL = "ws://127.0.0.1:8000/ws"
 

@@ -75,7 +75,7 @@ def _entry(fields: Fields, left_out: list[str], blend: Method | None, *, is_last
         prompts=texts_of(fields, left_out),
         transition_steps=steps,
         transition=method,
-        blend=blend,
+        blend=_own_blend(fields) or blend,
     )
     for key, _ in fields.unread():
         if key not in _FOR_THE_EYE:
@@ -146,6 +146,12 @@ def _moment(fields: Fields, start: float) -> Moment:
         if abs(frame - start * RATE) < 1:
             return Moment(frame, "f")
     return Moment(start)
+
+
+def _own_blend(fields: Fields) -> Method | None:
+    if not isinstance(fields.get("framewire"), dict):
+        return None
+    return method_of(fields.fields("framewire"), "blend")
 
 
 def _check_order(entries: Sequence[Entry], where: str) -> None:

@@ -101,9 +101,12 @@ def _entry(entry: Entry, fps: float) -> dict[str, Any]:
         found["transitionSteps"] = entry.transition_steps
     if entry.transition is not None:
         found["temporalInterpolationMethod"] = entry.transition
+    own: dict[str, Any] = {}
     if entry.start.unit == "f" and fps == RATE:
-        found["framewire"] = {"frame": int(entry.start.at)}
-    return found
+        own["frame"] = int(entry.start.at)
+    if entry.blend is not None and len(entry.prompts) > 1:
+        own["blend"] = entry.blend
+    return found | ({"framewire": own} if own else {})
 
 
 def _marker(marker: Marker, fps: float) -> dict[str, Any]:
