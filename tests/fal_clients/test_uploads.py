@@ -90,6 +90,16 @@ async def test_an_uploaded_video_becomes_a_clip_without_a_rule_of_the_operator(
     await closed(client)
 
 
+async def test_an_uploaded_picture_begins_a_clip(worker: Running) -> None:
+    client = fal_client.AsyncClient(key=KEY)
+    url = await client.upload_image(Image.new("RGB", (128, 64), (10, 200, 30)), "png")
+    arguments = CLIP | {"image_url": url, "num_frames": 18, "seed": 7}
+    said = await client.run("fal-ai/krea-wan-14b/image-to-video", arguments)
+    first = seen((await got(said["video"]["url"])).content).frames[0].mean((0, 1))
+    assert first[1] > first[0] + 50 and first[1] > first[2] + 50
+    await closed(client)
+
+
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 async def test_a_file_of_more_than_100_megabytes_goes_in_parts(
     worker: Running, tmp_path: Path
