@@ -22,6 +22,7 @@ from .settings import from_environment, made, values_of
 
 AuthMode = Literal["none", "jwt", "platform"]
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_FAL_NAMES = ("KEY", "KEY_ID", "KEY_SECRET", "API_KEY")
 SECRET_BYTES = 32  # of an HS256 key (RFC 7518, 3.2)
 
 
@@ -284,8 +285,10 @@ def _page_fps(text: str) -> float | None:
 
 def _fal_key(environ: Mapping[str, str]) -> str:
     """By the names that fal's own clients look for, in their order; empty where there is none."""
-    pair = [environ.get(name, "").strip() for name in ("FAL_KEY_ID", "FAL_KEY_SECRET")]
-    return environ.get("FAL_KEY", "").strip() or (":".join(pair) if all(pair) else "")
+    found = {name: environ.get(f"FAL_{name}", "").strip() for name in _FAL_NAMES}
+    pair = f"{found['KEY_ID']}:{found['KEY_SECRET']}"
+    both = found["KEY_ID"] and found["KEY_SECRET"]
+    return found["KEY"] or (pair if both else "") or found["API_KEY"]
 
 
 def _is_private(url: str) -> bool:

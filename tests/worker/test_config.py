@@ -204,3 +204,23 @@ def test_an_origin_that_could_never_match_is_refused_with_what_would_be_right(
 def test_origins_are_as_browsers_write_them() -> None:
     listed = "https://app.example, http://localhost:3000,http://[::1]:8080 , capacitor://localhost"
     assert Config(origins=listed).origins == listed
+
+
+@pytest.mark.parametrize(
+    ("environ", "key"),
+    [
+        ({"FAL_KEY": "a:b", "FAL_API_KEY": "c"}, "a:b"),
+        ({"FAL_KEY_ID": "a", "FAL_KEY_SECRET": "b", "FAL_API_KEY": "c"}, "a:b"),
+        ({"FAL_KEY_ID": "a", "FAL_API_KEY": "c"}, "c"),
+        ({"FAL_KEY": "a:b", "FRAMEWIRE_FAL_KEY": "d:e"}, "d:e"),
+    ],
+)
+def test_the_key_of_fal_is_found_by_the_names_that_its_clients_know(
+    environ: dict[str, str], key: str
+) -> None:
+    assert Config.load(environ, fal="fal-ai/krea-wan-14b").fal_key == key
+
+
+def test_a_plain_worker_leaves_the_key_of_fal_alone() -> None:
+    """It is not its own, and one that is malformed is no fault of its settings."""
+    assert Config.load({"FAL_KEY": "ä b"}).fal_key == ""

@@ -12,7 +12,6 @@ from typing import Annotated, Any, TypeVar
 from fastapi import FastAPI, Header, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
@@ -32,6 +31,7 @@ from .caller_limits import CallerLimits, caller_of, too_many
 from .clips.routes import add_clip_routes
 from .doors.refusals import Refused
 from .fal_proxy.middleware import FalProxy
+from .listed_pages import let_pages_read
 from .page.of_worker import described
 from .page.routes import add_page
 from .prompts.routes import add_prompt_routes
@@ -95,7 +95,7 @@ def create_app(config: Config, backend: Backend) -> FastAPI:
     app.add_exception_handler(Refused, too_many)
     app.add_middleware(CallerLimits)
     app.add_middleware(FalProxy)
-    _let_pages_read(app, gate)
+    let_pages_read(app, gate)
     _add_status(app, gate)
     _add_tokens(app, config, gate)
     _add_websockets(app, gate)
@@ -106,30 +106,6 @@ def create_app(config: Config, backend: Backend) -> FastAPI:
     add_prompt_routes(app, config, gate)
     add_page(app, gate, described(config, backend).as_json)
     return app
-
-
-def _let_pages_read(app: FastAPI, gate: Gate) -> None:
-    """Pages of the origins that are listed may read answers, refusals too, and no others may.
-
-    Never with cookies, which mean nothing here. A page of this machine that is not listed may
-    connect, as `Gate.check_browser` says, and reads nothing. Outermost, so that no refusal is
-    hidden from a page.
-    """
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origins=sorted(gate.origins),
-        allow_methods=("GET", "HEAD", "POST", "PUT", "DELETE"),
-        allow_headers=("*",),  # those that a page asks for are named to it
-        expose_headers=(
-            "Content-Disposition",
-            "ETag",
-            "Retry-After",
-            "X-Fal-Error-Type",
-            "X-Fal-Request-Id",
-            "X-Fal-Request-Timeout-Type",
-        ),
-        allow_private_network=True,
-    )
 
 
 async def _nobody_there(request: Request, error: Exception) -> Response:

@@ -18,6 +18,7 @@ from framewire.worker.runtime.metrics import Metrics
 from framewire.worker.server.auth import Gate, Unauthorized
 from framewire.worker.server.caller_limits import CallerLimits, too_many
 from framewire.worker.server.doors.refusals import Refused
+from framewire.worker.server.listed_pages import let_pages_read
 from framewire.worker.server.page.description import Description, suggestions
 from framewire.worker.server.page.routes import add_page
 from framewire.worker.server.starlette_socket import refuse
@@ -66,6 +67,7 @@ def create_hosted_app(config: Config, fal: Fal) -> FastAPI:
     app.add_exception_handler(ClientDisconnect, _nobody_there)
     app.add_exception_handler(Refused, too_many)
     app.add_middleware(CallerLimits)
+    let_pages_read(app, gate)
     _add_status(app, gate, fal)
     add_fal_routes(app, config, gate, fal)
     add_page(app, gate, described(config, fal).as_json, fal.socket_origin)

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from framewire.protocol import TokenRequest
+from framewire.protocol import RealtimeTokenRequest, TokenRequest
 from framewire.worker.config import Config
 from framewire.worker.server.auth import Gate, Unauthorized
 from framewire.worker.server.bodies import read_body
@@ -21,7 +21,7 @@ from framewire.worker.server.fal_proxy.targets import NoTarget
 from .fal import Fal
 from .mint import MintFailed, mint
 from .relay import METHODS, relay
-from .targets import read_target
+from .targets import Target, read_target
 
 TOKEN_REQUEST_BYTES = 16_384
 
@@ -45,16 +45,24 @@ def add_fal_routes(app: FastAPI, config: Config, gate: Gate, fal: Fal) -> None:
         except MintFailed as error:
             raise HTTPException(error.status, str(error)) from None
 
-    async def asked_token(request: Request) -> str:
-        """fal's own mint, as SDKs ask it through a proxy: for this app, and no longer than ours."""
+    async def asked_token(request: Request, target: Target) -> Response:
+        """fal's own mints, as SDKs ask them through a proxy: for this app, no longer than ours."""
+        body = await read_body(request, TOKEN_REQUEST_BYTES)
         try:
-            asked = TokenRequest.model_validate_json(await read_body(request, TOKEN_REQUEST_BYTES))
+            asked = (
+                RealtimeTokenRequest.model_validate_json(body).grant
+                if target.is_realtime_mint
+                else TokenRequest.model_validate_json(body)
+            )
         except ValidationError as error:
             detail = error.errors(include_url=False, include_context=False, include_input=False)
             raise HTTPException(422, detail) from error
         if asked.allowed_apps != (fal.app.alias,):
             raise HTTPException(403, f"tokens that are minted here are for {fal.app.alias} alone")
-        return await token(request, min(asked.token_expiration, config.token_expiration))
+        made = await token(request, min(asked.token_expiration, config.token_expiration))
+        if target.is_realtime_mint:
+            return JSONResponse({"token": made}, 201)
+        return JSONResponse(made)
 
     async def proxied(request: Request) -> Response:
         targets = request.headers.getlist(TARGET_HEADER)
@@ -71,7 +79,7 @@ def add_fal_routes(app: FastAPI, config: Config, gate: Gate, fal: Fal) -> None:
         if target.is_mint:
             if request.method != "POST":
                 raise HTTPException(405, "a token is asked for with POST")
-            return JSONResponse(await asked_token(request))
+            return await asked_token(request, target)
         return await relay(app.state.client, fal, request, target)
 
     for path in PROXY_PATHS:

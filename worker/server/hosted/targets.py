@@ -19,6 +19,7 @@ _PATH = r"(?:/(?:[\w.~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)+"
 _QUERY = r"(?:[\w.~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*"
 _URL = re.compile(rf"https://([a-z0-9.-]+)({_PATH})(?:\?({_QUERY}))?", re.ASCII)
 _TOKENS = ("/tokens", "/tokens/")
+_REALTIME_TOKENS = ("/tokens/realtime", "/tokens/realtime/")
 _REST_PREFIX = "/storage/upload/"
 """All that a page needs of the REST API, where the same key can do anything to the account."""
 
@@ -42,7 +43,15 @@ class Target:
     @property
     def is_mint(self) -> bool:
         """Whether it asks for a token, which is not relayed: a caller could ask for any app's."""
-        return self.host in REST_HOSTS and self.path.partition("?")[0] in _TOKENS
+        return self.is_realtime_mint or self._asks(_TOKENS)
+
+    @property
+    def is_realtime_mint(self) -> bool:
+        """Whether it does so in the newer way, which names the app with its owner."""
+        return self._asks(_REALTIME_TOKENS)
+
+    def _asks(self, paths: tuple[str, ...]) -> bool:
+        return self.host in REST_HOSTS and self.path.partition("?")[0] in paths
 
 
 def read_target(url: str) -> Target:

@@ -32,7 +32,7 @@ def test_what_fals_clients_ask_for_is_read(url: str, target: Target) -> None:
 @pytest.mark.parametrize("host", ["rest.fal.ai", "rest.alpha.fal.ai"])
 def test_a_token_is_known_as_one_however_it_is_asked_for(host: str) -> None:
     """It is minted here, for one app and a short life."""
-    for path in ("/tokens/", "/tokens", "/tokens/?a=1"):
+    for path in ("/tokens/", "/tokens", "/tokens/?a=1", "/tokens/realtime"):
         assert read_target(f"https://{host}{path}").is_mint
     assert not read_target(f"https://{host}/storage/upload/tokens/").is_mint
 
@@ -120,7 +120,7 @@ def test_signed_urls_of_the_storage_get_no_key() -> None:
         "https://rest.fal.ai/",
         "https://rest.fal.ai/keys",
         "https://rest.fal.ai/billing/user_details",
-        "https://rest.fal.ai/tokens/realtime",
+        "https://rest.fal.ai/tokens/other",
         "https://rest.fal.ai/storage/../keys",
         "https://rest.fal.ai/storage/upload/../../keys",
         "https://rest.fal.ai/storage/upload/%2e%2e/%2e%2e/keys",

@@ -63,6 +63,16 @@ async def test_an_sdk_gets_one_as_fal_answers_it_and_no_longer_than_the_page(
             assert json.loads(fal.asked[-1].body)["token_expiration"] == life
 
 
+async def test_the_newer_mint_of_fals_is_answered_as_it_answers(fal: FalHosts) -> None:
+    async with serving_fal(fal.origin) as hosted:
+        answer = await ask(hosted, f"{MINT}realtime", json={"app": f"{APP}/ws", "duration": 60})
+        assert answer.status_code == 201 and answer.json() == {"token": "a.b.c"}
+        asked = json.loads(fal.asked[-1].body)
+        assert asked == {"allowed_apps": ["krea-wan-14b"], "token_expiration": 60}
+        answer = await ask(hosted, f"{MINT}realtime", json={"app": "fal-ai/flux"})
+        assert answer.status_code == 403 and len(fal.asked) == 1
+
+
 @pytest.mark.parametrize("apps", [["flux"], ["krea-wan-14b", "flux"]])
 async def test_an_sdk_gets_none_for_another_app(apps: list[str], fal: FalHosts) -> None:
     async with serving_fal(fal.origin) as hosted:
@@ -154,3 +164,13 @@ async def test_its_health_and_its_counts_can_be_asked_for(fal: FalHosts) -> None
         assert "framewire_refusals_total" in counts.text
         evil = {"host": "evil.example"}
         assert (await client.get(f"{hosted.http}/health", headers=evil)).status_code == 403
+
+
+async def test_pages_of_the_listed_origins_read_tokens_and_no_others_do(fal: FalHosts) -> None:
+    async with serving_fal(fal.origin, origins="https://app.example") as hosted:
+        answer = await ask(hosted, headers={"origin": "https://app.example"})
+        assert answer.headers["access-control-allow-origin"] == "https://app.example"
+        assert answer.json() == {"token": "a.b.c"}
+        answer = await ask(hosted, headers={"origin": "https://evil.example"})
+        assert answer.status_code == 403
+        assert "access-control-allow-origin" not in answer.headers
