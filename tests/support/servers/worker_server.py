@@ -1,12 +1,16 @@
 """A worker to test against: in this process, or as the command in one of its own."""
 
 import asyncio
+import atexit
 import json
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -111,6 +115,14 @@ class Command:
         return await asyncio.wait_for(self.process.wait(), PATIENCE)
 
 
+@cache
+def home() -> str:
+    """The home of this run's commands, so that they keep nothing in that of who runs the tests."""
+    folder = tempfile.mkdtemp(prefix="framewire-home-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 async def launched(
     *options: str, slow: bool = False, program: Path | None = None, **env: str
 ) -> asyncio.subprocess.Process:
@@ -135,7 +147,7 @@ async def launched(
         ),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={"PATH": "", "PYTHONPATH": ":".join(filter(None, sys.path))} | env,
+        env={"PATH": "", "PYTHONPATH": ":".join(filter(None, sys.path)), "HOME": home()} | env,
     )
 
 
