@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "runtime": {"backends.base", "protocol", *SETTINGS},
     "sessions": {"backends.base", "runtime", "protocol", *SETTINGS},
     "clips": {"backends.base", "runtime", "protocol", *SETTINGS},
-    "server": {"backends.base", "runtime", "sessions", "clips", "protocol", *SETTINGS},
+    "server": {"backends.base", "runtime", "sessions", "clips", "protocol", "tls", *SETTINGS},
     "on_fal": {"backends", "runtime", "sessions", "clips", "server", "protocol", *SETTINGS},
 }
 """The parts of the worker from the bottom up, and those that each may name; the command line and

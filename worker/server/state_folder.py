@@ -13,6 +13,7 @@ from typing import Self
 
 from framewire.worker.clips.held_folder import HeldFolder, remove_abandoned
 from framewire.worker.config import Config
+from framewire.worker.tls.folder import SELF_SIGNED
 
 if sys.platform != "win32":
     import fcntl
@@ -21,8 +22,6 @@ logger = logging.getLogger(__name__)
 
 _LOCK = "worker.lock"
 _PREFIX = "framewire-state-"
-_FOUND_BESIDE = {"tls"}
-"""What other parts of this package keep there, maybe before any worker has been."""
 
 
 class StateFolderError(RuntimeError):
@@ -98,7 +97,7 @@ class StateFolder:
 
     def _take(self, path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        others = {entry.name for entry in path.iterdir()} - _FOUND_BESIDE
+        others = {entry.name for entry in path.iterdir()} - {SELF_SIGNED}
         if others and _LOCK not in others:
             # What lies in a worker's folder and is not known to it is deleted.
             reason = (

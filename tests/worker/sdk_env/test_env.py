@@ -84,7 +84,7 @@ async def test_it_says_whether_a_worker_answers_there(tmp_path: Path) -> None:
         port = worker.url.split(":")[2].split("/")[0]
         assert worker.url.startswith("wss://")
         assert worker.said["certificate"] == str(
-            tmp_path / ".local/state/framewire/tls/certificate.pem"
+            tmp_path / ".local/state/framewire/self-signed/certificate.pem"
         )
         done = env("--json", "--port", port, home=tmp_path)
         assert done.stderr == ""
@@ -137,7 +137,9 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path, arguments: li
 
 
 def test_serve_says_where_its_certificate_lies_and_which_env_is_its_own(tmp_path: Path) -> None:
+    """Whichever of the two commands is the first in a new folder."""
     state = tmp_path / "state of mine"
+    assert env("--state-folder", str(state), home=tmp_path).returncode == 0
     serve = ["serve", "--self-signed", "--port", "0", "--until-stdin-ends"]
     with subprocess.Popen(
         [sys.executable, "-m", "framewire.worker.cli", *serve, "--state-folder", str(state)],
@@ -158,5 +160,5 @@ def test_serve_says_where_its_certificate_lies_and_which_env_is_its_own(tmp_path
         worker.stdin.close()
         assert worker.wait(60) == 0
     port = said[0].split(" at wss://127.0.0.1:")[1].split("/")[0]
-    assert any(line.endswith(f" {state / 'tls' / 'certificate.pem'}\n") for line in said)
+    assert any(line.endswith(f" {state / 'self-signed' / 'certificate.pem'}\n") for line in said)
     assert f"framewire-worker env --port {port} --state-folder '{state}'" in said[-1]

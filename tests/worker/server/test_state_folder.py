@@ -60,7 +60,7 @@ def test_a_folder_with_a_user_s_own_files_is_never_taken(home: Path) -> None:
     with pytest.raises(StateFolderError, match="no worker's: name a new folder"):
         opened(state_folder=str(home))
     assert mine.exists() and sorted(path.name for path in home.iterdir()) == ["uploads"]
-    (home / "new" / "tls").mkdir(parents=True)  # as `env` and `--self-signed` make it
+    (home / "new" / "self-signed").mkdir(parents=True)  # as `env` and `--self-signed` make it
     opened(state_folder=str(home / "new")).close()
     opened(state_folder=str(home / "new")).close()
 
