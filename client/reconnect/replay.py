@@ -78,6 +78,8 @@ class Replay:
         self._counts.start_over()
         for steer in params.steers or ():
             self._in_force.add(self._in_blocks(steer), 0)
+        if params.steers:  # what of them is for the first block is in force from its start
+            self._begin(0)
         # The worker of a replay was told of the rest of a stream, not of what the caller said.
         whole = merged if self._is_replay else params
         return whole.model_copy(update={**chosen, "steers": params.steers})

@@ -36,18 +36,6 @@ def built(model: Any, keys: st.SearchStrategy[dict[str, Any]], **rest: Any) -> A
     return st.builds(lambda keys, rest: model(**keys, **rest), keys, st.fixed_dictionaries(rest))
 
 
-starts = built(
-    Params,
-    shown(),
-    num_blocks=maybe | st.integers(1, 6),
-    seed=maybe | st.integers(0, 9),
-    strength=maybe | st.sampled_from([0.25, 0.5]),
-    noise_controller=maybe | st.booleans(),
-    interp_steps=maybe | st.integers(0, 3),
-    transition=maybe | transitions,
-    webcam_mode=maybe | st.booleans(),
-    start_frame=st.sampled_from([None, None, PICTURE, PICTURE, b"no picture, which is refused"]),
-)
 maps: dict[str, st.SearchStrategy[Any]] = {
     "interp_steps": maybe | st.integers(0, 3),
     "transition": maybe | transitions,
@@ -57,8 +45,22 @@ maps: dict[str, st.SearchStrategy[Any]] = {
     "seed": maybe | st.integers(0, 9),
 }
 new = st.just({}) | shown()
+held = built(Steer, new, **maps, at_block=maybe | st.integers(0, 6))
+starts = built(
+    Params,
+    shown(),
+    num_blocks=maybe | st.integers(1, 6),
+    seed=maybe | st.integers(0, 9),
+    strength=maybe | st.sampled_from([0.25, 0.5]),
+    noise_controller=maybe | st.booleans(),
+    interp_steps=maybe | st.integers(0, 3),
+    transition=maybe | transitions,
+    steers=maybe | st.lists(held, max_size=3),
+    webcam_mode=maybe | st.booleans(),
+    start_frame=st.sampled_from([None, None, PICTURE, PICTURE, b"no picture, which is refused"]),
+)
 steers = (
-    built(Steer, new, **maps, at_block=maybe | st.integers(0, 6))
+    held
     | built(Steer, shown(), image=st.just(PICTURE))
     | built(Steer, new, **maps, action=st.just("reset"))
     | st.builds(Steer, action=st.just("end"), at_block=maybe | st.integers(0, 6))
@@ -126,6 +128,10 @@ def _blended(*parts: tuple[str, float], **rest: Any) -> Steer:
         (LOSE_THE_CONNECTION, 1),
         (Steer(prompt="B"), 1),
     ],
+)
+@example(
+    first=Params(prompt="A", num_blocks=3, steers=(Steer(prompt="B"),)),
+    script=[(_pictured("C"), 1)],
 )
 def test_both_sides_have_the_same_in_force(first: Params, script: list[tuple[Step, int]]) -> None:
     """Params, prompt versions and held maps, over blocks, resets, streams and losses."""
