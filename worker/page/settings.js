@@ -80,7 +80,8 @@ export function paramsOf(settings, page, startFrame) {
     seed: settings.seed,
     interp_steps: settings.interp,
     strength: settings.strength,
-    webcam_mode: live || undefined,
+    // Said of a start frame too, behind which the worker would wait a second for a camera.
+    webcam_mode: live || (startFrame && !page.hosted ? false : undefined),
     start_frame: live ? undefined : startFrame,
     fps: settings.fps > 0 && !page.hosted ? settings.fps : undefined,
   };
