@@ -19,6 +19,7 @@ MIN_FPS, MAX_FPS = 0.1, 1000
 MAX_PICTURE_PIXELS, MAX_PICTURE_SCANS = 40_000_000, 64
 MAX_LIVE_PIXELS, MAX_LIVE_SCANS = 10_000_000, 16
 MAX_REJECTIONS_IN_A_ROW = 20
-MAX_HELD = 64
+MAX_HELD, MAX_PLANNED = 64, 256
+"""Maps that wait for a later block: that came while it streams, and with the params."""
 DEFAULT_BLOCKS = 20
 """Blocks of a stream whose params name no `num_blocks`."""

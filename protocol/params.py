@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 
 from .from_wire import FromWire, not_bool, not_bytes
-from .limits import MAX_BLOCKS, MAX_FPS, MAX_HELD, MAX_ID_CHARS, MAX_SEED, MIN_FPS
+from .limits import MAX_BLOCKS, MAX_FPS, MAX_ID_CHARS, MAX_PLANNED, MAX_SEED, MIN_FPS
 from .prompts.blends import Blend, BlendMethod, Interpolation, Prompt, Prompts, blend_of
 
 UPLOAD_PREFIX = "upload:"
@@ -145,7 +145,7 @@ class Params(FromWire):
     interp_steps: InterpSteps | None = Field(default=None, validation_alias=_INTERP_NAMES)
     transition: Interpolation | None = None
     steers: (
-        Annotated[tuple[Steer, ...], Field(max_length=MAX_HELD), AfterValidator(_can_be_held)]
+        Annotated[tuple[Steer, ...], Field(max_length=MAX_PLANNED), AfterValidator(_can_be_held)]
         | None
     ) = None
     webcam_mode: bool | None = None

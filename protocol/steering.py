@@ -114,6 +114,14 @@ class Steering:
         else:
             raise OverflowError(f"at most {MAX_HELD} maps can be held for later blocks")
 
+    def plan(self, steers: Iterable[Steer]) -> None:
+        """Take in what came with the params, before the first block."""
+        for steer in steers:
+            if steer.at_block:
+                self._held.append(steer)
+            else:
+                self._fold(steer)
+
     def due(self, block: int) -> Due:
         """What takes effect before `block`; `params` has the new values from here on."""
         block = self._counted(block)

@@ -19,6 +19,8 @@ REQUEST_ID = "picture-1"
 HELD_UNTIL = 3
 """A block that no endpoint makes before the map that is held for it has come: two may wait to be
 sent and one be in the making."""
+PLANNED_FOR = 10
+"""A frame in the second or third block of every model."""
 BAD_MAPS: tuple[bytes | str, ...] = (
     "text",
     b"\xc1",
@@ -116,6 +118,13 @@ async def blended(probe: Probe) -> Seen:
 async def blended_again(probe: Probe) -> Seen:
     """Both blocks from the same two prompts, said in other words."""
     return await short(probe, probe.params(num_blocks=2, prompts=blend(2, 2)[::-1]))
+
+
+async def planned(probe: Probe) -> Seen:
+    """Three blocks with a prompt that came with the params, for a frame behind the first of them."""
+    held = {"prompt": OTHER_PROMPT, "interp_steps": 1, "at_frame": PLANNED_FOR}
+    params = probe.params(num_blocks=3, events=True, fmt="msgpack", steers=[held])
+    return await short(probe, params)
 
 
 async def steered(probe: Probe) -> Seen:

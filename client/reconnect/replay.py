@@ -21,7 +21,7 @@ from framewire.protocol import (
     Steer,
     Steered,
 )
-from framewire.protocol.limits import DEFAULT_BLOCKS
+from framewire.protocol.limits import DEFAULT_BLOCKS, MAX_PLANNED
 from framewire.protocol.steering import Steering
 
 from .counts import Counts
@@ -76,8 +76,7 @@ class Replay:
         self._picture = None
         self._go_on_as(Steering(merged, before))
         self._counts.start_over()
-        for steer in params.steers or ():
-            self._in_force.add(self._in_blocks(steer), 0)
+        self._in_force.plan(self._in_blocks(steer) for steer in params.steers or ())
         if params.steers:  # what of them is for the first block is in force from its start
             self._begin(0)
         # The worker of a replay was told of the rest of a stream, not of what the caller said.
@@ -125,6 +124,7 @@ class Replay:
             for one in self._translated(without_picture(self._without_repeats(steer)))
         ]
         planned = [one for one in held if one.action != "reset"] if self._heeds_plans else []
+        planned = planned[:MAX_PLANNED]
         steers += [one for one in held if one not in planned]
         if self._picture is not None:
             steers.append(just_picture(self._picture))

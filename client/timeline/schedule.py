@@ -10,17 +10,18 @@ as it can.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from framewire.client.events import Event
 from framewire.protocol import BlockDone, Started
-from framewire.protocol.limits import MAX_HELD
+from framewire.protocol.limits import MAX_ELEMENTS, MAX_HELD, MAX_MESSAGE_BYTES, MAX_PLANNED
 from framewire.protocol.steering import BlockShape
 
 from .moves import Cue
 
+_OF_THE_PARAMS = 200  # elements, at most
 Exactness = Literal["held from the start", "held by block", "by counting frames"]
 
 
@@ -56,7 +57,7 @@ class Schedule:
         self.changed = asyncio.Event()
         self.shape = shape or BlockShape()
         self._waiting = sorted(cues, key=self._first_frame)
-        self._planned = self._waiting[:MAX_HELD]
+        self._planned = _as_many_as_fit(self._waiting)
         self._frames = 0
         self._block = 0  # under way, as far as frames tell
         self._held: list[int] = []  # the blocks of what the worker holds
@@ -117,10 +118,12 @@ class Schedule:
         if self.exactness == "by counting frames":
             came = self._frames and self._frames >= self._first_frame(cue)
             return Due(cue, {}, block) if came else None
+        if self.exactness == "held from the start" and cue in self._planned:
+            return Due(cue, cue.when, block, is_held=True)
         if len(self._held) >= MAX_HELD:
             return None
         if self.exactness == "held from the start":
-            return Due(cue, cue.when, block, is_held=cue in self._planned)
+            return Due(cue, cue.when, block)
         if cue.unit == "b" or self._is_shape_known:
             return Due(cue, {"at_block": block}, block)
         return None
@@ -128,3 +131,25 @@ class Schedule:
     def _first_frame(self, cue: Cue) -> int:
         """Of the block that it lands in."""
         return self.shape.frames(cue.at if cue.unit == "b" else self.shape.block_of(cue.at))
+
+
+def _as_many_as_fit(cues: Sequence[Cue]) -> list[Cue]:
+    """The first of them that go into one message with the params."""
+    found: list[Cue] = []
+    elements = size = 0
+    for cue in cues[:MAX_PLANNED]:
+        elements += _elements(cue.values) + 2
+        size += len(str(cue.values)) * 4  # bytes, at most
+        if elements > MAX_ELEMENTS - _OF_THE_PARAMS or size > MAX_MESSAGE_BYTES // 4:
+            break
+        found.append(cue)
+    return found
+
+
+def _elements(value: Any) -> int:
+    """As the wire's limit counts them."""
+    if isinstance(value, Mapping):
+        return 1 + sum(1 + _elements(each) for each in value.values())
+    if isinstance(value, list | tuple):
+        return 1 + sum(map(_elements, value))
+    return 1

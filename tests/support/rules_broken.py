@@ -166,6 +166,7 @@ BREAKS: dict[str, Break] = {
     "6.8": Break(maps=on_map(lambda m: "image" in m, lambda _: None)),
     "6.9": Break(frames=on_envelope(lambda frame: frame | {"request_id": "x"})),
     "6.10": Break(maps=on_map(lambda m: m.get("at_block") == 1, lambda m: without(m, "prompt"))),
+    "6.11": Break(maps=on_map(lambda m: "steers" in m, lambda m: without(m, "steers"))),
     "7.1": Break(before=completes_too_early),
     "7.2": Break(texts=on_text(is_completed, lambda text: without(text, "session_id"))),
     "7.3": Break(after=closes_after_completed),

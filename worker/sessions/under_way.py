@@ -55,8 +55,7 @@ class UnderWay:
             self.steering = Steering(params.over(before.steering.params), before.steering)
         if before is not None:
             before.input.close()
-        for steer in steers:
-            self.steering.add(in_blocks(steer, self._shape), 0)
+        self.steering.plan(in_blocks(steer, self._shape) for steer in steers)
         self._has_place = False
         start_frame = self.steering.params.start_frame
         inherited = before is not None and start_frame is before.steering.params.start_frame

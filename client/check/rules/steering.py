@@ -7,6 +7,7 @@ from framewire.client.check.rule import rule
 from framewire.client.check.rules.params import offers_blends
 from framewire.client.check.streams import (
     HELD_UNTIL,
+    PLANNED_FOR,
     REQUEST_ID,
     baseline_frames,
     blended,
@@ -15,11 +16,13 @@ from framewire.client.check.streams import (
     live,
     long_blocks,
     nil_values,
+    planned,
     reset_midway,
     rich,
     steered,
 )
 from framewire.client.check.verdict import must, needs, not_offered
+from framewire.protocol.steering import BlockShape
 
 
 @rule("6.1", "a new prompt shows in later blocks", blocks=6)
@@ -116,6 +119,19 @@ async def blend_ends(probe: Probe) -> None:
     must(seen.frames[-1] != goes_on.frames[-1], "the last frames are those of the blend")
 
 
+@rule("6.11", "what came as steers waits for the block that contains its frame", blocks=3)
+async def plan(probe: Probe) -> None:
+    seen = await probe.once(planned)
+    told = [event for event in seen.events("started") if "block_frames" in event]
+    maps = seen.envelopes
+    if not told or not maps:
+        not_offered("started does not tell how many frames a block has")
+    block = BlockShape(told[0]["first_block_frames"], told[0]["block_frames"]).block_of(PLANNED_FOR)
+    first = [values["block"] for values in maps if values.get("prompt_version") != 1][:1]
+    must(bool(first), "the map was not used")
+    must(first == [block], f"frame {PLANNED_FOR} is in block {block}; it shows in block {first}")
+
+
 RULES = (
     prompt_takes_over,
     same_prompt,
@@ -127,4 +143,5 @@ RULES = (
     live_input,
     request_id,
     blend_ends,
+    plan,
 )

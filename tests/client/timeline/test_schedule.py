@@ -5,8 +5,8 @@ import pytest
 from framewire.client.commands.steer_plan import cue_of, parse_steer
 from framewire.client.timeline.moves import Cue
 from framewire.client.timeline.schedule import Schedule
-from framewire.protocol import BlockDone, Started
-from framewire.protocol.limits import MAX_HELD
+from framewire.protocol import BlockDone, Params, Started, pack_map, unpack_map
+from framewire.protocol.limits import MAX_HELD, MAX_MESSAGE_BYTES, MAX_PLANNED
 
 
 def started(**shape: int) -> Started:
@@ -42,16 +42,35 @@ def test_a_worker_that_tells_its_shape_holds_all_from_the_start() -> None:
     assert plan.waiting == [] and plan.exactness == "held from the start"
 
 
-def test_more_than_a_worker_can_hold_follows_as_blocks_go_by() -> None:
-    plan = Schedule([Cue(12 * number, "f", {"prompt": str(number)}) for number in range(1, 100)])
-    assert len(plan.planned) == MAX_HELD
+def test_more_than_goes_with_the_params_follows_as_blocks_go_by() -> None:
+    """Once the worker has room again for maps that come while it streams."""
+    count = MAX_PLANNED + 20
+    plan = Schedule([Cue(12 * number, "f", {"prompt": str(number)}) for number in range(1, count)])
+    assert len(plan.planned) == MAX_PLANNED
     plan.saw_event(started(first_block_frames=6, block_frames=12))
     assert all(due.is_held for due in plan.due())
-    assert len(plan.waiting) == 99 - MAX_HELD
-    plan.saw_frame(6 + 12 * 10 - 1)  # the last of block 10
-    assert [when for _, when in sent(plan)] == [
-        {"at_frame": 12 * (MAX_HELD + number)} for number in range(1, 11)
-    ]
+    assert len(plan.waiting) == 19
+    gone = MAX_PLANNED - MAX_HELD + 1
+    plan.saw_frame(6 + 12 * (gone - 1) - 1)
+    assert sent(plan) == [], "as many are held as can be"
+    plan.saw_frame(6 + 12 * gone - 1)  # the last of the block of one more
+    assert [when for _, when in sent(plan)] == [{"at_frame": 12 * (MAX_PLANNED + 1)}]
+
+
+def test_what_goes_with_the_params_is_a_message_that_can_be_read() -> None:
+    """Blends have many elements, and long prompts many bytes."""
+    texts = [{"text": "é" * 8000, "weight": 1.0} for _ in range(8)]
+    for values in (
+        {"prompt": "0", "prompts": [{"text": str(n), "weight": 1.0} for n in range(8)]},
+        {"prompt": "é" * 8000, "prompts": texts},
+        {"prompt": "a", "interp_steps": 3, "transition": {"method": "slerp"}},
+    ):
+        plan = Schedule([Cue(12 * number, "f", values) for number in range(1, 300)])
+        assert len(plan.planned) > 8
+        sent_with = {"prompt": "a", "seed": 1, "steers": plan.planned}
+        data = pack_map(Params.model_validate(sent_with).wire())
+        assert len(data) < MAX_MESSAGE_BYTES
+        assert len(unpack_map(data)["steers"]) == len(plan.planned)
 
 
 def test_block_steers_are_held_by_an_older_worker_too() -> None:
