@@ -4,12 +4,14 @@ import { Director } from "./director.js";
 import { byId, make } from "./dom.js";
 import { makeSources, MODE_NAMES } from "./modes/modes.js";
 import { Controls } from "./panel/controls.js";
+import { expanded } from "./panel/expand.js";
 import { askForKey } from "./panel/key_dialog.js";
 import { bindKeys } from "./panel/keys.js";
 import { Prompt } from "./panel/prompt.js";
-import { defaultSettings, isLive, snapped } from "./settings.js";
+import { defaultSettings, isLive, ranges, snapped, within } from "./settings.js";
 import { readAddress, tokenIn, written } from "./settings_url.js";
 import { Tokens } from "./stream/token.js";
+import { TimelineEditor } from "./timeline/editor.js";
 
 const ADDRESS_MS = 300;
 const CONTAINERS = [["mp4", "MP4"], ["webm", "WebM"]];
@@ -41,7 +43,8 @@ async function main() {
   };
   const prompt = new Prompt(page, settings, {
     changed: writeAddress,
-    send: (text) => director.send(text),
+    send: () => director.send(),
+    mix: () => director.mix(),
     start,
     running: () => director.running,
   });
@@ -53,6 +56,31 @@ async function main() {
       names.forEach((name) => director.changed(name));
     },
   });
+
+  const timeline = new TimelineEditor({
+    prompt: () => settings.prompt,
+    settings: () => settings,
+    imported: (said) => {
+      for (const [name, value] of Object.entries(said)) {
+        settings[name] = within(value, ranges(page)[name], settings[name]);
+      }
+      controls.show();
+      writeAddress();
+    },
+    trouble: (reason) => director.say({ title: "This is no timeline", reason }),
+  });
+  director.setTimeline({ entries: () => timeline.playing, follow: (text) => prompt.follow(text) });
+
+  async function expand() {
+    const original = settings.prompt;
+    try {
+      prompt.write(await expanded(original, await tokens.get()));
+      const undo = { label: "UNDO", act: () => prompt.write(original) };
+      director.say({ title: "Written out", reason: `It was: ${original}` }, [undo]);
+    } catch (error) {
+      director.say({ title: "It could not be written out", reason: error.message });
+    }
+  }
 
   function changeMode() {
     for (const [mode, source] of Object.entries(sources)) if (mode !== settings.mode) source?.close();
@@ -76,6 +104,7 @@ async function main() {
   }
 
   byId("preset").textContent = page.preset;
+  byId("expand").hidden = !page.expands;
   byId("where").textContent = page.hosted ? `in front of ${new URL(page.socket).host}` : `worker at ${location.host}`;
   byId("hint").textContent = `${page.preset} is ready. Write a prompt, press START.`;
   for (const [value, textContent] of CONTAINERS) byId("container").append(make("option", { value, textContent }));
@@ -92,12 +121,14 @@ async function main() {
     start,
     stop: () => director.stop(),
     reset: () => director.reset(),
-    download: () => director.download(),
+    download: () => director.saving.download(),
     random: () => controls.randomSeed(),
     pause,
-    still: () => director.saveStill(),
+    still: () => director.saving.still(),
     copy: copySeed,
-    "live-again": () => director.backToLive(),
+    keep: () => director.saving.keep(),
+    expand,
+    "live-again": () => director.saving.backToLive(),
   };
   for (const [id, act] of Object.entries(clicks)) byId(id).addEventListener("click", act);
   byId("controls").addEventListener("submit", (event) => event.preventDefault());

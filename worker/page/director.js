@@ -1,17 +1,22 @@
 // What START, STOP and the rest do: between the settings, the session, the picture and the numbers.
 
-import { byId, save } from "./dom.js";
+import { byId } from "./dom.js";
+import { Counts } from "./output/counts.js";
 import { Playback } from "./output/playback.js";
-import { Rate } from "./output/rate.js";
+import { PromptChanges } from "./output/prompt_changes.js";
 import { Recorder } from "./output/recorder.js";
+import { Saving } from "./output/saving.js";
 import { Status } from "./output/status.js";
 import { Strip } from "./output/strip.js";
 import { Message } from "./output/message.js";
 import { Pacer } from "./pacing.js";
-import { isLive, paramsOf } from "./settings.js";
+import { enableFor, enableForPicture } from "./panel/buttons.js";
+import { isLive, paramsOf, shown } from "./settings.js";
 import { ChangeClock } from "./stream/change_clock.js";
 import { LiveInput } from "./stream/live_input.js";
 import { Session } from "./stream/session.js";
+import { CuePlayer, cuesOf } from "./timeline/cues.js";
+import { SessionFile } from "./timeline/session_file.js";
 
 const STEADY = ["stopped", "completed", "failed", "idle"];
 
@@ -25,18 +30,17 @@ export class Director {
   #recorder;
   #strip;
   #input = null;
+  #timeline = { entries: () => [], follow: () => {} };
+  #cues = null; // of the timeline that is played
+  #kept;
   #status = new Status();
   #message = new Message();
   #clock = new ChangeClock();
-  #in = new Rate();
-  #out = new Rate();
-  #seed = 0; // of the stream that was begun last
-  #received = 0;
-  #played = 0;
-  #version = null; // of the prompt, in the newest frame
+  #counts = new Counts();
+  #changes = new PromptChanges();
+  #last = null; // the newest frame's JPEG
+  #saving;
   #prompt = ""; // that was sent last
-  #mark = false; // the next block is the first with another prompt, where frames don't say so
-  #block = -1;
   #stale = false; // frames of before a reset
 
   constructor(page, settings, sources, tokens) {
@@ -46,7 +50,10 @@ export class Director {
     this.#pacer = new Pacer({ fps: settings.fps });
     this.#playback = new Playback(byId("output"), this.#pacer, (frame, now) => this.#shown(frame, now));
     this.#recorder = new Recorder("mp4", page.fps);
-    this.#strip = new Strip(byId("strip"), (entry) => this.#showStill(entry));
+    this.#kept = new SessionFile(page);
+    const parts = { recorder: this.#recorder, playback: this.#playback, session: this.#kept };
+    this.#saving = new Saving({ ...parts, say: (words) => this.say(words) });
+    this.#strip = new Strip(byId("strip"), (entry) => this.#saving.show(entry));
     this.#session = new Session(page, tokens, {
       state: (name, detail) => this.#stateIs(name, detail),
       frame: (frame) => this.#came(frame),
@@ -70,6 +77,19 @@ export class Director {
     return this.#playback;
   }
 
+  /**
+   * @param timeline.entries what is to be played; an empty list for nothing.
+   * @param timeline.follow told of each prompt that it shows.
+   */
+  setTimeline(timeline) {
+    this.#timeline = timeline;
+  }
+
+  /** Say something that is not an error. */
+  say(words, actions = []) {
+    this.#message.show(words, { kind: "note", actions });
+  }
+
   /** Begin with what is set. `startFrame` stands in for the source: see `goOn`. */
   async start({ startFrame, keep = false } = {}) {
     this.#message.clear();
@@ -85,13 +105,28 @@ export class Director {
       return;
     }
     const params = paramsOf(this.#settings, this.#page, startFrame ?? source?.bytes?.());
+    this.#play(params);
     this.#settled(params);
     if (!keep) this.#forget();
+    this.#kept.settled(params);
     this.#playback.live();
     this.#input = isLive(this.#settings.mode) ? this.#liveInput(params) : null;
     this.#prompt = params.prompt;
     this.#clock.asked(performance.now(), { first: true });
-    this.#session.start(params, { input: this.#input, endless: this.#settings.endless });
+    const endless = this.#settings.endless && this.#cues === null;
+    this.#session.start(params, { input: this.#input, endless });
+  }
+
+  /** Put the timeline, if one is to be played, into the params. */
+  #play(params) {
+    const entries = this.#timeline.entries();
+    this.#cues = null;
+    if (!entries.length) return;
+    const { params: opening, cues } = cuesOf(entries, this.#page);
+    this.#cues = new CuePlayer(cues, !this.#page.hosted);
+    const { beforehand } = this.#cues;
+    Object.assign(params, { prompts: undefined, ...opening, steers: beforehand.length ? beforehand : undefined });
+    this.#timeline.follow(params.prompt);
   }
 
   stop() {
@@ -105,26 +140,35 @@ export class Director {
     if (!this.running) {
       this.#forget();
       this.#playback.blank();
-      byId("hint").hidden = false;
-      byId("still").disabled = true;
+      enableForPicture(false);
       this.#stateIs("idle", {});
       return;
     }
-    const { prompt, seed, num_blocks: blocks, strength } = paramsOf(this.#settings, this.#page);
+    if (this.#cues) {
+      this.start({ keep: true });
+      return;
+    }
+    const { prompt, prompts, seed, num_blocks: blocks, strength } = paramsOf(this.#settings, this.#page);
     this.#prompt = prompt;
-    this.#stale = !this.#page.hosted;
     this.#playback.clear();
     this.#clock.asked(performance.now(), { first: true });
-    this.#session.reset({ prompt, seed, num_blocks: blocks, strength });
+    this.#session.reset({ prompt, prompts, seed, num_blocks: blocks, strength });
     this.#settled({ seed });
+    this.#stale = !this.#page.hosted;
   }
 
-  /** A prompt, while it runs. */
-  send(prompt) {
-    this.#prompt = prompt;
-    this.#mark = true;
+  /** The prompt as it is now, and what it is blended with, while it runs. */
+  send({ interp = this.#settings.interp } = {}) {
+    const change = shown(this.#settings, this.#page);
+    this.#prompt = change.prompt;
+    this.#changes.sent();
     this.#clock.asked(performance.now());
-    this.#session.steer({ prompt, interp_steps: this.#settings.interp });
+    this.#session.steer({ ...change, interp_steps: interp });
+  }
+
+  /** The share of a blend: it follows the hand at once. */
+  mix() {
+    this.send({ interp: 1 });
   }
 
   /** Another setting has changed. */
@@ -140,31 +184,13 @@ export class Director {
     this.#recorder.setContainer(container);
   }
 
-  async download() {
-    try {
-      const { blob, extension, frames, note } = await this.#recorder.file();
-      save(blob, `framewire-${this.#seed}-${frames}-frames.${extension}`);
-      if (note) this.#message.show({ title: "About this file", reason: note }, { kind: "note" });
-    } catch (error) {
-      this.#message.show({ title: "There is no file", reason: error.message }, { kind: "note" });
-    }
-  }
-
-  /** The frame that is shown, as it came. */
-  saveStill() {
-    const { shown } = this.#playback;
-    if (shown) save(shown.blob, `framewire-${String(shown.number).padStart(6, "0")}.jpg`);
-  }
-
-  backToLive() {
-    byId("still-note").hidden = byId("live-again").hidden = true;
-    this.#playback.live();
+  get saving() {
+    return this.#saving;
   }
 
   /** A stream that goes on where the last one ended. */
   async #goOn() {
-    const blob = this.#playback.shown?.blob;
-    const startFrame = blob && new Uint8Array(await blob.arrayBuffer());
+    const startFrame = this.#last && new Uint8Array(await this.#last.arrayBuffer());
     await this.start(isLive(this.#settings.mode) ? { keep: true } : { startFrame, keep: true });
   }
 
@@ -186,17 +212,14 @@ export class Director {
   #forget() {
     this.#recorder.begin();
     this.#strip.clear();
+    this.#kept.clear();
     this.#playback.clear();
-    this.#received = this.#played = 0;
-    this.#in.clear();
-    this.#out.clear();
-    this.backToLive();
+    this.#counts.clear();
+    this.#saving.backToLive();
   }
 
   #settled(settled) {
-    this.#seed = settled.seed;
-    this.#version = null;
-    this.#block = -1;
+    this.#changes.clear();
     this.#stale = false;
     this.#status.settled(settled);
   }
@@ -204,46 +227,49 @@ export class Director {
   #began(started) {
     this.#settled(started);
     this.#clock.began();
+    this.#kept.began(started);
   }
 
   #came(frame) {
     const { jpeg, ...about } = frame;
     const blob = new Blob([jpeg], { type: "image/jpeg" });
     this.#recorder.add(blob);
-    this.#received += 1;
-    this.#in.note(frame.at);
+    this.#last = blob;
+    this.#counts.came(frame.at);
+    this.#kept.came();
+    for (const map of this.#cues?.came(frame.index) ?? []) this.#cue(map);
     if (this.#stale && frame.index > 0) return;
     this.#stale = false;
     this.#clock.arrived(frame);
-    const entry = { ...about, blob, number: this.#received - 1 };
-    if (this.#isFirstOfPrompt(frame)) this.#strip.add({ ...entry, prompt: this.#prompt });
+    const entry = { ...about, blob, number: this.#counts.received - 1 };
+    if (this.#changes.begins(frame)) {
+      const prompt = this.#kept.promptOf(frame.promptVersion) ?? this.#prompt;
+      this.#strip.add({ ...entry, prompt });
+      this.#kept.shows(prompt, entry.number);
+      if (this.#cues) this.#timeline.follow(prompt);
+    }
     this.#playback.push(entry);
   }
 
-  #isFirstOfPrompt({ promptVersion, block }) {
-    const first = this.#block < 0;
-    const another = block !== this.#block;
-    this.#block = block;
-    if (Number.isInteger(promptVersion)) {
-      const changed = promptVersion !== this.#version;
-      this.#version = promptVersion;
-      return changed;
+  #cue(map) {
+    if ("at_frame" in map) {
+      this.#session.pass(map);
+      return;
     }
-    const marked = this.#mark && another;
-    if (another) this.#mark = false;
-    return first || marked;
+    this.#prompt = map.prompt;
+    this.#changes.sent();
+    this.#session.steer(map);
   }
 
   #shown(frame, now) {
-    this.#played += 1;
-    this.#out.note(now);
-    byId("hint").hidden = true;
+    this.#counts.shown(now);
     this.#clock.shown(frame, performance.now());
-    byId("still").disabled = false;
+    enableForPicture(true);
   }
 
   #told(said) {
     if (said.type === "block") this.#clock.made(said);
+    if (said.type === "steered") this.#kept.steered(said);
     if (said.type === "warning") {
       this.#message.show({ title: "The worker left something out", reason: String(said.reason) }, { kind: "note" });
     }
@@ -253,10 +279,7 @@ export class Director {
     this.#status.state(name, detail);
     this.#status.numbers(this.#numbers());
     const running = !STEADY.includes(name);
-    byId("start").disabled = running;
-    byId("stop").disabled = !running;
-    byId("reset").disabled = name === "idle";
-    byId("mode-choice").disabled = running;
+    enableFor(running, name === "idle");
     if (name === "completed") this.#offerMore();
     else if (detail.words) this.#message.show(detail.words);
     else if (name === "waiting") {
@@ -280,19 +303,10 @@ export class Director {
     );
   }
 
-  async #showStill({ blob, number }) {
-    await this.#playback.showStill(blob);
-    byId("still-note").textContent = `frame ${number}`;
-    byId("still-note").hidden = byId("live-again").hidden = false;
-  }
-
   #numbers() {
     const now = performance.now();
     return {
-      received: this.#received,
-      played: this.#played,
-      fpsIn: this.#in.perSecond(now),
-      fpsOut: this.#out.perSecond(now),
+      ...this.#counts.at(now),
       lag: this.running ? this.#playback.lag(now) : 0,
       queued: this.#playback.queued,
       pending: this.running && this.#clock.pending,

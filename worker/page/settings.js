@@ -11,6 +11,8 @@ export function defaultSettings(page) {
   return {
     mode: MODES.find((mode) => !(mode in unhonoured)) ?? "text",
     prompt: page.prompts[0] ?? "",
+    other: "",
+    mix: 0,
     width: defaults.width,
     height: defaults.height,
     blocks: defaults.num_blocks,
@@ -40,6 +42,7 @@ export function ranges(page) {
     steps: [1, 8, true],
     interp: [1, 64, true],
     strength: [0, 1, false],
+    mix: [0, 1, false],
     rate: [1, 30, true],
     fps: [0, 30, true],
   };
@@ -67,12 +70,22 @@ export function isLive(mode) {
   return !["text", "image"].includes(mode);
 }
 
+/** What is to be shown: the prompt, or a blend of it and another by their shares. */
+export function shown({ prompt, other, mix }, page) {
+  const [text, second] = [prompt.trim(), other.trim()];
+  if (!second || second === text || mix <= 0 || "prompts" in page.unhonoured) {
+    return { prompt: text, prompts: undefined };
+  }
+  const prompts = [{ text, weight: 1 - mix }, { text: second, weight: mix }];
+  return { prompt: mix > 0.5 ? second : text, prompts };
+}
+
 /** The map that starts a stream. `startFrame`: bytes of a picture, in image mode. */
 export function paramsOf(settings, page, startFrame) {
   const [width, height] = snapped(settings.width, settings.height, page.multiple);
   const live = isLive(settings.mode);
   return {
-    prompt: settings.prompt.trim(),
+    ...shown(settings, page),
     width,
     height,
     num_blocks: settings.endless ? ENDLESS_BLOCKS : settings.blocks,

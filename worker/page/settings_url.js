@@ -3,7 +3,7 @@
 
 import { MODES, ranges, within } from "./settings.js";
 
-const TEXTS = ["prompt"];
+const TEXTS = ["prompt", "other"];
 const SWITCHES = ["endless", "newSeed"];
 
 /**

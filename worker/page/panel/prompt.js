@@ -4,6 +4,7 @@
 import { byId, make } from "../dom.js";
 
 const QUIET_MS = 500;
+const MIX_MS = 120; // a slider that is dragged
 
 export class Prompt {
   #field = byId("prompt");
@@ -11,11 +12,13 @@ export class Prompt {
   #on;
   #timer = 0;
   #sent = "";
+  #mixTimer = 0;
 
   /**
    * @param on.changed the text is another.
    * @param on.send it is to be sent, where it is not what was sent last.
    * @param on.start Ctrl/Cmd+Enter.
+   * @param on.mix the blend is another.
    * @param on.running whether Enter sends.
    */
   constructor(page, settings, on) {
@@ -25,6 +28,7 @@ export class Prompt {
     this.#field.addEventListener("input", () => this.#edited());
     this.#field.addEventListener("keydown", (event) => this.#key(event));
     this.#chips(page.draws);
+    this.#blend(page.unhonoured.prompts);
     byId("surprise").hidden = page.prompts.length === 0;
     byId("surprise").addEventListener("click", () => this.surprise(page.prompts));
   }
@@ -33,10 +37,23 @@ export class Prompt {
     this.#field.focus();
   }
 
-  /** What was sent with the params of a stream. */
+  /** What was sent with the params of a stream, or by somebody else. */
   started(text) {
     clearTimeout(this.#timer);
     this.#sent = text;
+  }
+
+  /** What a timeline shows now; what one is just writing stays. */
+  follow(text) {
+    this.started(text);
+    if (document.activeElement === this.#field) return;
+    this.#field.value = this.#settings.prompt = text;
+    this.#on.changed();
+  }
+
+  /** Another text, as if it had been typed. */
+  write(text) {
+    this.#write(text);
   }
 
   /** One of the starting prompts, another than there is. */
@@ -74,6 +91,30 @@ export class Prompt {
     if (!text || text === this.#sent || !this.#on.running()) return;
     this.#sent = text;
     this.#on.send(text);
+  }
+
+  /** The other prompt, and its share of what is shown: both are sent as they are changed. */
+  #blend(why) {
+    const [other, mix, note] = ["other", "mix", "blend-note"].map(byId);
+    other.value = this.#settings.other;
+    mix.value = this.#settings.mix;
+    other.disabled = mix.disabled = Boolean(why);
+    note.hidden = !why;
+    note.textContent = why ?? "";
+    const changed = () => {
+      Object.assign(this.#settings, { other: other.value, mix: Number(mix.value) });
+      this.#showMix();
+      this.#on.changed();
+      clearTimeout(this.#mixTimer);
+      if (this.#on.running()) this.#mixTimer = setTimeout(() => this.#on.mix(), MIX_MS);
+    };
+    other.addEventListener("change", changed);
+    mix.addEventListener("input", changed);
+    this.#showMix();
+  }
+
+  #showMix() {
+    byId("mix-shown").textContent = `${Math.round(100 * this.#settings.mix)} %`;
   }
 
   #chips(draws) {

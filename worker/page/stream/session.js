@@ -73,6 +73,11 @@ export class Session {
     this.#connection?.send(both);
   }
 
+  /** A map for the server to hold: it says by itself when it takes effect. */
+  pass(map) {
+    if (PARAMS_SENT.includes(this.#state)) this.#connection?.send(map);
+  }
+
   /** Start over with other values; `change` holds those that can be steered, and a seed. */
   reset(change) {
     if (!this.active) return;
@@ -167,6 +172,10 @@ export class Session {
       this.#signAt = performance.now();
       if (this.#state !== "streaming") this.#set("starting");
       this.#on.began(said);
+    } else if (said.type === "steered") {
+      const { prompt, prompts, strength } = said.values ?? {};
+      if (prompt) Object.assign(this.#params, { prompt, prompts });
+      if (strength !== undefined) this.#params.strength = strength;
     }
     this.#on.event(said);
   }
@@ -199,6 +208,7 @@ export class Session {
         return;
       }
       this.#params.num_blocks = left;
+      this.#params.steers = behind(this.#params.steers, this.#count);
       this.#again("reconnecting", BACKOFF_MS[this.#failures++], words);
     } else this.#fail(words);
   }
@@ -249,4 +259,11 @@ export class Session {
     this.#state = state;
     this.#on.state(state, detail);
   }
+}
+
+/** Of maps that are held, those behind a frame, as a stream that begins there counts. */
+function behind(steers, frame) {
+  return steers
+    ?.filter(({ at_frame: at }) => at > frame)
+    .map((map) => ({ ...map, at_frame: map.at_frame - frame }));
 }

@@ -84,6 +84,7 @@ def described(config: Config, fal: Fal) -> Description:
         auth=config.auth == "jwt",
         hosted=True,
         defaults=KREAS_DEFAULTS,
+        unhonoured={"prompts": "fal's endpoint shows one prompt at a time: no blends"},
         **suggestions(fal.app.alias),
     )
 

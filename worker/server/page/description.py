@@ -35,6 +35,7 @@ class Description:
         fps: frames a second at which what was made looks right.
         sizes: that are offered: the model's native one first.
         unhonoured: what has no effect, by its key on the wire or the name of a mode, and why.
+        expands: whether `/prompt/expand` makes prompts longer.
         prompts: to begin with.
         draws: what the model can draw: words by their kind; empty where that is anything.
     """
@@ -53,6 +54,7 @@ class Description:
     max_seed: int = MAX_SEED
     frame_seconds: float = FRAME_SECONDS
     unhonoured: Mapping[str, str] = field(default_factory=dict)
+    expands: bool = False
     prompts: tuple[str, ...] = ()
     draws: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 

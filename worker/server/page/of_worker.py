@@ -28,6 +28,7 @@ def described(config: Config, backend: Backend) -> Description:
         unhonoured=dict.fromkeys(("text", "image"), _TEXT_NEEDS_INPUT)
         if defaults.needs_input
         else {},
+        expands=bool(config.expansion_url),
         **suggestions(backend.name),
     )
 
