@@ -73,10 +73,13 @@ async def test_a_stream_shows_the_expanded_prompt_and_tells_the_original(tmp_pat
     shape = ("--blocks", "1", "--size", "128x64", "--seed", "3", "--json")
     async with language_model(saying(LONG)) as model:
         command = ("stream", "a square", "--expand", "--out", "a/", *shape)
+        command += ("--save-timeline", "kept.json")
         code, out, err = await run(*command, url=model.url, cwd=tmp_path)
     said = streamed(out)
     assert code == 0 and LONG in err
     assert (said["prompts"], said["original_prompt"]) == ([LONG], "a square")
+    kept = (tmp_path / "kept.json").read_text(encoding="utf-8")
+    assert '"original_prompt": "a square"' in kept and LONG in kept and KEY not in kept
     assert (await run("stream", LONG, "--out", "b/", *shape, cwd=tmp_path))[0] == 0
     one, other = (tmp_path / name / "frame_000000.jpg" for name in "ab")
     assert one.read_bytes() == other.read_bytes()

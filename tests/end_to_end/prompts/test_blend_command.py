@@ -49,3 +49,14 @@ def test_what_is_no_text_and_weight_is_wrong_usage(wrong: str, tmp_path: Path) -
 def test_too_many_texts_are_refused_before_anything_is_started(tmp_path: Path) -> None:
     done = run(RED, *(f"--blend=a{number}=1" for number in range(8)), cwd=tmp_path)
     assert done.returncode == 2 and "prompts" in done.stderr and "at most 8" in done.stderr
+
+
+def test_a_blended_session_that_was_kept_makes_the_same_frames_again(tmp_path: Path) -> None:
+    command = (RED, "--blend", f"{BLUE}=3", "--steer", f"2b={BLUE}", "--size", "128x64")
+    kept = ("--blocks", "4", "--out", "first/", "--save-timeline", "kept.json")
+    assert (done := run(*command, *kept, cwd=tmp_path)).returncode == 0, done.stderr
+    again = run("--timeline", "kept.json", "--out", "again/", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    frames = [sorted((tmp_path / name).glob("*.jpg")) for name in ("first", "again")]
+    assert len(frames[0]) == 42
+    assert [one.read_bytes() for one in frames[0]] == [one.read_bytes() for one in frames[1]]
