@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sized
 from contextlib import asynccontextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -55,7 +56,12 @@ def create_hosted_app(config: Config, fal: Fal) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         limits = httpx.Limits(max_connections=config.max_connections)
-        async with httpx.AsyncClient(limits=limits, follow_redirects=False) as client:
+        no_cookies = CookieJar(
+            DefaultCookiePolicy(allowed_domains=[])
+        )  # one caller's is not the next one's
+        async with httpx.AsyncClient(
+            limits=limits, cookies=no_cookies, follow_redirects=False
+        ) as client:
             app.state.client = client
             yield
 

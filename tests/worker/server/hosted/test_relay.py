@@ -125,6 +125,15 @@ async def test_cookies_and_whatever_binds_a_browser_stay_behind(
     assert "sandbox" in answer.headers["content-security-policy"]
 
 
+async def test_a_cookie_of_fals_for_one_caller_is_not_sent_for_the_next(
+    hosted: Hosted, fal: FalHosts
+) -> None:
+    fal.headers = {"set-cookie": "session=1; Path=/"}
+    for _ in range(2):
+        await ask(hosted, RUN, json={})
+    assert "cookie" not in fal.asked[1].headers
+
+
 async def test_a_signed_url_of_the_storage_is_asked_without_the_key(
     hosted: Hosted, fal: FalHosts
 ) -> None:
