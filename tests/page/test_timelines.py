@@ -1,10 +1,12 @@
 """Timelines on the page: played, edited, saved, and a session that is kept and made again."""
 
+import hashlib
 import json
 from pathlib import Path
 
 import msgpack
 import pytest
+from PIL import Image
 from playwright.async_api import Browser, expect
 from support.pages.driver import Driver, driven
 from support.pages.server import page_before
@@ -80,6 +82,22 @@ async def test_a_steered_session_is_kept_and_replays_to_the_byte(
             again = [frame.jpeg async for frame in session.play(kept)]
     assert len(jpegs) == 12 * 12 - 6
     assert again == jpegs
+
+
+async def test_a_kept_session_names_the_picture_that_it_began_with(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """By its digest: the picture itself is not in the file."""
+    png = tmp_path / "magenta.png"
+    Image.new("RGB", (64, 64), "magenta").save(png)
+    async with serving() as worker, driven(browser) as page:
+        await page.open(worker.http, mode="image", blocks=2, prompt=RED, **SMALL)
+        await page.page.get_by_label("Picture").set_input_files(png)
+        await expect(page.page.locator("#input-picture img")).to_be_visible()
+        await page.start()
+        await page.until_state("completed")
+        kept = load_timeline(await saved(page, "Keep", tmp_path / "session.json"))
+    assert kept.pieces[0].start_frame == hashlib.sha256(png.read_bytes()).hexdigest()
 
 
 async def test_a_timeline_is_played_each_part_from_its_block_on(browser: Browser) -> None:

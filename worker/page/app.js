@@ -116,7 +116,11 @@ async function main() {
     playback.setPaused(!playback.paused);
     byId("pause").setAttribute("aria-pressed", String(playback.paused));
   };
-  const copySeed = () => navigator.clipboard.writeText(byId("seed-used").textContent);
+  const copySeed = async () => {
+    const seed = byId("seed-used");
+    getSelection().selectAllChildren(seed); // where there is no clipboard, Ctrl+C copies it
+    await navigator.clipboard?.writeText(seed.textContent);
+  };
   const clicks = {
     start,
     stop: () => director.stop(),

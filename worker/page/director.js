@@ -57,7 +57,7 @@ export class Director {
     this.#session = new Session(page, tokens, {
       state: (name, detail) => this.#stateIs(name, detail),
       frame: (frame) => this.#came(frame),
-      began: (started) => this.#began(started),
+      began: (started, startFrame) => this.#began(started, startFrame),
       event: (said) => this.#told(said),
       warned: (words) => this.#message.show(words, { kind: "note" }),
     });
@@ -224,10 +224,10 @@ export class Director {
     this.#status.settled(settled);
   }
 
-  #began(started) {
+  #began(started, startFrame) {
     this.#settled(started);
     this.#clock.began();
-    this.#kept.began(started);
+    this.#kept.began(started, startFrame);
   }
 
   #came(frame) {

@@ -3,6 +3,7 @@
 import { decode, encode } from "../msgpack.js";
 
 const JPEG = 0xff; // no msgpack map begins so
+const OPEN = 1; // of a socket's readyState
 
 /**
  * Handlers, each called while the connection is open:
@@ -30,7 +31,7 @@ export class Connection {
 
   /** Send a map; keys without a value are left out. */
   send(map) {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(encode(map));
+    if (this.#socket.readyState === OPEN) this.#socket.send(encode(map));
   }
 
   /** Nothing is heard any more, whatever is on its way. */

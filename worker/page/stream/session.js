@@ -15,7 +15,7 @@ const PARAMS_SENT = ["starting", "waiting", "streaming"];
  * States: idle, connecting, starting (params are sent), waiting (in line, with a position),
  * streaming, retrying (the worker is full), reconnecting, completed, stopped, failed (with words).
  *
- * Handlers: state(name, detail), frame(frame), began(started), event(map), warned(words).
+ * Handlers: state(name, detail), frame(frame), began(started, startFrame), event(map), warned(words).
  */
 export class Session {
   #page;
@@ -33,6 +33,7 @@ export class Session {
   #done = 0; // blocks of it that have begun
   #received = 0;
   #lastJpeg = null;
+  #startFrame = undefined; // that the stream was begun with
   #failures = 0;
   #askedAnew = false;
   #signAt = 0;
@@ -123,7 +124,9 @@ export class Session {
 
   #ready() {
     if (this.#state !== "connecting" && this.#state !== "reconnecting" && this.#state !== "retrying") return;
-    this.#connection.send(this.#paramsNow());
+    const params = this.#paramsNow();
+    this.#startFrame = params.start_frame;
+    this.#connection.send(params);
     this.#set("starting");
     this.#signAt = performance.now();
     this.#watch = setInterval(() => this.#look(), 500);
@@ -171,7 +174,7 @@ export class Session {
     } else if (said.type === "started") {
       this.#signAt = performance.now();
       if (this.#state !== "streaming") this.#set("starting");
-      this.#on.began(said);
+      this.#on.began(said, this.#startFrame);
     } else if (said.type === "steered") {
       const { prompt, prompts, strength } = said.values ?? {};
       if (prompt) Object.assign(this.#params, { prompt, prompts });

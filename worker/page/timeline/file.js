@@ -96,7 +96,8 @@ export async function writeTimeline({ entries, settings, pieces = [] }) {
   };
   if (pieces.length && globalThis.crypto?.subtle) {
     const digest = await digestOf(prompts);
-    written.framewire = { prompts_sha256: digest, pieces, not_kept: live ? [CAMERA] : [] };
+    const kept = await Promise.all(pieces.map(withDigest));
+    written.framewire = { prompts_sha256: digest, pieces: kept, not_kept: live ? [CAMERA] : [] };
   }
   return `${JSON.stringify(written, null, 2)}\n`;
 }
@@ -124,9 +125,17 @@ function rounded(seconds) {
   return Math.round(1e6 * seconds) / 1e6;
 }
 
+/** A piece with the digest of its start frame in the place of the picture. */
+async function withDigest({ startFrame, ...piece }) {
+  return startFrame ? { ...piece, start_frame: await sha256(startFrame) } : piece;
+}
+
 /** SHA-256 of the prompts of a file, however they are spaced: as Python's json writes them, sorted. */
-export async function digestOf(prompts) {
-  const bytes = new TextEncoder().encode(canonical(prompts));
+function digestOf(prompts) {
+  return sha256(new TextEncoder().encode(canonical(prompts)));
+}
+
+async function sha256(bytes) {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

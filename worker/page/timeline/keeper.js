@@ -10,11 +10,15 @@ export class Keeper {
     this.#pieces = [];
   }
 
-  /** A `started` event. One of a worker that does not tell the params cannot be made again. */
-  began({ params, made_with: madeWith, seed }) {
+  /**
+   * A `started` event. One of a worker that does not tell the params cannot be made again.
+   *
+   * @param {Uint8Array|undefined} startFrame kept as it is; a file names its digest.
+   */
+  began({ params, made_with: madeWith, seed }, startFrame) {
     if (params === null || typeof params !== "object") return;
     const { start_frame: _, events, fmt, steers, ...rest } = params;
-    this.#pieces.push({ params: { ...rest, seed }, steers: [], frames: 0, made_with: madeWith ?? {}, exact: true });
+    this.#pieces.push({ params: { ...rest, seed }, steers: [], frames: 0, made_with: madeWith ?? {}, exact: true, startFrame });
   }
 
   /** A `steered` event. */

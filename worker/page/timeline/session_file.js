@@ -35,9 +35,10 @@ export class SessionFile {
     this.#prompts.clear();
   }
 
-  began(started) {
+  /** @param {Uint8Array|undefined} startFrame the picture that the stream begins with. */
+  began(started, startFrame) {
     this.#settings = { ...this.#settings, seed: started.seed };
-    this.#keeper.began(started);
+    this.#keeper.began(started, startFrame);
     this.#prompts = new Map([[1, started.params?.prompt]]);
   }
 
