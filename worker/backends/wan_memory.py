@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from framewire.worker.engine.context.memory import window_frames
+from framewire.worker.engine.context.memory import sink_frames, window_frames
 from framewire.worker.engine.engine import Engine
 from framewire.worker.engine.params import StreamParams
 from framewire.worker.engine.preset import FRAMES_PER_LATENT, LATENT_STRIDE, PIXEL_MULTIPLE
@@ -75,8 +75,11 @@ class Footprint:
         if engine.options.batch_steps:
             steps = params.denoising_steps or (preset.steps or ())[: params.num_denoising_steps]
             batch = len(steps) or params.num_denoising_steps
-        tokens = window_frames(preset, params) * params.width * params.height // PIXEL_MULTIPLE**2
-        return preset.dims.kv_bytes(tokens * batch, engine.transformer.dtype.itemsize)
+        frame = params.width * params.height // PIXEL_MULTIPLE**2
+        tokens = window_frames(preset, params) * frame * batch
+        if preset.context == "appended":  # a sink's keys are held twice
+            tokens += sink_frames(preset, engine.options) * frame // 2
+        return preset.dims.kv_bytes(tokens, engine.transformer.dtype.itemsize)
 
     def of(self, params: StreamParams) -> Need:
         """The need of one stream."""

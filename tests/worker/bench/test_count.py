@@ -32,16 +32,16 @@ COUNTS = {
         "between passes": (0.0, 15, 0.02),
     },
     SELF_FORCING: {
-        "context": (39.125, 2327, 89.1),
-        "denoise": (161.627, 9561, 365.8),
+        "context": (39.125, 2349, 89.1),
+        "denoise": (161.627, 9581, 365.8),
         "decode": (40.650, 549, 300.0),
-        "between passes": (0.0, 282, 77.7),
+        "between passes": (0.0, 30, 0.03),
     },
     STREAMDIFFUSION: {
         "encode": (5.272, 364, 38.8),
-        "denoise": (7.635, 4959, 40.0),
+        "denoise": (7.635, 4783, 40.0),
         "decode": (8.881, 513, 70.5),
-        "between passes": (0.0, 1085, 4.2),
+        "between passes": (0.0, 180, 0.6),
     },
 }
 """TFLOP, launches and GB moved besides products, at the size each was trained for."""

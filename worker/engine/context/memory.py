@@ -102,7 +102,6 @@ class StreamMemory:
             )
         if preset.context == "appended":
             return AppendedContext(
-                options,
                 runner,
                 cache=self.cache(),
                 frames=params.kv_cache_num_frames,
@@ -119,8 +118,13 @@ class StreamMemory:
         )
 
     def _sink(self) -> int:
-        sink = self._shared.options.sink_frames or self._shared.preset.sink_frames
+        sink = sink_frames(self._shared.preset, self._shared.options)
         return max(sink, int(self._params.keep_first_frame))
+
+
+def sink_frames(preset: Preset, options: EngineOptions) -> int:
+    """How many of a stream's first frames stay in its context."""
+    return options.sink_frames or preset.sink_frames
 
 
 def window_frames(preset: Preset, params: StreamParams, start_frames: int = 0) -> int:
@@ -139,7 +143,7 @@ def check_loop(preset: Preset, options: EngineOptions) -> None:
     for name, chosen, fits in (
         ("context_every", options.context_every > 1, preset.context == "rebuilt"),
         ("sink_frames", options.sink_frames > 0, preset.context != "rebuilt"),
-        ("kv_attention_bias", options.kv_attention_bias < 1, not ring),
+        ("kv_attention_bias", options.kv_attention_bias < 1, preset.context == "rebuilt"),
         ("batch_steps", options.batch_steps, ring),
     ):
         if chosen and not fits:

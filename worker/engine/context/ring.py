@@ -39,8 +39,9 @@ class Slots:
         # Empty slots are filled in order, so before the clock starts their place is their age.
         order = torch.arange(-self.count, 0, device=keys.device)
         self._written = order.repeat(len(cache.layers), self.batch, 1)
-        self._due = torch.full_like(self._written[:, :, 0], -1)
+        self._due = self._none = torch.full_like(self._written[:, :, 0], -1)
         self._clock = 0
+        self._means: tuple[Tensor, Tensor] | None = None  # of keys and values, a slot's each
 
     def choose(self, filled: Sequence[int]) -> Tensor:
         """The slot of the next frame: the next empty one, or the one due, or the oldest.
@@ -54,8 +55,8 @@ class Slots:
             chosen = torch.where(empty < self.count, empty, chosen)
         self._clock += 1
         self._written.scatter_(-1, chosen[..., None], self._clock)
-        full = torch.tensor([used == self.count for used in filled], device=chosen.device)
-        self._due = torch.where(full, -1, self._due)
+        full = [used == self.count for used in filled]
+        self._due = self._where(full, self._none, self._due)
         return chosen
 
     def head(self) -> Tensor:
@@ -65,22 +66,46 @@ class Slots:
 
     def compare(self, slots: Tensor, rows: Sequence[bool], threshold: float) -> None:
         """In `rows`, mark the sink frame least like the one in `slots`, if below `threshold`."""
-        likeness = [self._likeness(layer, slots[index]) for index, layer in enumerate(self._layers)]
-        least, sink_slot = torch.stack(likeness).min(-1)
+        least, sink_slot = self._likeness(slots).min(-1)
         marked = (least < threshold) & (slots >= self._sink)
-        marked &= torch.tensor(list(rows), device=slots.device)
-        self._due = torch.where(marked, sink_slot, self._due)
+        self._due = self._where(rows, torch.where(marked, sink_slot, self._due), self._due)
 
-    def _likeness(self, layer: tuple[Tensor, Tensor], slots: Tensor) -> Tensor:
-        """Mean cosine of keys' and values' means to those of each sink frame, [batch, sink]."""
-        rows = torch.arange(self.batch, device=slots.device)
+    def _likeness(self, slots: Tensor) -> Tensor:
+        """Mean cosine of keys' and values' means to those of each sink frame, [layers, batch, sink].
+
+        Means are kept from block to block: only the frame in `slots` is new.
+        """
+        new = self._means_at(slots)
+        if self._means is None:
+            every = [self._means_at(torch.full_like(slots, slot)) for slot in range(self.count)]
+            self._means = (
+                torch.stack([keys for keys, _ in every], 2),
+                torch.stack([values for _, values in every], 2),
+            )
         parts = []
-        for whole in layer:
-            frames = whole.view(self.batch, self.count, self._tokens, *whole.shape[2:])
-            new = frames[rows, slots].float().mean(1).flatten(1)  # [batch, heads * head_dim]
-            sink = frames[:, : self._sink].float().mean(2).flatten(2)
-            parts.append(functional.cosine_similarity(sink, new[:, None], dim=-1))
+        at = slots[:, :, None, None]
+        for kept, fresh in zip(self._means, new, strict=True):
+            kept.scatter_(2, at.expand(-1, -1, 1, kept.shape[3]), fresh[:, :, None])
+            sink = kept[:, :, : self._sink]
+            parts.append(functional.cosine_similarity(sink, fresh[:, :, None], dim=-1))
         return (parts[0] + parts[1]) / 2
+
+    def _means_at(self, slots: Tensor) -> tuple[Tensor, Tensor]:
+        """Means of keys and of values of one frame a row, each [layers, batch, heads * head_dim]."""
+        rows = torch.arange(self.batch, device=slots.device)
+        means: tuple[list[Tensor], list[Tensor]] = ([], [])
+        for index, layer in enumerate(self._layers):
+            for whole, found in zip(layer, means, strict=True):
+                frames = whole.view(self.batch, self.count, self._tokens, *whole.shape[2:])
+                frame = frames[rows, slots[index]]
+                found.append(frame.mean(1, dtype=torch.float32).flatten(1))
+        return torch.stack(means[0]), torch.stack(means[1])
+
+    def _where(self, rows: Sequence[bool], then: Tensor, otherwise: Tensor) -> Tensor:
+        """Row by row; nothing is sent to the device where all rows are alike."""
+        if all(rows):
+            return then
+        return torch.where(torch.tensor(rows, device=then.device), then, otherwise)
 
 
 class RingContext:

@@ -88,7 +88,13 @@ def write_context(
     else:
         place = inputs.place
         inputs.transformer.write_context(
-            latents[None], modulation, inputs.rope, place.cache, inputs.text, place.window
+            latents[None],
+            modulation,
+            inputs.rope,
+            place.cache,
+            inputs.text,
+            place.window,
+            place.slots,
         )
     return latents
 

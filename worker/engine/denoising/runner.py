@@ -54,12 +54,15 @@ class BlockRunner:
             write_context(inputs, latents, modulation, sigma, observer)
             return
 
-        def work(latents: Tensor, cos: Tensor, sin: Tensor, *parts: Tensor) -> Tensor:
-            here = replace(inputs, rope=(cos, sin))
-            return write_context(here, latents, Modulation(*parts), sigma)
+        slots = () if place.slots is None else (place.slots,)
 
-        key = ("context", place.window, inputs.addresses())
-        self._records.run(key, work, (latents, *inputs.rope, *modulation))
+        def work(latents: Tensor, cos: Tensor, sin: Tensor, *parts: Tensor) -> Tensor:
+            given = parts[2] if slots else None
+            here = replace(inputs, rope=(cos, sin), place=replace(place, slots=given))
+            return write_context(here, latents, Modulation(*parts[:2]), sigma)
+
+        key = ("context", place.window, bool(slots), inputs.addresses())
+        self._records.run(key, work, (latents, *inputs.rope, *modulation, *slots))
 
     def denoise(self, place: Place, x: Tensor, noise: Tensor, plan: BlockPlan) -> Tensor:
         """All denoise passes on x [F, C, h, w]: its clean latents."""

@@ -75,9 +75,21 @@ class KVCache:
     def keep_last(self, held: int, kept: int, pinned: int, frame_tokens: int) -> None:
         """Of `held` frames keep the first `pinned` and the last ones, `kept` in all, in order."""
         gone = held - kept
-        if gone:
+        if gone and kept > pinned:
             source, count = (pinned + gone) * frame_tokens, (kept - pinned) * frame_tokens
             self.roll(source, pinned * frame_tokens, count, gone)
+
+    def turn(self, first: int, last: int, frames: int) -> None:
+        """Move the keys of tokens [first, last) `frames` in time, where they are."""
+        cos, sin = time_shift(self._head_dim, frames, self.layers[0][0].device)
+        for k, _ in self.layers:
+            k[:, first:last] = rotate(k[:, first:last], cos, sin)
+
+    def turn_from(self, keys: list[Tensor], frames: int) -> None:
+        """Fill the first tokens of each layer with `keys`, moved `frames` in time."""
+        cos, sin = time_shift(self._head_dim, frames, self.layers[0][0].device)
+        for (k, _), kept in zip(self.layers, keys, strict=True):
+            k[:, : kept.shape[1]] = rotate(kept, cos, sin)
 
     def roll(self, source: int, target: int, count: int, frames: int) -> None:
         """Move `count` tokens from `source` back to `target`, and their keys `frames` in time.

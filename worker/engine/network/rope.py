@@ -29,10 +29,24 @@ class Rope:
     tokens_per_frame: int
 
     def at(self, first_frame: int, frames: int) -> tuple[Tensor, Tensor]:
-        """The rows of `frames` frames from position `first_frame` on, as views."""
+        """The rows of `frames` frames from position `first_frame` on; views, within the table."""
         first = first_frame * self.tokens_per_frame
         last = first + frames * self.tokens_per_frame
-        return self.cos[first:last], self.sin[first:last]
+        if last <= self.cos.shape[0]:
+            return self.cos[first:last], self.sin[first:last]
+        return self._later(first_frame, frames)
+
+    def _later(self, first_frame: int, frames: int) -> tuple[Tensor, Tensor]:
+        """Past the table: rows and columns are those of any frame, and time is computed."""
+        head_dim = self.cos.shape[1]
+        time = _split(head_dim)[0]
+        angles = _angles(time, frames, first_frame, self.cos.device)
+        rows = (frames, self.tokens_per_frame, -1)
+        whole = []
+        for part, table in zip(_by_channel(angles), (self.cos, self.sin), strict=True):
+            space = table[: self.tokens_per_frame, 2 * time :]
+            whole.append(torch.cat([part[:, None].expand(*rows), space.expand(*rows)], -1))
+        return whole[0].flatten(0, 1), whole[1].flatten(0, 1)
 
 
 def rope_table(
@@ -51,14 +65,15 @@ def rope_table(
         ],
         dim=-1,
     ).flatten(0, 2)  # [tokens, head_dim / 2]
-    return Rope(*_by_channel(angles, device), rows * columns)
+    cos, sin = _by_channel(angles)
+    return Rope(cos.to(device), sin.to(device), rows * columns)
 
 
 def time_shift(head_dim: int, frames: int, device: torch.device | str) -> tuple[Tensor, Tensor]:
     """Cosines and sines [1, head_dim] that move rotated keys by `frames` frames in time."""
     time, rows, columns = _split(head_dim)
-    angles = torch.cat([frames * _frequencies(time), torch.zeros(rows + columns).double()])
-    return _by_channel(angles[None], device)
+    still = torch.zeros(rows + columns, dtype=torch.float64, device=device)
+    return _by_channel(torch.cat([frames * _frequencies(time, device), still])[None])
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -72,11 +87,11 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return (x32 * cos.unsqueeze(-2) + swapped * sin.unsqueeze(-2)).type_as(x)
 
 
-def _by_channel(angles: Tensor, device: torch.device | str) -> tuple[Tensor, Tensor]:
+def _by_channel(angles: Tensor) -> tuple[Tensor, Tensor]:
     """Cosines and signed sines [L, D], float32, of angles [L, D / 2]."""
-    cos = angles.cos().repeat_interleave(2, dim=-1)
+    cos = torch.stack([angles.cos(), angles.cos()], dim=-1).flatten(-2)
     sin = torch.stack([-angles.sin(), angles.sin()], dim=-1).flatten(-2)
-    return cos.to(device, torch.float32), sin.to(device, torch.float32)
+    return cos.float(), sin.float()
 
 
 def _split(head_dim: int) -> tuple[int, int, int]:
@@ -84,10 +99,14 @@ def _split(head_dim: int) -> tuple[int, int, int]:
     return pairs - 2 * (pairs // 3), pairs // 3, pairs // 3
 
 
-def _frequencies(pairs: int) -> Tensor:
-    return _THETA ** -(torch.arange(pairs, dtype=torch.float64) / max(pairs, 1))
+def _frequencies(pairs: int, device: torch.device | str = "cpu") -> Tensor:
+    steps = torch.arange(pairs, dtype=torch.float64, device=device)
+    return _THETA ** -(steps / max(pairs, 1))
 
 
-def _angles(pairs: int, positions: int) -> Tensor:
-    """Float64 [positions, pairs]."""
-    return torch.outer(torch.arange(positions, dtype=torch.float64), _frequencies(pairs))
+def _angles(
+    pairs: int, positions: int, first: int = 0, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Float64 [positions, pairs], from position `first` on."""
+    places = torch.arange(first, first + positions, dtype=torch.float64, device=device)
+    return torch.outer(places, _frequencies(pairs, device))

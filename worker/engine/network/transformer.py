@@ -36,17 +36,26 @@ class Modulation(NamedTuple):
     projection: Tensor
 
 
+class Ring(NamedTuple):
+    """Tokens [first, first + count) of a cache, the last of which the first follows."""
+
+    first: int
+    count: int
+
+
 class Window(NamedTuple):
     """Where a pass's tokens go in the cache, and what they see; static for a compiler.
 
     Attributes:
         write_at: their first place; of no account where layers are told places of their own.
         per_row: instead of `groups` where the rows of a batch see different keys: an entry a row.
+        ring: where tokens go round that are told a place of their own.
     """
 
     write_at: int
     groups: tuple[Group, ...]
     per_row: tuple[tuple[Group, ...], ...] = ()
+    ring: Ring | None = None
 
 
 class CausalTransformer:
@@ -126,6 +135,7 @@ class CausalTransformer:
             The flow, [B, F, C, h, w], in the model's dtype.
         """
         hidden = self._embed(x)
+        places = _places(slots, hidden.shape[1], window)
         run = self._runner(hidden, window)
         layers = zip(self._model.blocks, cache.layers, text.layers, strict=True)
         for index, (block, keys_values, text_keys_values) in enumerate(layers):
@@ -138,7 +148,7 @@ class CausalTransformer:
                 *text_keys_values,
                 window,
                 self.kernel,
-                None if slots is None else slots[index],
+                None if places is None else places[index],
             )
         return self._head(hidden, modulation.embedding, x.shape)
 
@@ -150,14 +160,15 @@ class CausalTransformer:
         cache: KVCache,
         text: TextCache,
         window: Window,
+        slots: Tensor | None = None,
     ) -> None:
         """Like `forward`, for the cache's sake only: the last layer stops at its keys."""
         hidden = self._embed(x)
+        places = _places(slots, hidden.shape[1], window)
         run = self._runner(hidden, window)
         *body, last = self._model.blocks
-        for block, keys_values, text_keys_values in zip(
-            body, cache.layers[:-1], text.layers[:-1], strict=True
-        ):
+        layers = zip(body, cache.layers[:-1], text.layers[:-1], strict=True)
+        for index, (block, keys_values, text_keys_values) in enumerate(layers):
             hidden = run(
                 block,
                 hidden,
@@ -167,10 +178,12 @@ class CausalTransformer:
                 *text_keys_values,
                 window,
                 self.kernel,
+                None if places is None else places[index],
             )
         table = _block_table(last, modulation.projection)
         _, k, v = _project(last.attn1, _modulate(last.norm1, hidden, *table[:2]))
-        _write_keys(last.attn1, k, v, *rope, *cache.layers[-1], window)
+        of_last = None if places is None else places[-1]
+        _write_keys(last.attn1, k, v, *rope, *cache.layers[-1], window, of_last)
 
     def _runner(self, hidden: Tensor, window: Window) -> Callable[..., Tensor]:
         if self._compiled is None:
@@ -204,6 +217,16 @@ class CausalTransformer:
         return out.reshape(shape)
 
 
+def _places(slots: Tensor | None, tokens: int, window: Window) -> Tensor | None:
+    """Where each of `tokens` tokens goes in every layer and row, int64 [layers, B, tokens]."""
+    if slots is None:
+        return None
+    places = slots[:, :, None] + torch.arange(tokens, device=slots.device)
+    if window.ring is not None:
+        places = window.ring.first + (places - window.ring.first) % window.ring.count
+    return places
+
+
 def block_forward(
     block: Any,
     x: Tensor,
@@ -216,16 +239,20 @@ def block_forward(
     text_values: Tensor,
     window: Window,
     kernel: Kernel = sdpa,
-    slot: Tensor | None = None,
+    places: Tensor | None = None,
 ) -> Tensor:
-    """One layer on tokens x [B, L, dim], writing its keys and values: [B, L, dim]."""
+    """One layer on tokens x [B, L, dim], writing its keys and values: [B, L, dim].
+
+    Args:
+        places: where each token's go, int64 [B, L], instead of where the window says.
+    """
     table = _block_table(block, projection)
     shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = table
     attn = block.attn1
     h = _modulate(block.norm1, x, shift, scale)
     q, k, v = _project(attn, h)
     q = rotate(attn.norm_q(q).unflatten(-1, (attn.heads, -1)), cos, sin)
-    _write_keys(attn, k, v, cos, sin, keys, values, window, slot)
+    _write_keys(attn, k, v, cos, sin, keys, values, window, places)
     if window.per_row:
         h = attend_rows(q, keys, values, window.per_row, kernel)
     else:
@@ -270,12 +297,14 @@ def _write_keys(
     keys: Tensor,
     values: Tensor,
     window: Window,
-    slot: Tensor | None = None,
+    places: Tensor | None = None,
 ) -> None:
     k = rotate(attn.norm_k(k).unflatten(-1, (attn.heads, -1)), cos, sin)
     v = v.view(*v.shape[:2], attn.heads, -1)
-    if slot is not None:
-        places = slot[:, None] + torch.arange(k.shape[1], device=k.device)  # [B, L]
+    if places is not None and len(places) == 1:
+        keys[:, places[0]], values[:, places[0]] = k, v
+        return
+    if places is not None:
         rows = torch.arange(k.shape[0], device=k.device)[:, None]
         keys[rows, places], values[rows, places] = k, v
         return
