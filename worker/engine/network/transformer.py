@@ -37,10 +37,10 @@ class Modulation(NamedTuple):
 
 
 class Ring(NamedTuple):
-    """Tokens [first, first + count) of a cache, the last of which the first follows."""
+    """Tokens [first, first + tokens) of a cache, the last of which the first follows."""
 
     first: int
-    count: int
+    tokens: int
 
 
 class Window(NamedTuple):
@@ -223,7 +223,7 @@ def _places(slots: Tensor | None, tokens: int, window: Window) -> Tensor | None:
         return None
     places = slots[:, :, None] + torch.arange(tokens, device=slots.device)
     if window.ring is not None:
-        places = window.ring.first + (places - window.ring.first) % window.ring.count
+        places = window.ring.first + (places - window.ring.first) % window.ring.tokens
     return places
 
 
