@@ -93,6 +93,7 @@ class Playing:
         self.differs: list[str] = []
         self.started: list[Started] = []
         self.begun = asyncio.Event()
+        self._is_on = False
         self.shown = 0
         self.text = _text_of(parts[0].params) or ""
         self._in_effect = 0  # changes that have taken effect
@@ -119,12 +120,16 @@ class Playing:
         return self._schedule.waiting
 
     def saw_event(self, event: Event) -> None:
-        """The session has heard an event of the stream under way."""
+        """The session has heard an event; of other streams, before and after, none counts."""
+        if not self._is_on:
+            return
         self._schedule.saw_event(event)
+        for due in self._schedule.held():
+            self._note(due)
         if isinstance(event, Started):
             self.started.append(event)
             self._compare(event)
-        elif isinstance(event, Steered):
+        elif isinstance(event, Steered) and event.applied != ("num_blocks",):
             for change in self.changes[self._in_effect :]:
                 if change.at_block is not None and change.at_block > event.block:
                     break
@@ -135,18 +140,21 @@ class Playing:
         return self._play()
 
     async def _play(self) -> AsyncGenerator[Frame]:
-        for number, part in enumerate(self._parts):
-            if self._blocks_left == 0:
-                return
-            self._part = part
-            is_last = number + 1 == len(self._parts)
-            steering = await self._begin(part)
-            try:
-                async for frame in self._stream(part, is_last=is_last):
-                    yield frame
-            finally:
-                steering.cancel()
-                await asyncio.gather(steering, return_exceptions=True)
+        try:
+            for number, part in enumerate(self._parts):
+                if self._blocks_left == 0:
+                    return
+                self._part = part
+                is_last = number + 1 == len(self._parts)
+                steering = await self._begin(part)
+                try:
+                    async for frame in self._stream(part, is_last=is_last):
+                        yield frame
+                finally:
+                    steering.cancel()
+                    await asyncio.gather(steering, return_exceptions=True)
+        finally:
+            self._is_on = False
 
     async def _begin(self, part: Part) -> asyncio.Task[None]:
         shape = self._schedule.shape if self.started else None
@@ -159,6 +167,7 @@ class Playing:
             params["num_blocks"] = self._asked
         if params.get("events"):
             params["steers"] = self._schedule.planned or None
+        self._is_on = True  # the first event may come before this is sent to the end
         await self._session.start(prompt, **cast(StartOptions, params))
         self.begun.set()
         return asyncio.create_task(self._steer())
@@ -243,7 +252,7 @@ class Playing:
                 schedule.changed.clear()
                 await self._ask_for_fewer(schedule)
                 for due in schedule.due():
-                    if due.is_held or await self._send(due):
+                    if await self._send(due):
                         self._note(due)
         except FramewireError:
             return  # whoever reads the session is told

@@ -32,13 +32,11 @@ class Due:
     Attributes:
         when: what the worker is to hold it for, as keys of its map; empty where it cannot.
         block: that it lands in, as far as the stream's shape is known.
-        is_held: it came with the params, and is not to be sent again.
     """
 
     cue: Cue
     when: dict[str, int]
     block: int
-    is_held: bool = False
 
 
 class Schedule:
@@ -100,8 +98,18 @@ class Schedule:
             self._is_shape_known = True
         self.changed.set()
 
+    def held(self) -> list[Due]:
+        """What came with the params and is held, once that is known; it waits no longer."""
+        if self.exactness != "held from the start":
+            return []
+        found = [Due(cue, cue.when, self._block_of(cue)) for cue in self._planned]
+        self._waiting = self._waiting[len(found) :]
+        self._held += [due.block for due in found]
+        self._planned = []
+        return found
+
     def due(self) -> list[Due]:
-        """What is to be sent now, in order, or is held already; it waits no longer."""
+        """What is to be sent now, in order; it waits no longer."""
         ready: list[Due] = []
         self._waiting.sort(key=self._first_frame)
         self._held = [block for block in self._held if block > self._block]
@@ -109,17 +117,13 @@ class Schedule:
             ready.append(found)
             self._waiting.pop(0)
             self._held += [found.block] if found.when else []
-        if self.exactness != "by counting frames":
-            self._planned = []
         return ready
 
     def _due(self, cue: Cue) -> Due | None:
-        block = cue.at if cue.unit == "b" else self.shape.block_of(cue.at)
+        block = self._block_of(cue)
         if self.exactness == "by counting frames":
             came = self._frames and self._frames >= self._first_frame(cue)
             return Due(cue, {}, block) if came else None
-        if self.exactness == "held from the start" and cue in self._planned:
-            return Due(cue, cue.when, block, is_held=True)
         if len(self._held) >= MAX_HELD:
             return None
         if self.exactness == "held from the start":
@@ -130,7 +134,10 @@ class Schedule:
 
     def _first_frame(self, cue: Cue) -> int:
         """Of the block that it lands in."""
-        return self.shape.frames(cue.at if cue.unit == "b" else self.shape.block_of(cue.at))
+        return self.shape.frames(self._block_of(cue))
+
+    def _block_of(self, cue: Cue) -> int:
+        return cue.at if cue.unit == "b" else self.shape.block_of(cue.at)
 
 
 def _as_many_as_fit(cues: Sequence[Cue]) -> list[Cue]:

@@ -124,6 +124,26 @@ async def test_the_same_plan_in_any_format_makes_the_same_frames(
         assert other.frames == found[0].frames
 
 
+async def test_a_server_that_holds_nothing_is_steered_by_counting_frames_and_that_is_said(
+    tmp_path: Path,
+) -> None:
+    """As fal's: never before the block, and as many frames as the file has."""
+    async with command(slow=True, FRAMEWIRE_TEST_BLOCK="0.05") as running:
+        plain, changed = [
+            await streamed(
+                tmp_path, "--plain", "--timeline", written(tmp_path, f"{name}.json", value),
+                url=running.url,
+            )
+            for name, value in (("one", one()), ("two", two(transitionSteps=0)))
+        ]  # fmt: skip
+    assert [len(each.frames) for each in (plain, changed)] == [96, 96], plain.said
+    difference = first_difference(plain.frames, changed.frames)
+    assert difference is not None and difference >= 42
+    (note,) = changed.found["notes"]
+    assert "this server holds no changes" in note and note in changed.said
+    assert changed.found["timeline"]["changes"] == "by counting frames"
+
+
 async def test_seed_and_size_of_the_command_line_override_the_file_s(tmp_path: Path) -> None:
     path = written(tmp_path, "two.json", two())
     usual = await streamed(tmp_path, "--timeline", path)

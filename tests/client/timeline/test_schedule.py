@@ -25,7 +25,7 @@ def schedule(*texts: str) -> Schedule:
 
 def sent(plan: Schedule) -> list[tuple[str, dict[str, int]]]:
     """What is to be sent now, and for when."""
-    return [(str(due.cue), due.when) for due in plan.due() if not due.is_held]
+    return [(str(due.cue), due.when) for due in plan.due()]
 
 
 def test_a_worker_that_tells_its_shape_holds_all_from_the_start() -> None:
@@ -37,8 +37,8 @@ def test_a_worker_that_tells_its_shape_holds_all_from_the_start() -> None:
     ]
     assert sent(plan) == []
     plan.saw_event(started(first_block_frames=5, block_frames=4))
-    due = plan.due()
-    assert [(one.is_held, one.block) for one in due] == [(True, 7), (True, 11)]
+    assert [(str(one.cue), one.block) for one in plan.held()] == [("48f", 11), ("7b", 7)]
+    assert sent(plan) == [] and plan.held() == []
     assert plan.waiting == [] and plan.exactness == "held from the start"
 
 
@@ -48,7 +48,7 @@ def test_more_than_goes_with_the_params_follows_as_blocks_go_by() -> None:
     plan = Schedule([Cue(12 * number, "f", {"prompt": str(number)}) for number in range(1, count)])
     assert len(plan.planned) == MAX_PLANNED
     plan.saw_event(started(first_block_frames=6, block_frames=12))
-    assert all(due.is_held for due in plan.due())
+    assert len(plan.held()) == MAX_PLANNED and sent(plan) == []
     assert len(plan.waiting) == 19
     gone = MAX_PLANNED - MAX_HELD + 1
     plan.saw_frame(6 + 12 * (gone - 1) - 1)
