@@ -60,7 +60,7 @@ export class TimelineEditor {
   #show() {
     byId("timeline-list").replaceChildren(...this.#entries.map((entry, at) => this.#row(entry, at)));
     const total = this.#entries.reduce((sum, { seconds }) => sum + seconds, 0);
-    byId("timeline-total").textContent = this.#entries.length ? `${this.#entries.length} parts, ${total.toFixed(1)} s` : "no parts yet";
+    byId("timeline-total").textContent = this.#entries.length ? `${this.#entries.length} part${this.#entries.length > 1 ? "s" : ""}, ${total.toFixed(1)} s` : "no parts yet";
     byId("timeline-export").disabled = byId("timeline-on").disabled = this.#entries.length === 0;
     if (!this.#entries.length) byId("timeline-on").checked = false;
   }
