@@ -34,9 +34,7 @@ async def main() -> None:
             await recorder.write(frame, prompt)
     print(f"{frame.index + 1} frames")
     print(*(f"saved {saver.path}" for saver in recorder.finished), sep="\n")
-    print(
-        "direct one: .venv/bin/framewire-worker serve, then open the page whose address it prints"
-    )
+    print("direct one: .venv/bin/framewire-worker serve, and open the page whose address it prints")
 
 
 asyncio.run(main())

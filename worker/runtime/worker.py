@@ -66,6 +66,7 @@ class Worker:
         )
         self._others = FairThreads(config.codec_threads, "framewire-decode", nice=_NICE)
         self.large_pictures = asyncio.Semaphore(config.codec_threads)
+        self._libraries = {name: version(name) for name in ("pillow", "numpy")}  # read from files
 
     async def load(self) -> None:
         """Load the backend, and count how many sessions there is room for."""
@@ -85,8 +86,7 @@ class Worker:
             "backend": backend.name,
             **(backend.made_with() if isinstance(backend, KnowsItsMakeUp) else {}),
             "jpeg_quality": self.config.jpeg_quality,
-            "pillow": version("pillow"),
-            "numpy": version("numpy"),
+            **self._libraries,
         }
 
     @property

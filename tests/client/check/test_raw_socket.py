@@ -13,8 +13,10 @@ from framewire.client.check.raw_socket import RawSocket
 @pytest.mark.parametrize("limit", ["_MOST_MESSAGES", "_MOST_BYTES", "_MOST_SECONDS"])
 async def test_what_has_no_end_is_left(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def without_end(socket: ServerConnection) -> None:
+        await socket.recv()
         while True:
             await socket.send(b"\xff\xd8 frame")
+            await asyncio.sleep(0)
 
     monkeypatch.setattr(raw_socket, limit, 20)
     if limit == "_MOST_SECONDS":
@@ -24,6 +26,8 @@ async def test_what_has_no_end_is_left(limit: str, monkeypatch: pytest.MonkeyPat
         serve(without_end, "127.0.0.1", 0) as server,
         connect(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}") as socket,
     ):
-        seen = await RawSocket(socket, lambda _: None).until(lambda _: False, 10)
+        listening = RawSocket(socket, lambda _: None)
+        await listening.say({"prompt": "a"})
+        seen = await listening.until(lambda _: False, 10)
     assert seen.ending == "endless"
     assert seen.told() == f"{len(seen.messages)} messages came, and no end"
