@@ -87,6 +87,8 @@ def _as_prompt(content: str) -> str:
     """What a model wrote, without its thoughts, the quotes around it and what is no text."""
     text = "".join(letter if letter.isprintable() else " " for letter in content)
     text = " ".join(_THOUGHTS.sub("", text).split())
+    if text.startswith("<think>"):
+        raise ExpansionError("prompt expansion answered with thoughts alone")
     if len(text) > 1 and _QUOTES.get(text[0]) == text[-1] and text[0] not in text[1:-1]:
         text = text[1:-1].strip()
     return text[:MAX_PROMPT_CHARS].rstrip()

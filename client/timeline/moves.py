@@ -154,8 +154,12 @@ class _Playhead:
             raise TimelineError("lasts for less than a frame")
         self._begin()
         steps = 0
-        while self._step() and steps < MOST_CUES:
+        while self._step():
             steps += 1
+            if steps > MOST_CUES:
+                raise TimelineError(
+                    f"has more than {MOST_CUES} changes, each loop and jump counted"
+                )
         if not any(part.frames is None or part.frames for part in self.parts):
             raise TimelineError("lasts for less than a frame")
         return [part for part in self.parts if part.frames != 0]

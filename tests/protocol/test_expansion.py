@@ -77,6 +77,7 @@ def test_a_prompt_is_one_line_without_what_models_wrap_around_it(content: str, p
         (200, saying(" \n"), "an empty prompt"),
         (200, saying('""'), "an empty prompt"),
         (200, saying("<think>hm</think>"), "an empty prompt"),
+        (200, saying("<think>The user wants a prompt. I should"), "thoughts alone"),
         (200, saying("I cannot", finish_reason="content_filter"), "refused this prompt"),
         (200, saying(None, message={"refusal": "no", "content": None}), "refused this prompt"),
     ],

@@ -155,8 +155,9 @@ def _own_blend(fields: Fields) -> Method | None:
 
 
 def _check_order(entries: Sequence[Entry], where: str) -> None:
-    first = entries[0].start.at
-    if entries[0].start.unit == "s" and first > _TOUCH:
+    start = entries[0].start
+    first = start.at if start.unit == "s" else start.at / RATE
+    if first > _TOUCH:
         right = "expected the first entry to begin at 0"
         raise wrong(f"{where}[0]", f"begins at {first:g} s", right)
     for number_, (entry, later) in enumerate(pairwise(entries)):

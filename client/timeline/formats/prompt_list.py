@@ -27,7 +27,7 @@ def read_prompt_lines(text: str) -> Timeline:
     Raises:
         TimelineError: a line is no such object, or something of it is wrong.
     """
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     switches: Any = None
     loose: list[tuple[str, Any]] = []  # lines of one prompt each
     for place, (number, line) in enumerate(lines):

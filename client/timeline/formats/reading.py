@@ -68,7 +68,7 @@ def timeline_of(data: bytes | str, *, lines: bool = False) -> Timeline:
     except json.JSONDecodeError as error:
         if text.lstrip().startswith('"'):  # ComfyUI's nodes have no braces around it
             return _read(_tried("{" + text.strip().rstrip(",") + "}", error))
-        if len([line for line in text.splitlines() if line.strip()]) > 1 and _is_lines(text):
+        if len([line for line in text.split("\n") if line.strip()]) > 1 and _is_lines(text):
             return read_prompt_lines(text)
         raise _no_json(error) from None
     return _read(value)
@@ -118,7 +118,7 @@ def _no_json(error: json.JSONDecodeError) -> TimelineError:
 
 
 def _is_lines(text: str) -> bool:
-    first = next(line for line in text.splitlines() if line.strip())
+    first = next(line for line in text.split("\n") if line.strip())
     try:
         return isinstance(json.loads(first), dict)
     except (ValueError, RecursionError):

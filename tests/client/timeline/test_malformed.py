@@ -45,6 +45,7 @@ MALFORMED = {
     with_entry(entry(0, 3, "a"), entry(2, 5, "b")): "prompts[1]: begins at 2 s, within prompts[0]",
     with_entry(entry(0, 3, "a"), entry(4, 5, "b")): "prompts[1]: leaves a gap from 3 s to 4 s",
     with_entry(entry(1, 3, "a")): "prompts[0]: begins at 1 s; expected the first entry to begin",
+    with_entry(entry(3, 6, "a") | {"framewire": {"frame": 48}}): "prompts[0]: begins at 3 s",
     with_entry(entry(-1, 3, "a")): "prompts[0].startTime: is -1; expected 0 to",
     with_entry(entry(0, 0, "a")): "prompts[0]: runs from 0 s to 0 s",
     with_entry(entry(0, None, "a"), entry(3, 6, "b")): "prompts[0].endTime: is null",

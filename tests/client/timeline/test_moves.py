@@ -169,3 +169,10 @@ def test_whatever_the_markers_the_frames_are_no_more_than_asked_for(
         places = [cue.at for cue in part.cues]
         assert places == sorted(places)
         assert all(0 <= place <= (part.frames or 0) for place in places)
+
+
+def test_more_changes_than_can_be_planned_are_refused_and_no_stream_without_end() -> None:
+    short = timeline(1 / 16, 1 / 16)
+    assert shown_frames(parts_of(short, frames=5_000, loop=True)) == 5_000
+    with pytest.raises(TimelineError, match="has more than 20000 changes"):
+        parts_of(short, frames=50_000, loop=True)

@@ -160,3 +160,9 @@ def test_a_file_is_named_in_what_is_wrong_with_it(tmp_path: Path) -> None:
     assert load_timeline(path) == read(KREA), "a byte order mark is none of its business"
     with pytest.raises(Exception, match=r"nowhere\.json: No such file"):
         load_timeline(tmp_path / "nowhere.json")
+
+
+def test_a_line_of_a_prompt_list_ends_where_json_lines_do() -> None:
+    """Some letters are line ends to Python and to nobody else."""
+    text = '{"prompts": ["a\u2028b", "c\x85d"], "switch_frame_indices": [12]}\n'
+    assert [entry.prompts[0].text for entry in timeline_of(text).entries] == ["a\u2028b", "c\x85d"]
