@@ -134,3 +134,28 @@ async def test_keys_act_but_not_while_one_writes(browser: Browser) -> None:
         await page.until_state("streaming")
         await page.page.keyboard.press("x")
         await page.until_state("stopped")
+
+
+async def test_a_reset_without_a_prompt_is_refused_and_the_view_goes_on(browser: Browser) -> None:
+    async with serving() as worker, driven(browser) as page:
+        await page.open(worker.http, prompt="a red circle at night", blocks=1000, **SMALL)
+        await page.start()
+        await page.page.evaluate("document.getElementById('prompt').value = ''")
+        await page.page.locator("#prompt").dispatch_event("input")
+        await page.click("Reset")
+        await page.until_message("There is no prompt")
+        played = await page.number("frames")
+        await page.fill("Prompt", "a blue square on a white day")
+        await page.page.keyboard.press("Enter")
+        await page.until_coloured(BLUE)
+        assert await page.number("frames") > played
+
+
+async def test_until_stopped_can_be_said_and_taken_back_while_it_runs(browser: Browser) -> None:
+    async with serving() as worker, driven(browser) as page:
+        await page.open(worker.http, prompt="a red circle at night", blocks=40, **SMALL)
+        await page.start()
+        await page.page.locator("#endless").check()
+        await page.page.locator("#endless").uncheck()
+        await page.until_state("completed")
+        assert await page.number("frames") > 100

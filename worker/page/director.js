@@ -94,10 +94,7 @@ export class Director {
   async start({ startFrame, keep = false } = {}) {
     this.#message.clear();
     const { source } = this;
-    if (!this.#settings.prompt.trim()) {
-      this.#message.show({ title: "There is no prompt", advice: "Write what is to be seen, then START." });
-      return;
-    }
+    if (this.#lacksPrompt()) return;
     try {
       if (!startFrame) await source?.open();
     } catch (error) {
@@ -144,6 +141,7 @@ export class Director {
       this.#stateIs("idle", {});
       return;
     }
+    if (this.#lacksPrompt()) return;
     if (this.#cues) {
       this.start({ keep: true });
       return;
@@ -155,6 +153,12 @@ export class Director {
     this.#session.reset({ prompt, prompts, seed, num_blocks: blocks, strength });
     this.#settled({ seed });
     this.#stale = !this.#page.hosted;
+  }
+
+  #lacksPrompt() {
+    if (this.#settings.prompt.trim()) return false;
+    this.#message.show({ title: "There is no prompt", advice: "Write what is to be seen, then START." });
+    return true;
   }
 
   /** The prompt as it is now, and what it is blended with, while it runs. */
@@ -176,6 +180,7 @@ export class Director {
     const { strength, blocks, rate, fps, endless } = this.#settings;
     if (name === "strength") this.#session.steer({ strength });
     if (name === "blocks" && !endless) this.#session.steer({ num_blocks: blocks });
+    if (name === "endless" && this.#cues === null) this.#session.lasts(endless ? null : blocks);
     if (name === "rate") this.#input?.setRate(rate);
     if (name === "fps") this.#pacer.setFps(fps);
   }
@@ -198,7 +203,7 @@ export class Director {
     const { source } = this;
     source.resized(width, height);
     const settings = this.#settings;
-    const extra = () => ({ strength: settings.strength, prompt: this.#prompt, num_blocks: settings.blocks });
+    const extra = () => ({ strength: settings.strength, prompt: this.#prompt });
     return new LiveInput({
       source,
       rate: settings.rate,

@@ -105,7 +105,7 @@ export class Session {
       token = await this.#tokens.get();
     } catch (error) {
       if (turn !== this.#turn) return;
-      if (error instanceof TokenRefused) {
+      if (error instanceof TokenRefused && !(error.passing && this.#received)) {
         this.#fail({ title: "There is no token for this worker", reason: error.message, advice: "START asks again." });
       } else this.#lost({ code: 1006, reason: "", opened: false });
       return;
@@ -130,7 +130,9 @@ export class Session {
     this.#set("starting");
     this.#signAt = performance.now();
     this.#watch = setInterval(() => this.#look(), 500);
-    this.#input?.begin((map) => this.#connection?.send(map));
+    // An endpoint that is told a length with every picture is told the newest one.
+    const whole = (map) => (this.#page.hosted ? { ...map, num_blocks: this.#params.num_blocks } : map);
+    this.#input?.begin((map) => this.#connection?.send(whole(map)));
   }
 
   /** Of a stream that was lost, what is left of it, going on from its last picture. */
@@ -158,6 +160,14 @@ export class Session {
     this.#input?.answered(frame.requestId);
     this.#on.frame({ ...frame, index, block, number: this.#received - 1, at: now });
     this.#ask();
+  }
+
+  /** While it runs: so many blocks in all from now on, or until it is stopped (null). */
+  lasts(blocks) {
+    if (!this.active) return;
+    this.#endless = blocks === null;
+    if (this.#endless) this.#ask();
+    else this.steer({ num_blocks: blocks });
   }
 
   /** An endless stream: ask for more blocks before they are used up. */
@@ -212,6 +222,7 @@ export class Session {
       }
       this.#params.num_blocks = left;
       this.#params.steers = behind(this.#params.steers, this.#count);
+      this.#restarted(); // however often the next attempts fail
       this.#again("reconnecting", BACKOFF_MS[this.#failures++], words);
     } else this.#fail(words);
   }

@@ -3,7 +3,13 @@
 
 const STORED = "framewire.token";
 
-export class TokenRefused extends Error {}
+/** `passing`: asking again later may help. */
+export class TokenRefused extends Error {
+  constructor(reason, { passing = false } = {}) {
+    super(reason);
+    this.passing = passing;
+  }
+}
 
 export class Tokens {
   #page;
@@ -62,7 +68,7 @@ export class Tokens {
       this.forget();
       return this.#mint(reason);
     }
-    throw new TokenRefused(reason);
+    throw new TokenRefused(reason, { passing: answer.status === 429 || answer.status >= 500 });
   }
 
   #credential() {
