@@ -102,11 +102,10 @@ def _kept(timeline: Timeline, frames: int | None) -> list[Part]:
             Cue(int(steer["at_block"]), "b", {k: v for k, v in steer.items() if k != "at_block"})
             for steer in piece.steers
         ]
-        by_input = piece.params.get("input") == "all"  # which ends it
         part = Part(
             params=dict(piece.params),
             cues=cues,
-            frames=None if by_input and left is None else count,
+            frames=count,
             holds=[hold for hold in piece.holds if left is None],
             made_with=dict(piece.made_with),
         )

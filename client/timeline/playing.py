@@ -181,15 +181,15 @@ class Playing:
             self._schedule.saw_frame(frame.index)
             last_block = self._block_of(frame)
             version = frame.prompt_version or version
-            if part.frames is not None and taken >= part.frames:
+            surplus = None if part.frames is None or taken < part.frames else seen - part.frames
+            # Asked of each, since who feeds the stream waits to hear of all that came.
+            if not self._takes(frame) or surplus is not None:
                 if self._journal is not None:
                     self._journal.leave_out()
-                if self._is_too_much(seen - part.frames):
+                if surplus is not None and self._is_too_much(surplus):
                     await self._session.end()
                     if is_last:
                         break
-                continue
-            if not self._takes(frame):
                 continue
             for _ in range(held.pop(0, 0) if taken == 0 else 0):
                 yield self._counted(frame)

@@ -259,6 +259,20 @@ async def test_a_clip_is_kept_by_its_hash_and_played_with_the_same_one_only(
     assert held == {"name": "clip.mp4", "sha256": hashlib.sha256(clip.read_bytes()).hexdigest()}
 
 
+async def test_a_session_that_used_part_of_a_clip_is_made_again_as_long(tmp_path: Path) -> None:
+    """Nor does its end wait: who feeds it hears of the frames behind the last one, too."""
+    colours = [(6 * number, 255 - 6 * number, 40) for number in range(40)]
+    (tmp_path / "clip.mp4").write_bytes(video(colours, size=(64, 64)))
+    async with worker("testcard") as url:
+        given = ("--input", "clip.mp4", "--size", "64x64", "--frames", "10", "--seed", "5")
+        first = await streamed(
+            tmp_path, PROMPTS[0], *given, "--save-timeline", "kept.json", url=url
+        )
+        assert first.code == 0 and len(first.frames) == 10, first.said
+        again = await streamed(tmp_path, "--timeline", "kept.json", "--input", "clip.mp4", url=url)
+        assert again.code == 0 and again.frames == first.frames, again.said
+
+
 async def test_no_other_file_is_replaced_by_accident(tmp_path: Path) -> None:
     """What is no timeline stays, and so does what is read or written beside it."""
     (tmp_path / "notes.txt").write_text("mine")
