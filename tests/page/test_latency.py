@@ -94,5 +94,6 @@ async def test_without_events_only_the_whole_is_told(browser: Browser) -> None:
         await page.fill("Prompt", "another")
         await page.page.get_by_label("Prompt").press("Enter")
         await page.until("() => document.querySelectorAll('#strip li').length === 2")
+        await page.until("() => / s$/.test(document.getElementById('change').textContent)")
         assert "model" not in await page.shows("change")
         assert await page.page.locator("#strip .at").nth(1).inner_text() == "frame 18"

@@ -159,3 +159,11 @@ async def test_until_stopped_can_be_said_and_taken_back_while_it_runs(browser: B
         await page.page.locator("#endless").uncheck()
         await page.until_state("completed")
         assert await page.number("frames") > 100
+
+
+async def test_another_address_in_the_same_tab_is_read_and_shows_no_token(browser: Browser) -> None:
+    async with serving() as worker, driven(browser) as page:
+        await page.open(worker.http, **SMALL)
+        await page.page.evaluate("location.hash = '#prompt=a%20blue%20square&token=a.b.c'")
+        await page.until("() => document.getElementById('prompt')?.value === 'a blue square'")
+        assert "token" not in page.page.url

@@ -9,7 +9,7 @@ import { askForKey } from "./panel/key_dialog.js";
 import { bindKeys } from "./panel/keys.js";
 import { Prompt } from "./panel/prompt.js";
 import { defaultSettings, isLive, ranges, snapped, within } from "./settings.js";
-import { readAddress, tokenIn, written } from "./settings_url.js";
+import { readAddress, tokenIn, withoutToken, written } from "./settings_url.js";
 import { Tokens } from "./stream/token.js";
 import { TimelineEditor } from "./timeline/editor.js";
 
@@ -17,13 +17,16 @@ const ADDRESS_MS = 300;
 const CONTAINERS = [["mp4", "MP4"], ["webm", "WebM"]];
 
 async function main() {
+  const opened = location.hash;
+  if (tokenIn(opened)) history.replaceState(null, "", withoutToken(opened));
+  addEventListener("hashchange", () => location.reload()); // another address, in the same tab
   const answer = await fetch("/page.json");
   if (!answer.ok) throw new Error(`/page.json: HTTP ${answer.status}`);
   const page = await answer.json();
   const settings = defaultSettings(page);
   const defaults = { ...settings };
-  const tokens = new Tokens(page, askForKey, tokenIn(location.hash));
-  Object.assign(settings, readAddress(location.hash, page).settings);
+  const tokens = new Tokens(page, askForKey, tokenIn(opened));
+  Object.assign(settings, readAddress(opened, page).settings);
   if (settings.mode in page.unhonoured) settings.mode = defaults.mode;
 
   let addressTimer = 0;
@@ -31,7 +34,7 @@ async function main() {
     clearTimeout(addressTimer);
     addressTimer = setTimeout(() => history.replaceState(null, "", written(settings, defaults)), ADDRESS_MS);
   };
-  history.replaceState(null, "", written(settings, defaults)); // without the token, at once
+  history.replaceState(null, "", written(settings, defaults));
 
   const sources = makeSources(() => showSource());
   const director = new Director(page, settings, sources, tokens);

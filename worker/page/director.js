@@ -246,8 +246,9 @@ export class Director {
     if (this.#stale && frame.index > 0) return;
     this.#stale = false;
     this.#clock.arrived(frame);
-    const entry = { ...about, blob, number: this.#counts.received - 1 };
-    if (this.#changes.begins(frame)) {
+    const begins = this.#changes.begins(frame);
+    const entry = { ...about, blob, begins, number: this.#counts.received - 1 };
+    if (begins) {
       const prompt = this.#kept.promptOf(frame.promptVersion) ?? this.#prompt;
       this.#strip.add({ ...entry, prompt });
       this.#kept.shows(prompt, entry.number);

@@ -42,3 +42,10 @@ export function written(settings, defaults) {
   }
   return `#${said}`;
 }
+
+/** The same address for others to see. */
+export function withoutToken(hash) {
+  const said = new URLSearchParams(hash.replace(/^#/, ""));
+  said.delete("token");
+  return `#${said}`;
+}

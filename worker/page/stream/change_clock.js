@@ -37,9 +37,13 @@ export class ChangeClock {
     if (this.#last?.block === block) this.#last.model ??= this.#blocks.get(block);
   }
 
-  /** A frame was drawn. Whether it is the first one with the change. */
-  shown({ promptVersion, block }, now) {
-    if (!this.#asked || !(promptVersion > this.#asked.above)) return false;
+  /**
+   * A frame was drawn. Whether it is the first one with the change: by its version, or where the
+   * server tells none, by what is taken for the beginning of another prompt.
+   */
+  shown({ promptVersion, block, begins = false }, now) {
+    const isNew = Number.isInteger(promptVersion) ? promptVersion > this.#asked?.above : begins;
+    if (!this.#asked || !isNew) return false;
     this.#last = { total: now - this.#asked.at, block, model: this.#blocks.get(block) };
     this.#asked = null;
     return true;
