@@ -20,7 +20,13 @@ from framewire.client.timeline.presets import preset_of
 from .blend_option import prompts_of
 from .steer_plan import cue_of
 
-_FOR_INPUT = "settings.denoisingSteps: refine input, and there is none; the model's own are taken"
+_NO_INPUT = "settings.inputMode video: there is no --input, so it is made from text"
+_FOR_INPUT = {
+    "denoising_steps": "settings.denoisingSteps: refine input, and there is none; the model's own "
+    "are taken",
+    "strength": "settings.noiseScale: how far input is followed, and there is none",
+    "noise_controller": "settings.noiseController: follows the motion of input, and there is none",
+}
 
 
 def look_at_timeline(options: argparse.Namespace) -> list[str]:
@@ -99,6 +105,8 @@ def notes_on(timeline: Timeline, playing: Playing) -> list[str]:
         backend = playing.started[0].backend
         if (preset_of(timeline.made_for) or timeline.made_for) != backend:
             notes.insert(0, f"made for {timeline.made_for}, played on {backend}")
+    elif timeline.made_for and playing.shown:
+        notes.insert(0, f"made for {timeline.made_for}; this server does not say what it runs")
     if playing.shown and playing.changes and playing.exactness == "by counting frames":
         notes.append(
             "this server holds no changes: they were sent by counting frames, and land a block or "
@@ -139,9 +147,9 @@ def _without_input(found: Timeline, name: str) -> Timeline:
         made_from = f"{clip.name} (SHA-256 {clip.sha256[:12]}…)" if clip else "a camera"
         raise TimelineError(f"{name}: was made from {made_from}: give it as --input")
     settings = dict(found.settings)
-    if settings.pop("denoising_steps", None) is None:
-        return found
-    return replace(found, settings=settings, not_honoured=(*found.not_honoured, _FOR_INPUT))
+    left_out = [_NO_INPUT]
+    left_out += [why for key, why in _FOR_INPUT.items() if settings.pop(key, None) is not None]
+    return replace(found, settings=settings, not_honoured=(*found.not_honoured, *left_out))
 
 
 def _size_of(found: Timeline) -> tuple[int, int] | None:

@@ -158,12 +158,12 @@ async def test_what_is_not_honoured_is_said_on_stderr_and_in_json(tmp_path: Path
     value = two() | {"shiny": 1}
     value["settings"] |= {
         "pipelineId": "streamdiffusionv2", "kvCacheAttentionBias": 0.3, "inputMode": "video",
-        "denoisingSteps": [700, 500],
+        "denoisingSteps": [700, 500], "noiseScale": 0.7,
     }  # fmt: skip
     found = await streamed(tmp_path, "--timeline", written(tmp_path, "two.json", value))
     assert found.code == 0 and len(found.frames) == 96
     said = "\n".join(found.found["not_honoured"])
-    for what in ("kvCacheAttentionBias", "denoisingSteps", "shiny"):
+    for what in ("kvCacheAttentionBias", "denoisingSteps", "noiseScale", "inputMode", "shiny"):
         assert what in said and what in found.said
     assert found.found["notes"] == ["made for streamdiffusionv2, played on testcard"]
     assert "made for streamdiffusionv2" in found.said
