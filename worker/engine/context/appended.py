@@ -49,7 +49,6 @@ class AppendedContext:
         self._place: Place | None = None
         self._next = 0  # the slot of the next frame, once the cache is full
         self._is_full = False
-        self._sunk: list[Tensor] = []  # the sink's keys as they were at the stream's start
 
     @property
     def early_latents(self) -> int:
@@ -90,13 +89,13 @@ class AppendedContext:
         if not self._is_full:
             self._is_full = True
             self._next = self._sink + (self._position - self._sink) % round_of
-            self._sunk = [k[:, : self._sink * tokens].clone() for k, _ in self._cache.layers]
+            self._cache.remember_first(self._sink * tokens)
         if self._position + frames > MOST_POSITIONS:
             back = self._position - self._frames
             self._cache.turn(self._sink * tokens, capacity * tokens, -back)
             self._position -= back
         if self._sink:
-            self._cache.turn_from(self._sunk, self._position - self._frames)
+            self._cache.turn_first(self._position - self._frames)
         layers = len(self._cache.layers)
         device = self._runner.transformer.device
         slots = torch.full((layers, 1), self._next * tokens, device=device)

@@ -33,7 +33,7 @@ class Slots:
         keys = cache.layers[0][0]
         self.count = cache.tokens // frame_tokens
         self.batch = keys.shape[0]
-        self._layers = cache.layers
+        self._cache = cache
         self._tokens = frame_tokens
         self._sink = sink
         # Empty slots are filled in order, so before the clock starts their place is their age.
@@ -75,9 +75,12 @@ class Slots:
 
         Means are kept from block to block: only the frame in `slots` is new.
         """
-        new = self._means_at(slots)
+        new = self._cache.frame_means(slots, self._tokens)
         if self._means is None:
-            every = [self._means_at(torch.full_like(slots, slot)) for slot in range(self.count)]
+            every = [
+                self._cache.frame_means(torch.full_like(slots, slot), self._tokens)
+                for slot in range(self.count)
+            ]
             self._means = (
                 torch.stack([keys for keys, _ in every], 2),
                 torch.stack([values for _, values in every], 2),
@@ -89,17 +92,6 @@ class Slots:
             sink = kept[:, :, : self._sink]
             parts.append(functional.cosine_similarity(sink, fresh[:, :, None], dim=-1))
         return (parts[0] + parts[1]) / 2
-
-    def _means_at(self, slots: Tensor) -> tuple[Tensor, Tensor]:
-        """Means of keys and of values of one frame a row, each [layers, batch, heads * head_dim]."""
-        rows = torch.arange(self.batch, device=slots.device)
-        means: tuple[list[Tensor], list[Tensor]] = ([], [])
-        for index, layer in enumerate(self._layers):
-            for whole, found in zip(layer, means, strict=True):
-                frames = whole.view(self.batch, self.count, self._tokens, *whole.shape[2:])
-                frame = frames[rows, slots[index]]
-                found.append(frame.mean(1, dtype=torch.float32).flatten(1))
-        return torch.stack(means[0]), torch.stack(means[1])
 
     def _where(self, rows: Sequence[bool], then: Tensor, otherwise: Tensor) -> Tensor:
         """Row by row; nothing is sent to the device where all rows are alike."""

@@ -35,6 +35,7 @@ class KVCache:
         self.tokens = tokens
         self._head_dim = dims.head_dim
         self._shifts: dict[int, tuple[Tensor, Tensor]] = {}
+        self._first: list[Tensor] = []
         shape = (batch, tokens, dims.heads, dims.head_dim)
         self.layers: list[tuple[Tensor, Tensor]] = [
             (
@@ -85,11 +86,31 @@ class KVCache:
         for k, _ in self.layers:
             k[:, first:last] = rotate(k[:, first:last], cos, sin)
 
-    def turn_from(self, keys: list[Tensor], frames: int) -> None:
-        """Fill the first tokens of each layer with `keys`, moved `frames` in time."""
+    def remember_first(self, tokens: int) -> None:
+        """Keep a copy of the first `tokens` keys as they are now, for `turn_first`."""
+        self._first = [k[:, :tokens].clone() for k, _ in self.layers]
+
+    def turn_first(self, frames: int) -> None:
+        """Make the first keys what `remember_first` kept of them, moved `frames` in time."""
         cos, sin = time_shift(self._head_dim, frames, self.layers[0][0].device)
-        for (k, _), kept in zip(self.layers, keys, strict=True):
+        for (k, _), kept in zip(self.layers, self._first, strict=True):
             k[:, : kept.shape[1]] = rotate(kept, cos, sin)
+
+    def frame_means(self, slots: Tensor, frame_tokens: int) -> tuple[Tensor, Tensor]:
+        """Means of keys and of values of one frame a row, each [layers, batch, heads * head_dim].
+
+        Args:
+            slots: which frame of each layer and row, int64 [layers, batch].
+        """
+        batch = slots.shape[1]
+        rows = torch.arange(batch, device=slots.device)
+        means: tuple[list[Tensor], list[Tensor]] = ([], [])
+        for index, layer in enumerate(self.layers):
+            for whole, found in zip(layer, means, strict=True):
+                frames = whole.view(batch, -1, frame_tokens, *whole.shape[2:])
+                frame = frames[rows, slots[index]]
+                found.append(frame.mean(1, dtype=torch.float32).flatten(1))
+        return torch.stack(means[0]), torch.stack(means[1])
 
     def roll(self, source: int, target: int, count: int, frames: int) -> None:
         """Move `count` tokens from `source` back to `target`, and their keys `frames` in time.

@@ -57,13 +57,12 @@ class Scratch:
 
     def own_cache(self, tokens: int, batch: int = 1) -> KVCache:
         """A KV cache for one stream alone, where its keys outlive a block."""
-        device, dtype = self._transformer.device, self._transformer.dtype
-        return KVCache(self._dims, tokens, device, dtype, batch)
+        return self._transformer.new_cache(self._dims, tokens, batch)
 
     def text(self, embeds: Tensor) -> TextCache:
         """The text keys and values of `embeds`, computed unless they were the last in use."""
         if self._text is None:
-            self._text = TextCache(self._dims, self._transformer.device, self._transformer.dtype)
+            self._text = self._transformer.new_text_cache(self._dims)
         if self._text.embeds is not embeds:
             self._transformer.write_text(embeds, self._text)
         return self._text

@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from diffusers import WanTransformer3DModel
 from torch import Tensor
 
+from framewire.worker.engine.preset import TransformerDims
+
 from .attention import Group, Kernel, attend, attend_rows, sdpa
 from .kv_cache import KVCache, TextCache
 from .rope import rotate
@@ -73,6 +75,14 @@ class CausalTransformer:
         self.kernel: Kernel = sdpa
         first: Tensor = self._model.patch_embedding.weight
         self.device, self.dtype = first.device, first.dtype
+
+    def new_cache(self, dims: TransformerDims, tokens: int, batch: int = 1) -> KVCache:
+        """Room for the keys and values of `tokens` tokens in each of `batch` rows."""
+        return KVCache(dims, tokens, self.device, self.dtype, batch)
+
+    def new_text_cache(self, dims: TransformerDims) -> TextCache:
+        """Room for the keys and values of one prompt."""
+        return TextCache(dims, self.device, self.dtype)
 
     def compile(self, **options: Any) -> None:
         """Compile the repeated block; `options` go to `torch.compile`.
