@@ -61,6 +61,10 @@ class KVCache:
         for k, v in self.layers:
             k[1:], v[1:] = k[:1], v[:1]
 
+    def fill(self, value: float) -> None:
+        """Make all of it one value."""
+        _fill(self.layers, value)
+
     def keeping(self, places: Tensor, count: int) -> Callable[[], None]:
         """Copy `count` tokens from `places` on, int64 [layers, batch]; the call puts them back."""
         rows = torch.arange(places.shape[1], device=places.device)[:, None]
@@ -146,3 +150,13 @@ class TextCache:
             for _ in range(dims.layers)
         ]
         self.embeds: Tensor | None = None
+
+    def fill(self, value: float) -> None:
+        """Make all of it one value."""
+        _fill(self.layers, value)
+
+
+def _fill(layers: list[tuple[Tensor, Tensor]], value: float) -> None:
+    for keys, values in layers:
+        keys.fill_(value)
+        values.fill_(value)

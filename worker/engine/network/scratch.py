@@ -79,9 +79,8 @@ class Scratch:
 
     def poison(self) -> None:
         """Fill the scratch with NaN, so that a test sees any read of what wasn't written."""
-        caches = [cache for cache in (self._cache, self._text) if cache is not None]
-        for keys, values in (pair for cache in caches for pair in cache.layers):
-            keys.fill_(torch.nan)
-            values.fill_(torch.nan)
+        for cache in (self._cache, self._text):
+            if cache is not None:
+                cache.fill(torch.nan)
         if self._text is not None:
             self._text.embeds = None

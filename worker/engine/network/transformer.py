@@ -20,6 +20,7 @@ from framewire.worker.engine.preset import TransformerDims
 from .attention import Group, Kernel, attend, attend_rows, sdpa
 from .kv_cache import KVCache, TextCache
 from .rope import rotate
+from .shard import WHOLE, Shard
 
 _MAX_PERIOD = 10000.0
 _COMPILED_SHAPES = 16
@@ -66,12 +67,14 @@ class CausalTransformer:
     def __init__(self, model: WanTransformer3DModel) -> None:
         """Take a model that is already on its device and in its dtype.
 
-        `kernel` is what attends; another may be put in its place before the first pass.
+        `kernel` is what attends; another may be put in its place before the first pass. Of several
+        `ranks` this is the one numbered `rank`; each does its share of every pass.
         """
         self._model = cast(Any, model)
         self._compiled: Callable[..., Tensor] | None = None
         self._shapes: set[tuple[object, ...]] = set()
         self._may_compile = True
+        self.rank, self.ranks = 0, 1
         self.kernel: Kernel = sdpa
         first: Tensor = self._model.patch_embedding.weight
         self.device, self.dtype = first.device, first.dtype
@@ -144,8 +147,10 @@ class CausalTransformer:
         Returns:
             The flow, [B, F, C, h, w], in the model's dtype.
         """
-        hidden = self._embed(x)
-        places = _places(slots, hidden.shape[1], window)
+        shard = self._shard(x, modulation)
+        hidden = self._embed(x, shard)
+        places = _places(slots, shard.tokens, window)
+        cos, sin = (shard.own(part) for part in rope)
         run = self._runner(hidden, window)
         layers = zip(self._model.blocks, cache.layers, text.layers, strict=True)
         for index, (block, keys_values, text_keys_values) in enumerate(layers):
@@ -153,14 +158,16 @@ class CausalTransformer:
                 block,
                 hidden,
                 modulation.projection,
-                *rope,
+                cos,
+                sin,
                 *keys_values,
                 *text_keys_values,
                 window,
                 self.kernel,
                 None if places is None else places[index],
+                shard,
             )
-        return self._head(hidden, modulation.embedding, x.shape)
+        return self._head(hidden, modulation.embedding, x.shape, shard)
 
     def write_context(
         self,
@@ -173,8 +180,10 @@ class CausalTransformer:
         slots: Tensor | None = None,
     ) -> None:
         """Like `forward`, for the cache's sake only: the last layer stops at its keys."""
-        hidden = self._embed(x)
-        places = _places(slots, hidden.shape[1], window)
+        shard = self._shard(x, modulation)
+        hidden = self._embed(x, shard)
+        places = _places(slots, shard.tokens, window)
+        cos, sin = (shard.own(part) for part in rope)
         run = self._runner(hidden, window)
         *body, last = self._model.blocks
         layers = zip(body, cache.layers[:-1], text.layers[:-1], strict=True)
@@ -183,17 +192,20 @@ class CausalTransformer:
                 block,
                 hidden,
                 modulation.projection,
-                *rope,
+                cos,
+                sin,
                 *keys_values,
                 *text_keys_values,
                 window,
                 self.kernel,
                 None if places is None else places[index],
+                shard,
             )
         table = _block_table(last, modulation.projection)
         _, k, v = _project(last.attn1, _modulate(last.norm1, hidden, *table[:2]))
+        k, v = shard.to_heads(*_keys_values(last.attn1, k, v, cos, sin))
         of_last = None if places is None else places[-1]
-        _write_keys(last.attn1, k, v, *rope, *cache.layers[-1], window, of_last)
+        _write(k, v, *cache.layers[-1], window, of_last)
 
     def _runner(self, hidden: Tensor, window: Window) -> Callable[..., Tensor]:
         if self._compiled is None:
@@ -203,8 +215,15 @@ class CausalTransformer:
             self._shapes.add(shape)
         return self._compiled if shape in self._shapes else block_forward
 
-    def _embed(self, x: Tensor) -> Tensor:
-        """Latents [B, F, C, h, w] to tokens [B, F * h/2 * w/2, dim].
+    def _shard(self, x: Tensor, modulation: Modulation) -> Shard:
+        """This rank's share of a pass over x [B, F, C, h, w]."""
+        if self.ranks > 1 and modulation.projection.shape[1] > 1:
+            raise ValueError("several ranks take passes of one timestep a row")
+        tokens = x.shape[1] * (x.shape[3] // 2) * (x.shape[4] // 2)
+        return Shard(self.rank, self.ranks, tokens)
+
+    def _embed(self, x: Tensor, shard: Shard) -> Tensor:
+        """Latents [B, F, C, h, w] to the shard's of their F * h/2 * w/2 tokens, [B, L, dim].
 
         The patches' convolution has its stride as kernel, so it is a linear map of patches.
         """
@@ -213,16 +232,16 @@ class CausalTransformer:
         patches = patches.permute(0, 1, 3, 5, 2, 4, 6).flatten(4)  # [B, F, h/2, w/2, C*2*2]
         conv = self._model.patch_embedding
         weight: Tensor = conv.weight
-        return F.linear(patches.flatten(1, 3), weight.flatten(1), conv.bias)
+        return F.linear(shard.own(patches.flatten(1, 3)), weight.flatten(1), conv.bias)
 
-    def _head(self, hidden: Tensor, embedding: Tensor, shape: torch.Size) -> Tensor:
-        """Tokens to flow in the latents' `shape`."""
+    def _head(self, hidden: Tensor, embedding: Tensor, shape: torch.Size, shard: Shard) -> Tensor:
+        """The shard's tokens to flow in the latents' `shape`."""
         model = self._model
         batch, frames, _, height, width = shape
         table = model.scale_shift_table.float()[:, None] + embedding[:, :, None]  # [B, F, 2, dim]
         shift, scale = table[:, :, :, None].unbind(2)  # [B, F, 1, dim]
         out: Tensor = model.proj_out(_modulate(model.norm_out, hidden, shift, scale))
-        out = out.view(batch, frames, height // 2, width // 2, 2, 2, -1)
+        out = shard.whole(out).view(batch, frames, height // 2, width // 2, 2, 2, -1)
         out = out.permute(0, 1, 6, 2, 4, 3, 5)  # [B, F, C, h/2, 2, w/2, 2]
         return out.reshape(shape)
 
@@ -250,11 +269,13 @@ def block_forward(
     window: Window,
     kernel: Kernel = sdpa,
     places: Tensor | None = None,
+    shard: Shard = WHOLE,
 ) -> Tensor:
     """One layer on tokens x [B, L, dim], writing its keys and values: [B, L, dim].
 
     Args:
-        places: where each token's go, int64 [B, L], instead of where the window says.
+        places: where each token's go, int64 [B, tokens], instead of where the window says.
+        shard: x is its tokens, and keys and values are its heads.
     """
     table = _block_table(block, projection)
     shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = table
@@ -262,12 +283,13 @@ def block_forward(
     h = _modulate(block.norm1, x, shift, scale)
     q, k, v = _project(attn, h)
     q = rotate(attn.norm_q(q).unflatten(-1, (attn.heads, -1)), cos, sin)
-    _write_keys(attn, k, v, cos, sin, keys, values, window, places)
+    q, k, v = shard.to_heads(q, *_keys_values(attn, k, v, cos, sin))
+    _write(k, v, keys, values, window, places)
     if window.per_row:
         h = attend_rows(q, keys, values, window.per_row, kernel)
     else:
         h = attend(q, keys, values, window.groups, kernel)
-    h = attn.to_out[0](h.flatten(2))
+    h = attn.to_out[0](shard.to_tokens(h).flatten(2))
     x = _add_gated(x, h, gate)
 
     attn = block.attn2
@@ -298,19 +320,23 @@ def _project(attn: Any, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return attn.to_q(h), attn.to_k(h), attn.to_v(h)
 
 
-def _write_keys(
-    attn: Any,
+def _keys_values(
+    attn: Any, k: Tensor, v: Tensor, cos: Tensor, sin: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Projected keys and values [B, L, dim] as a cache holds them, [B, L, heads, head_dim]."""
+    k = rotate(attn.norm_k(k).unflatten(-1, (attn.heads, -1)), cos, sin)
+    return k, v.view(*v.shape[:2], attn.heads, -1)
+
+
+def _write(
     k: Tensor,
     v: Tensor,
-    cos: Tensor,
-    sin: Tensor,
     keys: Tensor,
     values: Tensor,
     window: Window,
     places: Tensor | None = None,
 ) -> None:
-    k = rotate(attn.norm_k(k).unflatten(-1, (attn.heads, -1)), cos, sin)
-    v = v.view(*v.shape[:2], attn.heads, -1)
+    """Put keys and values [B, L, H, D] in their places in a cache."""
     if places is not None and len(places) == 1:
         keys[:, places[0]], values[:, places[0]] = k, v
         return
