@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.nn import functional
 
 
 @torch.library.custom_op("framewire::all_to_all", mutates_args=())
@@ -71,7 +70,8 @@ class Shard:
         if self.ranks == 1:
             return parts
         x = torch.stack(parts)  # [P, B, share, H, D]
-        x = x.unflatten(3, (self.ranks, -1)).movedim(3, 0).contiguous()
+        split = (*x.shape[:3], self.ranks, x.shape[3] // self.ranks, x.shape[4])
+        x = x.view(split).movedim(3, 0).contiguous()
         x = all_to_all(x)  # [ranks, P, B, share, H / ranks, D], the tokens of each rank
         x = x.movedim(0, 2).flatten(2, 3)
         return tuple(x[:, :, : self.tokens].unbind())
@@ -80,8 +80,10 @@ class Shard:
         """From own heads [B, tokens, H / ranks, D] to own tokens [B, share, H, D]."""
         if self.ranks == 1:
             return x
-        x = self._padded(x.flatten(2), self.share * self.ranks).unflatten(2, (x.shape[2], -1))
-        x = all_to_all(x.unflatten(1, (self.ranks, -1)).movedim(1, 0).contiguous())
+        batch, _, heads, head_dim = x.shape
+        x = self._padded(x.flatten(2), self.share * self.ranks)
+        x = x.view(batch, self.ranks, self.share, heads, head_dim).movedim(1, 0)
+        x = all_to_all(x.contiguous())
         return x.movedim(0, 2).flatten(2, 3)  # [B, share, ranks * (H / ranks), D]
 
     def whole(self, x: Tensor) -> Tensor:
@@ -93,7 +95,9 @@ class Shard:
 
     def _padded(self, x: Tensor, tokens: int) -> Tensor:
         missing = tokens - x.shape[-2]
-        return functional.pad(x, (0, 0, 0, missing)) if missing else x
+        if missing:
+            x = torch.cat([x, x.new_zeros(*x.shape[:-2], missing, x.shape[-1])], dim=-2)
+        return x
 
 
 WHOLE = Shard(0, 1, 0)
