@@ -91,7 +91,8 @@ class Shard:
         if self.ranks == 1:
             return x
         parts = all_gather(x.contiguous(), self.ranks)
-        return parts.movedim(0, 1).flatten(1, 2)[:, : self.tokens]
+        whole: Tensor = parts.movedim(0, 1).flatten(1, 2)
+        return whole[:, : self.tokens]
 
     def _padded(self, x: Tensor, tokens: int) -> Tensor:
         missing = tokens - x.shape[-2]
