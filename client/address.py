@@ -6,11 +6,12 @@ Knows no credentials and opens nothing.
 from __future__ import annotations
 
 import ipaddress
+import logging
 import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
-from framewire.protocol import FAL_RUN_HOST, FAL_TOKEN_URL, AppId
+from framewire.protocol import FAL_RUN_HOST, FAL_TOKEN_URL, AppId, escaped
 
 from .errors import AddressError
 
@@ -24,7 +25,7 @@ _SECRETS = (
     (re.compile(rf"({TOKEN_QUERY}=)[^&\s\"']+"), r"\1…"),
     (re.compile(r"\b((?:Bearer|Key)\s+)[^\s\"',]+"), r"\1…"),
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), "…"),
-    (re.compile(r"(//)[^/@\s]+@"), r"\1…@"),
+    (re.compile(r"(//)[^/\s]+@"), r"\1…@"),
 )
 
 
@@ -179,3 +180,11 @@ def redact(text: str) -> str:
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text
+
+
+class Redacting(logging.Filter):
+    """Takes secrets and what would control a terminal out of what others log as it is."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = escaped(redact(record.getMessage())), ()
+        return True

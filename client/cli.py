@@ -10,14 +10,16 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from framewire.protocol import MAX_SEED
 
-from .address import parse_address
+from .address import parse_address, redact
 from .check.command import run_check
 from .commands.blend_option import parse_weighted
+from .commands.devices import add_devices_command, run_devices
 from .commands.doctor import run_doctor
-from .commands.input_options import KREA_FPS
+from .commands.input_options import KREA_FPS, add_input_options
 from .commands.signals import run
 from .commands.steer_plan import PlannedSteer, parse_steer
 from .commands.stream import prepare, run_stream
@@ -55,15 +57,19 @@ examples:
   FAL_KEY=... framewire stream "a red fox" --fal fal-ai/krea-wan-14b --blocks 9 --out fox/
   framewire stream "a red fox" --out - | ffplay -f mjpeg -i -
   framewire stream "an oil painting" --input clip.mp4 --strength 0.7 --out painted.mp4
+  framewire stream "an oil painting" --input rtsp://camera/stream --mirror --out painted.mp4
 
 --input gives every frame of the clip a frame of the result, in order, at the clip's rate. models
 that withhold the frames of their first pictures (Krea's: 3) are sent the clip's first frame three
 times more; what was made from those, and from the last block's padding, is left out. pictures that
 cannot be used are named and left out, damaged packets of a video are skipped.
 
-a name is a file's, whatever is in it, but for the words of --input: webcam, webcam:NAME and -. a file
-that is called so is ./webcam or ./-. in a folder numbers in names count as numbers (2 before 10), and
-hidden files are no pictures.
+of what is live (a camera, a screen, a URL, a pipe) pictures are sent as they come, of those that wait
+the newest. what goes away is opened again, for five minutes. what a URL names as a file is a clip.
+
+a name is a file's, whatever is in it, but for the words of --input: webcam, screen, testsrc, - and
+URLs. a file that is called so is ./webcam or ./-. in a folder numbers in names count as numbers (2
+before 10), and hidden files are no pictures.
 """
 _CHECK_EPILOG = """\
 one line a rule, numbered as in the protocol document: ok, FAIL or skipped and why. Exits with 1
@@ -95,6 +101,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if options.command == "timeline":
             return run_timeline(options)
+        if options.command == "devices":
+            return run_devices(options)
         if options.command == "stream":
             return run(run_stream(options, prepare(options)))
         commands = {
@@ -147,8 +155,15 @@ async def _run_token(options: argparse.Namespace) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Quotes no password of a URL that it does not understand."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(redact(message)))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="framewire", description="Stream steerable, generated video over one WebSocket."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -158,6 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_stream_options(stream)
     add_prompt_command(commands)
+    add_devices_command(commands)
     token = commands.add_parser("token", help="mint a token and print it", epilog=_KEYS_HELP)
     _add_where(token)
     token.add_argument(
@@ -279,19 +295,7 @@ def _add_stream_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"frames a second of the video (default: the input's, or {KREA_FPS:g})",
     )
-    parser.add_argument(
-        "--input",
-        metavar="CLIP|DIR|webcam",
-        help="make the video from this one, frame by frame (needs framewire[video]), from a folder "
-        "of pictures, or live from a camera (webcam, or webcam:NAME; a file of that name is "
-        "./webcam)",
-    )
-    parser.add_argument(
-        "--strength",
-        type=float,
-        metavar="X",
-        help="how far frames may leave the input, 0 to 1 (default: the model's)",
-    )
+    add_input_options(parser)
     parser.add_argument(
         "--reconnect",
         action=argparse.BooleanOptionalAction,

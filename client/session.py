@@ -34,8 +34,11 @@ from .frames import Frame
 from .inbox import Inbox
 from .limits.due import FramesDue
 from .limits.watchdog import Watchdog
+from .live_input.feed import Feed
+from .live_input.feeding import Feeding
 from .live_input.pictures import Size
 from .live_input.sending import sendable
+from .live_input.source import Source
 from .options import ImageOptions, StartOptions, SteerOptions, params_from, steer_from
 from .timeline.journal import Journal
 from .timeline.model import RATE, Timeline
@@ -76,6 +79,7 @@ class Session:
         self._size: Size | None = None  # of the stream, as far as it is known
         self._was_started = False
         self._playing: Playing | None = None
+        self._feed: Feed | None = None
         self.journal = journal
         self._is_read = False
         self._closing: asyncio.Task[None] | None = None
@@ -196,6 +200,16 @@ class Session:
             self._watchdog.sent_picture()
         return sent
 
+    def feed(self, source: Source) -> Feeding:
+        """Feed what `open_source` opened into the stream that was started, and read its frames.
+
+        Start with `webcam_mode=True, input=source.policy`, and with `fmt="msgpack"` and
+        `events=True` where the server knows them: they tell frames of one picture from another's.
+        `async with session.feed(source) as feeding:` feeds, `async for frame in feeding` reads.
+        """
+        self._feed = Feed(source, self._size)
+        return Feeding(self, self._feed)
+
     async def end(self) -> bool:
         """No more input: the worker finishes the block it is at, then completes."""
         return await self._change(steer_from(action="end"))
@@ -311,6 +325,8 @@ class Session:
                     self._size = message.width, message.height
                 if self._playing is not None:
                     self._playing.saw_event(message)
+                if self._feed is not None:
+                    self._feed.saw_event(message)
                 tell(self._on_event, message)
             case _:
                 logger.debug("%s: not understood: %r", self._name, message)

@@ -1,7 +1,7 @@
-"""What `--input` and `--start-frame` ask for, once the files themselves were looked at.
+"""`--input` and what belongs to it, and what it and `--start-frame` ask for once they were looked at.
 
 Decides the rate, the size and the pictures of a stream that the command line leaves open, and says
-what of it was changed. Parsing is `cli`'s.
+what of it was changed.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from pathlib import Path
 
 from framewire.client.address import is_kreas_own
 from framewire.client.errors import InputError
-from framewire.client.live_input.clip import clip_from
+from framewire.client.live_input import Source
+from framewire.client.live_input.opening import source_from
 from framewire.client.live_input.pictures import fitted
 from framewire.client.live_input.shape import LANDSCAPE, stream_size
+from framewire.client.live_input.sources.framing import FITS, Framing, parse_crop
 
 KREA_FPS = 16.0
 
@@ -28,9 +30,10 @@ def look_at_input(options: argparse.Namespace) -> list[str]:
         InputError: no such clip or camera, or a picture that cannot be used.
     """
     said = []
-    options.clip = clip = clip_from(options.input) if options.input else None
+    options.clip = clip = _source(options)
     if options.fps is None:
-        options.fps = (clip and clip.fps) or KREA_FPS
+        is_clip = clip is not None and clip.policy == "all"
+        options.fps = (clip and is_clip and clip.fps) or KREA_FPS
     if clip is not None and clip.notes:
         said.append(f"{clip.name}: {'; '.join(clip.notes)}")
     is_kreas = is_kreas_own(options.url or "")  # which fails at any size but its own
@@ -49,6 +52,69 @@ def look_at_input(options: argparse.Namespace) -> list[str]:
         if start.data is not data and start.note:  # else the session tells of it
             said.append(start.note)
     return said
+
+
+def add_input_options(parser: argparse.ArgumentParser) -> None:
+    """What goes into `framewire stream`."""
+    parser.add_argument(
+        "--input",
+        metavar="CLIP|DIR|SOURCE",
+        help="make the video from this (needs framewire[video]): a video, frame by frame, or a "
+        "folder of pictures; or live, of what comes the newest: webcam[:NAME], "
+        "screen[:DISPLAY][@WxH+X+Y], testsrc, - (a pipe), or a URL of rtsp, rtmp, udp, http or "
+        "https (a file called webcam is ./webcam)",
+    )
+    parser.add_argument(
+        "--input-fps",
+        type=_rate,
+        metavar="N",
+        help="the most pictures a second of what is live (default: 30); a clip is brought to it",
+    )
+    parser.add_argument(
+        "--crop", type=_crop, metavar="WxH+X+Y", help="use this part of the input's pictures"
+    )
+    parser.add_argument(
+        "--fit",
+        choices=FITS,
+        help="how pictures of another shape fill the stream: cover it and lose what is beyond (the "
+        "default), contain all between black bars, or stretch",
+    )
+    parser.add_argument("--mirror", action="store_true", help="left and right change sides")
+    parser.add_argument(
+        "--strength",
+        type=float,
+        metavar="X",
+        help="how far frames may leave the input, 0 to 1 (default: the model's)",
+    )
+
+
+def _source(options: argparse.Namespace) -> Source | None:
+    if options.input is None:
+        given = {"--input-fps": options.input_fps, "--crop": options.crop, "--fit": options.fit}
+        given["--mirror"] = options.mirror
+        for name, value in given.items():
+            if value:
+                raise InputError(f"{name} is of the input, and there is none", hint="say --input")
+        return None
+    framing = Framing(options.crop, options.fit, options.mirror)
+    return source_from(options.input, framing=framing, fps=options.input_fps)
+
+
+def _crop(text: str) -> tuple[int, int, int, int]:
+    try:
+        return parse_crop(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate <= 240:
+        raise argparse.ArgumentTypeError(f"{text!r}: more than 0, at most 240")
+    return rate
 
 
 def _read(name: str) -> bytes:

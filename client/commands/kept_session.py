@@ -57,8 +57,8 @@ def journal_of(options: argparse.Namespace) -> Journal | None:
     """What keeps the session, where that is asked for. Blocks: reads a clip."""
     if not options.save_timeline:
         return None
-    is_clip = options.clip is not None and options.clip.policy == "all"
-    return Journal(clip_at(Path(options.input)) if is_clip else None)
+    path = options.clip and options.clip.path
+    return Journal(clip_at(path) if path else None)
 
 
 def check_same_input(options: argparse.Namespace) -> None:
@@ -74,9 +74,10 @@ def check_same_input(options: argparse.Namespace) -> None:
     if kept.clip is None:
         return
     was = f"{kept.clip.name} (SHA-256 {kept.clip.sha256[:16]}…)"
-    if options.clip is None or options.clip.policy != "all":
+    path = options.clip and options.clip.path
+    if path is None:
         raise TimelineError(f"{options.timeline}: was made from {was}: give it as --input")
-    given = clip_at(Path(options.input))
+    given = clip_at(path)
     if given.sha256 != kept.clip.sha256:
         raise TimelineError(
             f"{options.timeline}: was made from {was}; {options.input} is another "

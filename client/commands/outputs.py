@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from framewire.client.errors import SaveError
-from framewire.client.live_input.clip import Clip
+from framewire.client.live_input import Source
 from framewire.client.savers import ContactSheetSaver, Saver, refuse_shared_files, saver_for
 from framewire.client.savers.distinct import Output
 
@@ -43,9 +43,9 @@ def _inputs(options: argparse.Namespace) -> list[tuple[str, Path]]:
     found = []
     if options.timeline:
         found.append((f"--timeline {options.timeline}", Path(options.timeline)))
-    clip: Clip | None = options.clip
-    if clip is not None and clip.policy == "all":
-        found.append((f"--input {options.input}", Path(clip.name)))
+    clip: Source | None = options.clip
+    if clip is not None and clip.path is not None:
+        found.append((f"--input {options.input}", clip.path))
     if options.start_frame:
         found.append((f"--start-frame {options.start_frame}", Path(options.start_frame)))
     return found

@@ -16,6 +16,9 @@ from framewire.client.address import redact
 from framewire.client.connect import connect
 from framewire.client.errors import FramewireError, SaveError
 from framewire.client.events import Event, OnEvent, Reconnected, Reconnecting
+from framewire.client.live_input import Source
+from framewire.client.live_input.feed import ENDLESS, Feed
+from framewire.client.live_input.sources.live import LiveSource
 from framewire.client.local_worker import local_worker
 from framewire.client.options import StartOptions
 from framewire.client.prompts.on_stream import check_expansion, expand_if_asked
@@ -23,7 +26,6 @@ from framewire.client.savers import Recorder, Saver
 from framewire.client.session import Session
 from framewire.client.timeline.playing import Playing
 
-from .clip_feed import ENDLESS, ClipFeed
 from .input_options import look_at_input
 from .kept_session import KeptSession, check_same_input, journal_of
 from .outputs import savers_of
@@ -39,18 +41,23 @@ def prepare(options: argparse.Namespace) -> list[Saver]:
     Raises:
         ParamsError: params out of range.
         SaveError: no such kind of file, or one that is read as well.
-        InputError: no such clip or camera, or a picture that cannot be used.
+        InputError: no such clip or live source, or a picture that cannot be used.
         TimelineError: a timeline that cannot be played.
         PromptError, PlaintextError: a prompt is to be expanded, and there is no way to.
     """
     said = look_at_timeline(options)
     options.said = [*said, *look_at_input(options)]
-    check_expansion(options)
-    check_same_input(options)
-    options.parts = parts_to_play(options, start_options(options))
-    journal = journal_of(options)
-    options.kept = None if journal is None else KeptSession(options.save_timeline, journal)
-    return savers_of(options, options.kept)
+    with contextlib.ExitStack() as undone:
+        if options.clip is not None:
+            undone.callback(options.clip.close)
+        check_expansion(options)
+        check_same_input(options)
+        options.parts = parts_to_play(options, start_options(options))
+        journal = journal_of(options)
+        options.kept = None if journal is None else KeptSession(options.save_timeline, journal)
+        savers = savers_of(options, options.kept)
+        undone.pop_all()
+    return savers
 
 
 async def run_stream(options: argparse.Namespace, savers: list[Saver]) -> int:
@@ -59,7 +66,7 @@ async def run_stream(options: argparse.Namespace, savers: list[Saver]) -> int:
         options.parts = parts_to_play(options, start_options(options))
     tally = Tally(prompts=[])
     recorder = Recorder(savers, on_loss=_say_what_is_lost)
-    feed = None if options.clip is None else ClipFeed(options.clip, options.covers)
+    feed = None if options.clip is None else Feed(options.clip, options.covers)
     error: FramewireError | None = None
     where: str | None = options.url or options.fal
     completed = interrupted = False
@@ -134,7 +141,7 @@ async def _stream(
     address: str,
     tally: Tally,
     recorder: Recorder,
-    feed: ClipFeed | None,
+    feed: Feed | None,
     played: dict[str, Any],
 ) -> None:
     line = ProgressLine(tally, sys.stderr)
@@ -167,7 +174,11 @@ async def _stream(
                 )
             )
             tally.prompts.append(playing.text)
-            with _telling_what_waits(recorder, line), _fed(feed, session, playing):
+            with (
+                _telling_what_waits(recorder, line),
+                _telling_of(options.clip, line),
+                _fed(feed, session, playing),
+            ):
                 async for frame in playing:
                     tally.saw_frame(frame)
                     await recorder.write(frame, playing.text)
@@ -218,9 +229,26 @@ def _telling_what_waits(recorder: Recorder, line: ProgressLine) -> Iterator[None
         raise
 
 
+@contextlib.contextmanager
+def _telling_of(source: Source | None, line: ProgressLine) -> Iterator[None]:
+    """Of a live source that it goes away and comes back; closes it at the end."""
+    if isinstance(source, LiveSource):
+        loop = asyncio.get_running_loop()
+
+        def tell(text: str) -> None:
+            loop.call_soon_threadsafe(line.say, text)
+
+        source.on_said = tell
+    try:
+        yield
+    finally:
+        if source is not None:
+            source.close()
+
+
 def _reconnects(options: argparse.Namespace) -> bool:
     """As asked; else where the other side may come back. A worker of one's own does not."""
-    if options.clip is not None:
+    if options.clip is not None and options.clip.policy == "all":
         return False  # what was sent is gone with the connection
     if options.reconnect is None:
         return bool(options.url or options.fal)
@@ -228,7 +256,7 @@ def _reconnects(options: argparse.Namespace) -> bool:
 
 
 @contextlib.contextmanager
-def _fed(feed: ClipFeed | None, session: Session, playing: Playing) -> Iterator[None]:
+def _fed(feed: Feed | None, session: Session, playing: Playing) -> Iterator[None]:
     """Feed the clip meanwhile. Its failures show in the session, which raises them too."""
     if feed is None:
         yield

@@ -1,7 +1,8 @@
-"""Where live input comes from: what `--input` means."""
+"""Files, folders of pictures, and files on the web: every picture of them is used."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,81 +10,133 @@ from typing import Literal
 
 from framewire.client.errors import InputError
 
-from .camera import camera_pictures
+from .clip_sound import clip_sound
 from .folder import ENDINGS, folder_pictures, listed
-from .pictures import Fitted, Size, Unusable
-from .video import load_av, probe, video_pictures
-
-WEBCAM = "webcam"
-STANDARD_INPUT = "-"
+from .pictures import VIDEO_EXTRA, Fitted, Size, Unusable, encoded
+from .sources.framing import AS_IT_IS, Framing
+from .sources.naming import Named
+from .sources.sound import SoundPiece
+from .video import probe, video_pictures
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """Input for a stream.
+    """Input with an end, all of which is used. A `Source`, which says what its attributes are.
 
     Attributes:
-        name: a file, a folder, `webcam`, or `webcam:` and the camera's name.
-        policy: the stream's `input`: every picture of a clip, the newest of a camera.
-        fps: of the source, where it has a rate.
-        size: width and height of its first picture, where one can be known beforehand.
-        total: how many pictures it has, where that is known beforehand.
-        notes: what of it is dropped or changed, in words.
+        remote: where it is, if not on this machine.
+        framing: what is cut off, and how the rest fills the stream.
+        resampled: pictures a second that it is brought to; None for its own.
     """
 
     name: str
-    policy: Literal["newest", "all"]
+    policy: Literal["newest", "all"] = "all"
     fps: float | None = None
     size: Size | None = None
     total: int | None = None
     notes: tuple[str, ...] = ()
+    has_sound: bool = False
+    remote: Named | None = None
+    framing: Framing = AS_IT_IS
+    resampled: float | None = None
+
+    @property
+    def path(self) -> Path | None:
+        return Path(self.name) if self.remote is None else None
+
+    @property
+    def seen(self) -> int:
+        return 0
+
+    @property
+    def at(self) -> None:
+        return None
 
     def pictures(self, covers: Size | None = None) -> Iterator[bytes | Unusable]:
-        """Its pictures in order, each a JPEG, PNG or WebP file, and what cannot be used. Blocks.
+        """See `Source`."""
+        place = self.remote or Path(self.name)
+        if not isinstance(place, Path) or not place.is_dir():
+            yield from video_pictures(place, covers, self.framing, self.resampled)
+            return
+        for found in folder_pictures(place, self.framing.covers(covers)):
+            if isinstance(found, Unusable):
+                yield found
+            else:
+                yield self._framed(found.data, covers)
 
-        Args:
-            covers: width and height that the stream is known to have.
+    def sound(self) -> Iterator[SoundPiece]:
+        """See `Source`."""
+        if self.has_sound:
+            yield from clip_sound(self.remote or Path(self.name))
 
-        Raises:
-            InputError: it cannot be opened, or little of it is left.
-        """
-        if self.policy == "newest":
-            yield from camera_pictures(self.name.partition(":")[2])
-        elif (path := Path(self.name)).is_dir():
-            for found in folder_pictures(path, covers):
-                yield found.data if isinstance(found, Fitted) else found
-        else:
-            yield from video_pictures(path, covers)
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _framed(self, data: bytes, covers: Size | None) -> bytes:
+        if self.framing == AS_IT_IS:
+            return data
+        from PIL import Image
+
+        with Image.open(io.BytesIO(data)) as image:
+            return encoded(self.framing.applied(image.convert("RGB"), covers), covers)
 
 
-def clip_from(name: str) -> Clip:
-    """What `--input` means. Blocks.
+def clip_from(
+    name: str,
+    *,
+    framing: Framing = AS_IT_IS,
+    fps: float | None = None,
+    sound: bool = False,
+    remote: Named | None = None,
+) -> Clip:
+    """A file or folder of that name. Blocks.
+
+    Args:
+        fps: pictures a second that it is brought to; of a folder, which has no rate, its rate.
+        sound: whether its sound is used; else it is noted as left out.
+        remote: where it is, if not on this machine.
 
     Raises:
-        InputError: there is no such clip or camera, or what reads it is not installed.
+        InputError: there is no such clip, or what reads it is not installed.
     """
-    if name == WEBCAM or name.startswith(f"{WEBCAM}:"):
-        load_av(name)
-        return Clip(name, "newest")
-    if name == STANDARD_INPUT:
-        raise InputError(
-            "- means standard input, which --input does not read", hint="a file of that name is ./-"
-        )
     path = Path(name)
-    if path.is_dir():
-        return _folder(path, name)
-    if not path.is_file():
-        raise InputError(f"{name}: no such file or folder", hint="or say --input webcam")
-    found = probe(path)
-    return Clip(name, "all", found.fps, found.size, found.total, found.notes)
+    if remote is None:
+        if path.is_dir():
+            return _folder(path, name, framing, fps)
+        if not path.is_file():
+            raise InputError(
+                f"{name}: no such file or folder", hint="or say --input webcam, or a URL"
+            )
+    found = probe(remote or path, framing, fps, with_sound=sound)
+    return Clip(
+        name,
+        fps=found.fps,
+        size=found.size,
+        total=found.total,
+        notes=found.notes,
+        has_sound=found.has_sound and sound,
+        remote=remote,
+        framing=framing,
+        resampled=fps,
+    )
 
 
-def _folder(path: Path, name: str) -> Clip:
+def _folder(path: Path, name: str, framing: Framing, fps: float | None) -> Clip:
     total = len(listed(path))
     if not total:
         raise InputError(f"{name} has no pictures", hint=f"it may hold {', '.join(ENDINGS)}")
-    usable = (found for found in folder_pictures(path, None) if isinstance(found, Fitted))
+    if framing != AS_IT_IS:
+        try:
+            import PIL  # noqa: F401
+        except ImportError:
+            raise InputError(
+                "to crop, fit or mirror pictures needs Pillow", hint=VIDEO_EXTRA
+            ) from None
+    covers = framing.covers(None)
+    usable = (found for found in folder_pictures(path, covers) if isinstance(found, Fitted))
     first = next(usable, None)
     if first is None:
-        return Clip(name, "all", total=total)
-    return Clip(name, "all", size=first.size, total=total, notes=(first.note,) * bool(first.note))
+        return Clip(name, fps=fps, total=total, framing=framing)
+    size = framing.shape(first.size, name) if first.size else None
+    notes = (first.note,) * bool(first.note)
+    return Clip(name, fps=fps, size=size, total=total, notes=notes, framing=framing)

@@ -17,7 +17,6 @@ from typing import Any
 
 from .decoding import Decoding
 
-_PROBED = 5000  # packets
 _FEW = 0.02
 """Of the frames of an even video, those that may be shown for longer or shorter."""
 _MOST = 0.75
@@ -42,12 +41,12 @@ class Pace:
         return float(1 / self.step)
 
 
-def pace_of(container: Any) -> Pace:
-    """The pace of a container's first picture track, by its packets; reads the beginning."""
+def pace_of(container: Any, most: int) -> Pace:
+    """The pace of a container's first picture track, by its first packets, `most` of them."""
     stream = container.streams.video[0]
     rate = stream.average_rate or stream.guessed_rate
     said = 1 / Fraction(rate) if rate else None
-    times = _times(container)
+    times = _times(container, most)
     gaps = [after - before for before, after in pairwise(times) if after > before]
     if not gaps:
         return Pace(said or Fraction(1, 25), True)
@@ -61,17 +60,17 @@ def pace_of(container: Any) -> Pace:
     return Pace(said, is_even)
 
 
-def _times(container: Any) -> list[Fraction]:
+def _times(container: Any, most: int) -> list[Fraction]:
     """When each of the first frames is shown, in seconds."""
     times: list[Fraction] = []
     with contextlib.suppress(ValueError, OSError):  # FFmpeg's errors are one or the other
         for packet in container.demux(video=0):
             if packet.size and packet.pts is not None:
                 times.append(packet.pts * packet.time_base)
-            if len(times) == _PROBED:
+            if len(times) == most:
                 break
     times.sort()
-    if len(times) == _PROBED:
+    if len(times) == most:
         del times[-16:]  # those that are shown between them may come later
     return times
 

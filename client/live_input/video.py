@@ -1,4 +1,4 @@
-"""The pictures of a video file, one JPEG at a time.
+"""The pictures of a video file, here or on a web server, one JPEG at a time.
 
 What is damaged is left out, and counted at the end: nothing is repeated for it.
 """
@@ -16,10 +16,18 @@ from framewire.client.errors import InputError, in_words
 
 from .decoding import Decoding
 from .pace import Pace, pace_of, paced
-from .pictures import VIDEO_EXTRA, Size, Unusable, encoded
+from .pictures import Size, Unusable, encoded
+from .pyav import load_av
+from .sources.framing import AS_IT_IS, Framing
+from .sources.naming import Named
+from .sources.opened import opened
 
 _LITTLE = Fraction(1, 10)
 """Of a video's pictures; where fewer can be decoded it has failed."""
+_SAME = 0.001
+"""Of a rate, by which another may differ from it and be the same."""
+_PROBED, _PROBED_AFAR = 5000, 250
+"""Packets whose times are looked at before; those of a file on the web have to come first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,94 +39,123 @@ class Probed:
         size: width and height of the pictures given out, in pixels.
         total: how many pictures its index tells of, where one does.
         notes: what is dropped or changed, in words.
+        has_sound: whether it has a sound track.
     """
 
     fps: float
     size: tuple[int, int]
     total: int | None
     notes: tuple[str, ...]
+    has_sound: bool
 
 
-def probe(path: Path) -> Probed:
+def probe(
+    place: Path | Named,
+    framing: Framing = AS_IT_IS,
+    fps: float | None = None,
+    *,
+    with_sound: bool = False,
+) -> Probed:
     """What a video is, from its beginning. Blocks.
+
+    Args:
+        framing: what of its pictures is used.
+        fps: the rate that it is to be brought to; None for its own.
+        with_sound: its sound is used, too.
 
     Raises:
         InputError: it is no video that can be read, or nothing of it can be decoded.
     """
-    with _opened(path) as container:
-        decoding = Decoding(container, str(path))
+    name = _name(place)
+    with opened_clip(place) as container:
+        decoding = Decoding(container, name, framing.covers(None))
         first = next(decoding.frames(), None)
         if first is None:
-            raise InputError(f"{path} is damaged: no picture of it can be decoded")
+            raise InputError(f"{name} is damaged: no picture of it can be decoded")
         total = decoding.indexed()
         notes = list(decoding.shown.changes)
-        if container.streams.audio:
+        has_sound = bool(container.streams.audio)
+        if has_sound and not with_sound:
             notes.insert(0, "its sound is left out")
-    pace = _pace(path)
+    size = framing.shape((first.width, first.height), name)
+    pace = _pace(place, fps)
     if not pace.is_even:
-        notes.append(f"its frame rate varies: resampled to {pace.fps:.4g} fps")
+        why = "" if fps else "its frame rate varies: "
+        notes.append(f"{why}resampled to {pace.fps:.4g} fps")
         total = None  # of what it is resampled to
-    return Probed(pace.fps, (first.width, first.height), total, tuple(notes))
+    return Probed(pace.fps, size, total, tuple(notes), has_sound)
 
 
-def video_pictures(path: Path, covers: Size | None) -> Iterator[bytes | Unusable]:
+def video_pictures(
+    place: Path | Named,
+    covers: Size | None,
+    framing: Framing = AS_IT_IS,
+    fps: float | None = None,
+) -> Iterator[bytes | Unusable]:
     """Each picture as a JPEG, as shown; at the end, what could not be decoded. Blocks.
 
     Args:
         covers: width and height that the stream is known to have.
+        framing: what of the pictures is used, and how it fills the stream.
+        fps: the rate that they are brought to; None for their own.
 
     Raises:
         InputError: it cannot be read, or little of it can be decoded.
     """
-    pace = _pace(path)
+    pace = _pace(place, fps)
     decoded = 0
-    with _opened(path) as container:
-        decoding = Decoding(container, str(path), covers)
+    with opened_clip(place) as container:
+        decoding = Decoding(container, _name(place), framing.covers(covers))
         for decoded, (frame, count) in enumerate(paced(decoding, pace), 1):  # noqa: B007
-            picture = encoded(frame.to_image()) if count else b""
+            picture = b""
+            if count:
+                picture = encoded(framing.applied(frame.to_image(), covers), covers)
             for _ in range(count):
                 yield picture
         missing = decoding.missing(pace.step) if pace.is_even else 0
         damaged = decoding.bad or missing
         lost = max(decoding.bad, decoding.packets - decoded) if damaged else 0
+    name = place.name if isinstance(place, Path) else place.shown
     if lost:
-        yield Unusable(path.name, "damaged pictures were left out", lost)
+        yield Unusable(name, "damaged pictures were left out", lost)
     if missing:
-        yield Unusable(path.name, "pictures are missing from the file", missing)
+        yield Unusable(name, "pictures are missing from the file", missing)
     if decoded < (decoded + lost + missing) * _LITTLE:
         total = decoded + lost + missing
-        raise InputError(f"{path} is damaged: {decoded} of {total} pictures can be decoded")
+        raise InputError(f"{_name(place)} is damaged: {decoded} of {total} pictures can be decoded")
 
 
-def _pace(path: Path) -> Pace:
-    with _opened(path) as container:
-        return pace_of(container)
+def _pace(place: Path | Named, fps: float | None) -> Pace:
+    with opened_clip(place) as container:
+        own = pace_of(container, _PROBED if isinstance(place, Path) else _PROBED_AFAR)
+    if fps is None or (own.is_even and abs(own.fps - fps) < _SAME * fps):
+        return own
+    return Pace(1 / Fraction(fps).limit_denominator(1001), is_even=False)
 
 
-def load_av(name: str) -> Any:
-    """The `av` module, Pillow being there too.
-
-    Raises:
-        InputError: one of them is not installed; says what it is needed for.
-    """
-    try:
-        import av
-        import PIL  # noqa: F401
-    except ImportError:
-        raise InputError(f"reading {name} needs PyAV and Pillow", hint=VIDEO_EXTRA) from None
-    return av
+def _name(place: Path | Named) -> str:
+    return str(place) if isinstance(place, Path) else place.shown
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    av = load_av(str(path))
-    with contextlib.ExitStack() as opened:
+def opened_clip(place: Path | Named) -> Iterator[Any]:
+    """A container with its picture track, closed at the end.
+
+    Raises:
+        InputError: it is no video that can be read.
+    """
+    if isinstance(place, Named):
+        with opened(place) as container:
+            yield container
+        return
+    av = load_av(str(place))
+    with contextlib.ExitStack() as kept:
         try:
-            file = opened.enter_context(path.open("rb"))
+            file = kept.enter_context(place.open("rb"))
             # As an open file, because FFmpeg takes the beginning of `take:1.mp4` for a protocol.
             # What a playlist names is not opened.
             container = av.open(file, options={"protocol_whitelist": ""})
-            opened.enter_context(container)
+            kept.enter_context(container)
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise InputError(f"{path} is no video that can be read: {in_words(error)}") from error
+            raise InputError(f"{place} is no video that can be read: {in_words(error)}") from error
         yield container

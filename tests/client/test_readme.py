@@ -19,6 +19,7 @@ PROGRAMS = re.findall(r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
 SAYS = [
     r"^0 \d+\n[\s\S]*^29 \d+\n$",
     r"^18\n$",
+    r"^18 frames, the newest picture 0\.\d+ s old$",
     r"^\['a.mp4', 'a.webm', 'a.gif', 'a.png', 'frames'\]\n$",
     r"^102 frames, whatever happened\n$",
     r"^96 \[\('an owl', 4\)\]\n$",

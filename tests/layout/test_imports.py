@@ -12,6 +12,7 @@ READERS_OF_THE_ENVIRONMENT = {
     "client/cli.py",
     "client/commands/terminal.py",
     "client/credentials.py",
+    "client/live_input/sources/devices.py",  # which screen
     "client/local_worker.py",  # hands it on to the worker that it starts
     "worker/cli.py",  # the worker's entry points hand it to the config
     "worker/config.py",

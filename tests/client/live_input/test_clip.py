@@ -1,5 +1,6 @@
 """Reading clips: every frame of a video or a folder in order, and what is said of the rest."""
 
+import contextlib
 import io
 import sys
 from fractions import Fraction
@@ -13,6 +14,9 @@ from support.videos_as_shown import overwritten, quarters, written
 
 from framewire.client.errors import InputError
 from framewire.client.live_input.clip import clip_from
+from framewire.client.live_input.opening import source_from
+from framewire.client.live_input.sources.framing import AS_IT_IS
+from framewire.client.live_input.sources.naming import named
 
 COLOURS = [(20 * number, 255 - 20 * number, 90) for number in range(12)]
 
@@ -58,17 +62,6 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
         assert "Errno" not in str(caught.value)
 
 
-def test_a_camera_that_is_not_there_is_said_so() -> None:
-    """Its pictures are the newest ones; the name may be given."""
-    clip = clip_from("webcam:/dev/no-such-camera")
-    assert clip.policy == "newest"
-    with pytest.raises(
-        InputError, match=r"no camera at /dev/no-such-camera.*webcam:NAME"
-    ) as caught:
-        next(iter(clip.pictures()))
-    assert "Errno" not in str(caught.value)
-
-
 def test_without_pyav_videos_say_what_to_install_and_folders_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,7 +71,7 @@ def test_without_pyav_videos_say_what_to_install_and_folders_work(
     (tmp_path / "clip.mp4").write_bytes(b"x")
     for name in (str(tmp_path / "clip.mp4"), "webcam"):
         with pytest.raises(InputError, match=r"needs PyAV and Pillow.*framewire\[video\]"):
-            clip_from(name)
+            source_from(name, framing=AS_IT_IS)
 
 
 def levels(clip: Path) -> list[int]:
@@ -119,13 +112,16 @@ def test_a_path_is_a_file_whatever_it_contains(
 def test_reserved_words_win_over_files_of_that_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.chdir(tmp_path)
-    for name in ("webcam", "-"):
+    for name in ("webcam", "screen", "testsrc", "-"):
         Path(name).write_bytes(video([(90, 90, 90)]))
-    assert clip_from("webcam").policy == "newest"
-    with pytest.raises(InputError, match=r"standard input.*\./-"):
-        clip_from("-")
-    assert clip_from("./-").policy == "all"
+        found = named(name)
+        assert found is not None
+        assert named(f"./{name}") is None
+        assert source_from(f"./{name}", framing=AS_IT_IS).policy == "all"
+    with contextlib.closing(source_from("testsrc", framing=AS_IT_IS)) as source:
+        assert (source.policy, source.size) == ("newest", (832, 480))
 
 
 def test_what_is_dropped_or_changed_is_said(tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from framewire.client.commands import clip_feed
-from framewire.client.commands.clip_feed import AHEAD, LEAD, ClipFeed
 from framewire.client.errors import InputError
 from framewire.client.frames import Frame
+from framewire.client.live_input import feed as feed_module
 from framewire.client.live_input.clip import Clip, clip_from
+from framewire.client.live_input.feed import AHEAD, LEAD, Feed
 from framewire.protocol import Warned
 
 
@@ -20,7 +20,7 @@ def frame(request_id: str | None) -> Frame:
 
 def test_frames_of_the_lead_and_of_padding_are_left_out() -> None:
     """Each picture gets the first frame that was made from it."""
-    feed = ClipFeed(Clip("clip", "all"))
+    feed = Feed(Clip("clip", "all"))
     feed.sent = 3
     told = ["lead", "lead", "0", "0", "1", "2", "2", "2"]
     assert [feed.takes(frame(one)) for one in told] == [
@@ -29,7 +29,7 @@ def test_frames_of_the_lead_and_of_padding_are_left_out() -> None:
 
 
 def test_servers_that_do_not_tell_give_as_many_frames_as_were_sent() -> None:
-    feed = ClipFeed(Clip("clip", "all"))
+    feed = Feed(Clip("clip", "all"))
     feed.sent = 3
     assert [feed.takes(frame(None)) for _ in range(5)] == [True] * 3 + [False] * 2
 
@@ -61,7 +61,7 @@ async def test_no_more_than_two_blocks_are_on_their_way(tmp_path: Path) -> None:
     """The rest waits for frames to come back."""
     for number in range(40):
         Image.new("RGB", (8, 8)).save(tmp_path / f"{number:03d}.png")
-    feed, listener = ClipFeed(clip_from(str(tmp_path))), Listener()
+    feed, listener = Feed(clip_from(str(tmp_path))), Listener()
     running = asyncio.create_task(feed.run(listener))
     for number in range(40):
         await listener.until(LEAD + min(40, AHEAD + number))
@@ -83,7 +83,7 @@ def folder_of(folder: Path, good: int, bad: int) -> Clip:
 
 async def test_bad_pictures_are_named_and_left_out_and_the_stream_goes_on(tmp_path: Path) -> None:
     told: list[str] = []
-    feed = ClipFeed(folder_of(tmp_path, 5, 3))
+    feed = Feed(folder_of(tmp_path, 5, 3))
     feed.on_unusable = lambda one: told.append(str(one))
     listener = Listener()
     await asyncio.wait_for(feed.run(listener), 10)
@@ -99,7 +99,7 @@ async def test_bad_pictures_are_named_and_left_out_and_the_stream_goes_on(tmp_pa
 async def test_where_nothing_can_be_used_the_feed_has_failed(tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / f"{number}.jpg").write_bytes(b"nothing")
-    feed, listener = ClipFeed(clip_from(str(tmp_path))), Listener()
+    feed, listener = Feed(clip_from(str(tmp_path))), Listener()
     await asyncio.wait_for(feed.run(listener), 10)
     assert (feed.used, feed.total, listener.ids) == (0, 3, [])
     assert listener.ended
@@ -109,7 +109,7 @@ async def test_where_nothing_can_be_used_the_feed_has_failed(tmp_path: Path) -> 
 
 async def test_a_picture_that_the_worker_refused_counts_as_answered(tmp_path: Path) -> None:
     """However many they are, the feed never waits for their frames; they are no failure."""
-    feed, listener = ClipFeed(folder_of(tmp_path, AHEAD + 8, 0)), Listener()
+    feed, listener = Feed(folder_of(tmp_path, AHEAD + 8, 0)), Listener()
     running = asyncio.create_task(feed.run(listener))
     await listener.until(LEAD + AHEAD)
     for number in range(AHEAD):
@@ -126,7 +126,7 @@ async def test_a_server_that_drops_pictures_without_a_word_stalls_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a while without frames the next picture is sent all the same."""
-    monkeypatch.setattr(clip_feed, "PATIENCE", 0.01)
-    feed, listener = ClipFeed(folder_of(tmp_path, AHEAD + 4, 0)), Listener()
+    monkeypatch.setattr(feed_module, "PATIENCE", 0.01)
+    feed, listener = Feed(folder_of(tmp_path, AHEAD + 4, 0)), Listener()
     await asyncio.wait_for(feed.run(listener), 30)
     assert len(listener.ids) == LEAD + AHEAD + 4

@@ -1,9 +1,10 @@
-"""Sends a clip's pictures into a stream, and tells which of its frames are the clip's.
+"""Sends a source's pictures into a stream, and tells which of its frames are the source's.
 
 Owns the pace (never more than two blocks ahead of the frames that came back) and the length: each
 picture gets one frame. Models that withhold the frames of their first pictures are fed the first
 picture a few times more; the frames of those, and of the last block's padding, are left out. What
-cannot be used is told of and left out as well.
+cannot be used is told of and left out as well. What is live waits for nobody: each picture is the
+newest, and how old it is when its frame comes is measured.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Callable
-from typing import Any
+from statistics import median
+from typing import Any, Protocol
 
 from framewire.client.errors import FramewireError, InputError
 from framewire.client.events import Event
 from framewire.client.frames import Frame
-from framewire.client.live_input.clip import Clip
-from framewire.client.live_input.pictures import Size, Unusable
-from framewire.client.session import Session
 from framewire.protocol import Warned
+
+from .pictures import Size, Unusable
+from .source import Source
 
 logger = logging.getLogger(__name__)
 
@@ -32,22 +35,37 @@ ENDLESS = 1_000_000
 """Blocks to ask for where only the input's end ends a stream."""
 PATIENCE = 10.0
 """Seconds to wait for frames of what was sent, before one picture more is sent all the same."""
+_REMEMBERED = 500
+"""Of what is live: pictures whose times are kept, ages that are counted, refusals that are named."""
 
 
-class ClipFeed:
-    """One clip into one stream.
+class TakesPictures(Protocol):
+    """A session, as far as it is fed."""
+
+    async def send_image(self, jpeg: bytes, *, request_id: str | None = None) -> bool:
+        """See `Session`."""
+        ...
+
+    async def end(self) -> bool:
+        """See `Session`."""
+        ...
+
+
+class Feed:
+    """One source into one stream.
 
     Args:
+        clip: is closed once it is fed.
         covers: width and height that the stream is known to have.
 
     Attributes:
-        sent: pictures of the clip that went out, the repetitions of the first not counted.
+        sent: pictures of the source that went out, the repetitions of the first not counted.
         unusable: what was left out, here or by the worker.
         on_unusable: told at once of each of them.
         failure: what ended it early.
     """
 
-    def __init__(self, clip: Clip, covers: Size | None = None) -> None:
+    def __init__(self, clip: Source, covers: Size | None = None) -> None:
         self.sent = 0
         self.unusable: list[Unusable] = []
         self.on_unusable: Callable[[Unusable], None] | None = None
@@ -59,6 +77,14 @@ class ClipFeed:
         self._refused: set[int] = set()
         self._ended = False
         self._came = asyncio.Event()
+        self._seen_at: dict[int, float] = {}  # of the newest pictures, by their numbers
+        self._ages: deque[float] = deque(maxlen=_REMEMBERED)
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds from when a picture of what is live came to when its frame did; the median of
+        those measured last. None where none can be told: of clips, and on a plain wire."""
+        return median(self._ages) if self._ages else None
 
     @property
     def used(self) -> int:
@@ -67,22 +93,32 @@ class ClipFeed:
 
     @property
     def total(self) -> int:
-        """All of the clip's pictures; those seen so far, where no more is known."""
+        """All of the source's pictures; those seen so far, where no more is known."""
+        if not self._is_whole:
+            return max(self._clip.seen, self.sent)
         unsent = sum(one.count for one in self.unusable) - len(self._refused)
         seen = self.sent + unsent
         return seen if self._ended else max(self._clip.total or 0, seen)
 
     def as_dict(self) -> dict[str, Any]:
         """For the report."""
+        latency = self.latency
         return {
             "name": self._clip.name,
             "used": self.used,
             "of": self.total,
             "left_out": [str(one) for one in self.unusable],
+            "latency_seconds": None if latency is None else round(latency, 3),
         }
 
-    async def run(self, session: Session) -> None:
+    async def run(self, session: TakesPictures) -> None:
         """Send it all, then say that no more comes. A failure to read ends the stream as well."""
+        try:
+            await self._run(session)
+        finally:
+            self._clip.close()
+
+    async def _run(self, session: TakesPictures) -> None:
         try:
             pictures = await asyncio.to_thread(self._clip.pictures, self._covers)
             while (picture := await asyncio.to_thread(next, pictures, None)) is not None:
@@ -93,6 +129,8 @@ class ClipFeed:
                     for _ in range(LEAD):
                         await session.send_image(picture, request_id="lead")
                 await self._wait()
+                if (at := self._clip.at) is not None:
+                    self._remember(at)
                 if not await session.send_image(picture, request_id=str(self.sent)):
                     return  # --blocks was less than the clip
                 self.sent += 1
@@ -102,7 +140,13 @@ class ClipFeed:
         except FramewireError as error:
             self.failure = error
         except Exception as error:
-            logger.exception("feeding %s failed", self._clip.name)
+            # Of what is not on this machine the traceback may name a URL with a password.
+            logger.error(
+                "feeding %s failed: %s",
+                self._clip.name,
+                type(error).__name__,
+                exc_info=self._clip.path is not None,
+            )
             self.failure = InputError(f"{self._clip.name}: {type(error).__name__}")
         with contextlib.suppress(FramewireError):  # which whoever reads the session is told
             await session.end()
@@ -115,6 +159,7 @@ class ClipFeed:
         model does: then each frame is the next picture's, as many as were sent.
         """
         if not self._is_whole:
+            self._measure(frame)
             return True
         number = self._next
         if frame.request_id is not None:
@@ -132,7 +177,8 @@ class ClipFeed:
             return
         number = int(event.request_id or "")
         if number < self.sent and number not in self._refused:
-            self._refused.add(number)
+            if self._is_whole:
+                self._refused.add(number)
             self._leave_out(Unusable(f"picture {number + 1}", f"refused: {event.reason}"))
             self._came.set()
 
@@ -164,8 +210,22 @@ class ClipFeed:
         refused = sum(number >= self._next for number in self._refused)
         return self.sent - self._next - refused
 
+    def _remember(self, at: float) -> None:
+        """When the picture that is sent next had come."""
+        self._seen_at[self.sent] = at
+        self._seen_at.pop(self.sent - _REMEMBERED, None)
+
+    def _measure(self, frame: Frame) -> None:
+        """Of the frame that shows a picture first; those that repeat it would tell of the model's
+        rate."""
+        number = frame.request_id or ""
+        at = self._seen_at.pop(int(number), None) if number.isdecimal() else None
+        if at is not None:
+            self._ages.append(frame.received_at - at)
+
     def _leave_out(self, what: Unusable) -> None:
-        self.unusable.append(what)
+        if self._is_whole or len(self.unusable) < _REMEMBERED:
+            self.unusable.append(what)
         if self.on_unusable is not None:
             self.on_unusable(what)
 

@@ -1,0 +1,1 @@
+"""What is live: cameras, screens, network streams and pipes, opened, watched and opened again."""

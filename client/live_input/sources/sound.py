@@ -1,0 +1,104 @@
+"""The sound of a source, in one form, with the times by which it is laid under the pictures.
+
+Sixteen bits, stereo, 48 kHz: what every encoder takes. Keeps a few seconds of what is live.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+SOUND_RATE = 48_000
+SOUND_FORMAT, SOUND_LAYOUT = "s16", "stereo"
+_MOST_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class SoundPiece:
+    """Some milliseconds of sound.
+
+    Attributes:
+        frame: a PyAV `AudioFrame`, s16 interleaved, stereo, 48 kHz.
+        at: when it begins, in seconds: of a clip since its first picture, of what is live by
+            `time.monotonic()`, as the `at` of its pictures.
+    """
+
+    frame: Any
+    at: float
+
+    @property
+    def seconds(self) -> float:
+        return float(self.frame.samples / SOUND_RATE)
+
+
+class Resampled:
+    """Turns decoded frames of one track into pieces of that form."""
+
+    def __init__(self) -> None:
+        self._resampler: Any = None
+        self._begins: float | None = None
+        self._made = 0
+
+    def take(self, frame: Any) -> Iterator[tuple[Any, float]]:
+        """Frames of the form, and when each begins by the source's own clock, in seconds."""
+        import av
+
+        at = None if frame.pts is None else float(frame.pts * frame.time_base)
+        due = None if self._begins is None else self._begins + self._made / SOUND_RATE
+        if at is not None and (due is None or abs(at - due) > 0.1):  # the clock has jumped
+            self._resampler, self._begins, self._made = None, at, 0
+        if self._resampler is None:
+            self._resampler = av.AudioResampler(SOUND_FORMAT, SOUND_LAYOUT, SOUND_RATE)
+        frame.pts = None  # it would fill what it takes for gaps
+        for made in self._resampler.resample(frame):
+            begins = (self._begins or 0.0) + self._made / SOUND_RATE
+            self._made += made.samples
+            yield made, begins
+
+
+class SoundBuffer:
+    """What was heard and is not taken yet: at most ten seconds, the oldest goes first.
+
+    Attributes:
+        dropped: pieces that nobody took in time.
+    """
+
+    def __init__(self) -> None:
+        self.dropped = 0
+        self._pieces: deque[SoundPiece] = deque()
+        self._changed = threading.Condition()
+        self._is_over = False
+
+    def put(self, piece: SoundPiece) -> None:
+        with self._changed:
+            self._pieces.append(piece)
+            while self._pieces[-1].at - self._pieces[0].at > _MOST_SECONDS:
+                self._pieces.popleft()
+                self.dropped += 1
+            self._changed.notify_all()
+
+    def finish(self) -> None:
+        """No more comes."""
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+
+    def waiting(self) -> list[SoundPiece]:
+        """All there is now; takes them, does not wait."""
+        with self._changed:
+            found = list(self._pieces)
+            self._pieces.clear()
+            return found
+
+    def __iter__(self) -> Iterator[SoundPiece]:
+        """Each in turn, until no more comes. Blocks."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._pieces or self._is_over)
+                if not self._pieces:
+                    return
+                piece = self._pieces.popleft()
+            yield piece
