@@ -162,7 +162,8 @@ def _serve(config: Config, as_json: bool) -> int:
         server.run(addresses)
     except OSError as error:  # another worker was loading too, and listened first
         return _cannot_listen(config, error)
-    return 0 if server.started else 1
+    failed: bool = app.state.worker.mending.failed if server.started else True
+    return int(failed)
 
 
 def _serve_fal(config: Config, as_json: bool) -> int:

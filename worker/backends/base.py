@@ -32,6 +32,10 @@ class CapacityError(RuntimeError):
     """No room (memory) for one more session now; the running ones are untouched."""
 
 
+class BackendBroken(RuntimeError):
+    """The backend lost what this stream needs, and ended it; once loaded again it makes others."""
+
+
 class Blend(Protocol):
     """Several texts that are shown at once."""
 
@@ -192,3 +196,11 @@ class KnowsItsMakeUp(Protocol):
 
     def made_with(self) -> Mapping[str, str | int]:
         """What else the bytes of its frames depend on, by name; known once it is loaded."""
+
+
+@runtime_checkable
+class MayBreak(Protocol):
+    """A backend that can lose what it needs, with all its sessions, while it runs."""
+
+    def when_broken(self, tell: Callable[[], object]) -> None:
+        """Call `tell`, on any thread, when that has happened: `load` is what mends it."""

@@ -17,9 +17,9 @@ from framewire.worker.models.catalogue import catalogue, gigabytes
 from framewire.worker.models.setup import ModelSetup
 
 from .base import Backend
+from .devices import device_of
 
 if TYPE_CHECKING:
-    import torch
 
     from framewire.worker.engine.build import Build
     from framewire.worker.engine.engine import Engine
@@ -87,22 +87,6 @@ def build_of(setup: ModelSetup) -> Build:
     )
 
 
-def device_of(setup: ModelSetup) -> torch.device:
-    """The device that a setup means.
-
-    Raises:
-        ValueError: torch knows no such device.
-    """
-    import torch
-
-    if setup.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.device(setup.device)
-    except RuntimeError as error:
-        raise ValueError(f"device {setup.device!r}: {str(error).splitlines()[0]}") from error
-
-
 def _torch_missing() -> str:
     absent = [name for name in ("torch", "diffusers") if importlib.util.find_spec(name) is None]
     return f"{' and '.join(absent)} ({INSTALL})" if absent else ""
@@ -153,7 +137,10 @@ def _published(name: str, setup: ModelSetup) -> Backend:
 
     preset, build = PRESETS[name], build_of(setup)
     check_loop(preset, build.options)
-    return WanBackend(preset, lambda: published_engine(preset, build), setup)
+    backend = WanBackend(
+        preset, lambda: published_engine(preset, replace(build, ranks=backend.ranks)), setup
+    )
+    return backend
 
 
 def _random(constant: str, setup: ModelSetup) -> Backend:
@@ -165,7 +152,10 @@ def _random(constant: str, setup: ModelSetup) -> Backend:
 
     preset, build = getattr(random_weights, constant), build_of(setup)
     check_loop(preset, build.options)
-    return WanBackend(preset, lambda: random_engine(preset, build), setup)
+    backend = WanBackend(
+        preset, lambda: random_engine(preset, replace(build, ranks=backend.ranks)), setup
+    )
+    return backend
 
 
 def _tiny_missing(setup: ModelSetup) -> str:
@@ -181,7 +171,10 @@ def _tiny(setup: ModelSetup) -> Backend:
     device = device_of(setup)
     # Of tensors this small, more threads wait for each other as soon as anything runs beside.
     setup = replace(setup, threads=setup.threads or 1)
-    return WanBackend(tiny.TINY, lambda: tiny.load_tiny(device), setup, native=True)
+    backend = WanBackend(
+        tiny.TINY, lambda: tiny.load_tiny(device, ranks=backend.ranks), setup, native=True
+    )
+    return backend
 
 
 def _option(setup: ModelSetup) -> str:

@@ -19,9 +19,12 @@ from framewire.worker.engine.engine import Engine
 from framewire.worker.engine.options import EngineOptions
 from framewire.worker.engine.params import StreamParams
 from framewire.worker.engine.preset import FRAMES_PER_LATENT, PIXEL_MULTIPLE, Preset
+from framewire.worker.engine.ranks.leader import Ranks, RanksLost, check_ranks
 from framewire.worker.models.setup import ModelSetup
 
-from .base import CapacityError, Defaults, Settings, SettingsError
+from .base import BackendBroken, CapacityError, Defaults, Settings, SettingsError
+from .devices import devices_of
+from .ranks.processes import RankProcesses
 from .wan_memory import Budget, Footprint, free_bytes
 from .wan_overlap import Overlap
 from .wan_session import WanSession, warm_up
@@ -35,7 +38,7 @@ class WanBackend:
     """A `Backend` over one engine.
 
     Args:
-        build: makes the engine; called on the lane, when the worker loads.
+        build: makes the engine; called on the lane, when the worker loads and `ranks` have joined.
         native: the model knows one size only; streams of other sizes are scaled from it.
     """
 
@@ -52,6 +55,11 @@ class WanBackend:
         self.native = native
         self.setup = setup or ModelSetup()
         self._build = build
+        self._devices = devices_of(self.setup)
+        if len(self._devices) > 1:
+            check_ranks(preset, self.setup.options, len(self._devices))
+        self._processes: RankProcesses | None = None
+        self._tell_broken: Callable[[], object] = lambda: None
         self._engine: Engine | None = None
         self._footprint: Footprint | None = None
         self.budget = Budget(0)
@@ -81,10 +89,21 @@ class WanBackend:
         return self._engine
 
     def load(self) -> None:
-        """Build the engine and run every shape of the sizes that are to be warm."""
+        """Build the engine and run every shape of the sizes that are to be warm.
+
+        What an earlier load has left behind is given up, and its sessions are over.
+        """
         began = time.perf_counter()
+        self._give_up()
         if self.setup.threads:
             torch.set_num_threads(self.setup.threads)
+        if len(self._devices) > 1:
+            self._processes = RankProcesses(
+                self._devices,
+                threads=self.setup.threads,
+                timeout=self.setup.rank_timeout,
+                on_loss=self._tell_broken,
+            )
         self._engine = engine = self._build()
         self.load_seconds = time.perf_counter() - began
         device = engine.transformer.device
@@ -128,6 +147,7 @@ class WanBackend:
             "device": torch.cuda.get_device_name(device) if on_gpu else device.type,
             "dtype": str(dtype).removeprefix("torch."),
             "threads": torch.get_num_threads(),
+            **({"num_gpus": len(self._devices)} if len(self._devices) > 1 else {}),
             "speed": ", ".join(changed) or "as the reference",
             "torch": torch.__version__,
         }
@@ -153,6 +173,9 @@ class WanBackend:
             self.budget.give_back(session)
             _release_unused(self.engine.transformer.device)
             raise CapacityError("no memory for one more stream: try again later") from error
+        except RanksLost as error:
+            self.budget.give_back(session)
+            raise BackendBroken(str(error)) from error
         except BaseException:
             self.budget.give_back(session)
             raise
@@ -160,9 +183,29 @@ class WanBackend:
         self._say_if_cold(params)
         return session
 
+    @property
+    def ranks(self) -> Ranks | None:
+        """Those that share the transformer's work, while it is loaded on several devices."""
+        return None if self._processes is None else self._processes.ranks
+
+    def when_broken(self, tell: Callable[[], object]) -> None:
+        """Call `tell`, on any thread, when a rank is lost."""
+        self._tell_broken = tell
+
     def close(self) -> None:
         """Free everything."""
+        self._give_up()
+
+    def _give_up(self) -> None:
+        """Let go of the engine and of the other ranks; sessions that still run fail."""
+        for session in list(self._open):
+            session.give_up()
+        self._open.clear()
+        self._warmed.clear()
         self._engine = self._footprint = None
+        if self._processes is not None:
+            self._processes.close()
+            self._processes = None
 
     def _closed(self, session: WanSession) -> None:
         """Take back the room of a session that has freed what it held."""

@@ -24,12 +24,14 @@ from framewire.worker.engine.engine import Engine
 from framewire.worker.engine.generation import Generation
 from framewire.worker.engine.params import StreamParams
 from framewire.worker.engine.pixels import fit
+from framewire.worker.engine.ranks.leader import RanksLost
 
-from .base import Block, CapacityError, Change, Picture, Settings
+from .base import BackendBroken, Block, CapacityError, Change, Picture, Settings
 from .wan_clock import Spent, StageClock
 from .wan_overlap import Overlap
 
 _WARM_PROMPT = "warming up"
+_GIVEN_UP = "a GPU's process was lost, and this stream with it: connect again"
 
 
 @dataclass(eq=False)
@@ -71,10 +73,17 @@ class WanSession:
         self._decoding = threading.Lock()
         self._waiting: deque[_Made] = deque()
         self._early: Any = None
+        self._is_given_up = False
 
     @property
     def generation(self) -> Generation:
-        """The engine's stream."""
+        """The engine's stream.
+
+        Raises:
+            BackendBroken: the backend has given it up.
+        """
+        if self._is_given_up:
+            raise BackendBroken(_GIVEN_UP)
         assert self._generation is not None, "the session is closed"
         return self._generation
 
@@ -128,7 +137,15 @@ class WanSession:
             overlap.wait(made.ready)
         except torch.OutOfMemoryError as error:
             raise CapacityError("the device ran out of memory in this stream") from error
+        except RanksLost as error:
+            raise BackendBroken(_GIVEN_UP) from error
         return lambda: self._finish(made)
+
+    def give_up(self) -> None:
+        """Free what the session holds, since its engine is gone: whatever is asked of it fails."""
+        self._is_given_up = True
+        self._generation = None
+        self._waiting.clear()
 
     def close(self) -> None:
         """Free what the session holds."""

@@ -18,6 +18,7 @@ from .network.weights import load_transformer
 from .options import EngineOptions
 from .preset import Preset
 from .random_weights import RandomPrompts, random_transformer, random_vae, seeded
+from .ranks.leader import Ranks
 from .text.encoder import TextEncoder
 from .text.random_encoder import random_text_encoder
 from .vae.streaming import StreamingVae
@@ -32,12 +33,14 @@ class Build:
     Attributes:
         dtype: of the transformer and the text encoder; `vae_dtype` of the VAE and TAEHV.
         options: all that makes it faster, off by default.
+        ranks: that share the transformer's work.
     """
 
     device: torch.device
     dtype: torch.dtype
     vae_dtype: torch.dtype
     options: EngineOptions = field(default_factory=EngineOptions)
+    ranks: Ranks | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,8 @@ def assemble(
     """Put loaded parts together: fuse first, then quantise what was fused, then compile it."""
     if build.options.cuda_graph and build.device.type != "cuda":
         raise SpeedError(f"CUDA graphs need a CUDA device, not {build.device.type}")
+    if build.ranks is not None:
+        build.ranks.load(model, preset.dims, build.options)
     _, kernel = choose(build.options.attention, build.device, build.dtype)
     if build.options.fuse_qkv:
         fuse_qkv(model)
@@ -119,7 +124,13 @@ def assemble(
         to_fp8(model)
     encoder = StreamingVae(vae)
     engine = Engine(
-        preset, model, encoder, decoder=taehv or encoder, text_encoder=text, options=build.options
+        preset,
+        model,
+        encoder,
+        decoder=taehv or encoder,
+        text_encoder=text,
+        options=build.options,
+        ranks=build.ranks,
     )
     engine.transformer.kernel = kernel
     if build.options.compile:

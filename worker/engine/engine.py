@@ -18,6 +18,7 @@ from .network.transformer import CausalTransformer
 from .options import EngineOptions
 from .params import StreamParams
 from .preset import Preset
+from .ranks.leader import LeadingTransformer, Ranks
 from .shared import Shared
 
 
@@ -37,8 +38,12 @@ class Engine:
         decoder: Decoder,
         text_encoder: PromptEncoder,
         options: EngineOptions | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         """Put the parts together; all are on their devices and in their dtypes already.
+
+        Args:
+            ranks: that share the transformer's work and have been given its weights.
 
         Raises:
             ValueError: the preset asks for a loop that this engine doesn't have, or an option for
@@ -46,7 +51,11 @@ class Engine:
         """
         options = options or EngineOptions()
         check_loop(preset, options)
-        network = CausalTransformer(transformer)
+        network = (
+            CausalTransformer(transformer)
+            if ranks is None
+            else LeadingTransformer(transformer, ranks)
+        )
         self.shared = Shared(
             preset=preset,
             options=options,

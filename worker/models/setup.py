@@ -15,6 +15,10 @@ class ModelSetup:
     Attributes:
         preset: the model; empty leaves it to the backend.
         device: `auto` takes a GPU if there is one; else as torch calls it, such as `cuda:1`.
+            Several with commas between them are ranks, as with `num_gpus`.
+        num_gpus: ranks that share the transformer's work, each a GPU, or on a CPU a process.
+        rank_timeout: of one pass of all ranks; what takes longer is lost.
+        on_rank_loss: the streams end either way. `exit` ends the worker with status 1.
         dtype: of the transformer: `auto` is bfloat16 on a GPU and float32 on a CPU.
         threads: fixed when the model is loaded, since on a CPU the bytes of frames depend on it.
         options: of the engine, as it gets them.
@@ -25,7 +29,18 @@ class ModelSetup:
     """
 
     preset: str = setting("", "the model that wan runs; framewire-worker models lists them")
-    device: str = setting("auto", "auto, or as torch calls it, such as cuda:1")
+    device: str = setting("auto", "auto, or as torch calls it, such as cuda:1 or cuda:0,cuda:1")
+    num_gpus: int = setting(
+        1, "GPUs that share the work of each stream; with --device cpu, processes", least=1
+    )
+    rank_timeout: float = setting(
+        60.0, "seconds that GPUs which share a stream may wait for each other", least=1
+    )
+    on_rank_loss: str = setting(
+        "restart",
+        "when one of several GPUs fails: restart them all, or exit",
+        choices=("restart", "exit"),
+    )
     dtype: str = setting("auto", "of the transformer: auto, bfloat16, float16 or float32")
     threads: int = setting(
         0, "CPU threads of the model; 0: one for tiny, else as many as torch takes", least=0

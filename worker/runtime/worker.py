@@ -27,6 +27,7 @@ from .admission import Admission
 from .fair_threads import FairThreads
 from .input_room import InputRoom
 from .lane import Lane, LaneStuck
+from .mending import Mending
 from .metrics import Metrics
 from .to_the_end import to_the_end
 
@@ -56,6 +57,7 @@ class Worker:
         self.input_room = InputRoom(
             config.input_megabytes * 1_000_000, lambda: self.admission.limit
         )
+        self.mending = Mending(backend, self.lane, exits=config.model.on_rank_loss == "exit")
         self.draining = asyncio.Event()
         self._drained_by = 0.0
         self.connections: set[asyncio.Task[None]] = set()
@@ -96,7 +98,8 @@ class Worker:
 
     @property
     def ready(self) -> bool:
-        return not self.draining.is_set() and not self.lane.stuck
+        broken = self.lane.stuck or self.mending.under_way or self.mending.failed
+        return not self.draining.is_set() and not broken
 
     def status(self) -> dict[str, object]:
         """What `GET /health` answers."""

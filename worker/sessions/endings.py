@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from framewire.protocol import CLOSE_CODES, CloseCode, ErrorCode
-from framewire.worker.backends.base import CapacityError
+from framewire.worker.backends.base import BackendBroken, CapacityError
 from framewire.worker.runtime.admission import Full
 from framewire.worker.runtime.lane import LaneStuck
 from framewire.worker.runtime.worker import Draining
@@ -56,6 +56,8 @@ def ending_of(
             return Ended(ErrorCode.AT_CAPACITY, str(error))
         case InputGap():
             return Ended(ErrorCode.TIMEOUT, str(error))
+        case BackendBroken():
+            return Ended(ErrorCode.INTERNAL_ERROR, str(error))
         case LaneStuck():
             return Ended(ErrorCode.INTERNAL_ERROR, "the backend hangs")
     logger.error("session %s failed", session_id, exc_info=error)

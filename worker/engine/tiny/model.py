@@ -18,6 +18,7 @@ from framewire.worker.engine.checkpoint import CheckpointError, read_tensors
 from framewire.worker.engine.engine import Engine
 from framewire.worker.engine.options import EngineOptions
 from framewire.worker.engine.preset import Preset, TransformerDims
+from framewire.worker.engine.ranks.leader import Ranks
 
 from .text import TEXT_TOKENS, TinyTextEncoder
 from .vae import TinyVae
@@ -49,12 +50,14 @@ def load_tiny(
     *,
     folder: Path | None = None,
     options: EngineOptions | None = None,
+    ranks: Ranks | None = None,
 ) -> Engine:
     """Build the engine of the tiny model, in float32.
 
     Args:
         folder: of the weights, if not the shipped ones.
         options: default to leaving out the pass at timestep 0, which changes next to nothing.
+        ranks: that share the transformer's work.
 
     Raises:
         CheckpointError: a file is missing or holds other weights.
@@ -74,13 +77,20 @@ def load_tiny(
                 f"{folder / WEIGHTS} does not hold this model: {error}"
             ) from error
         part.to(device).eval().requires_grad_(False)
+    model, options = (
+        cast(WanTransformer3DModel, transformer),
+        options or EngineOptions(skip_zero=True),
+    )
+    if ranks is not None:
+        ranks.load(model, TINY_DIMS, options)
     return Engine(
         TINY,
-        cast(WanTransformer3DModel, transformer),
+        model,
         vae,
         decoder=vae,
         text_encoder=text,
-        options=options or EngineOptions(skip_zero=True),
+        options=options,
+        ranks=ranks,
     )
 
 

@@ -1,0 +1,1 @@
+"""The processes of a stream on several devices."""

@@ -1,0 +1,54 @@
+"""Loads a backend again that has lost what it needs, or ends the worker where told to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+
+from framewire.worker.backends.base import Backend, MayBreak
+
+from .lane import Lane
+
+logger = logging.getLogger(__name__)
+
+
+class Mending:
+    """Made inside the event loop that serves the sessions.
+
+    Attributes:
+        under_way: the backend is being loaded again; calls on the lane wait for it.
+        failed: it could not be, or was not to be: the worker is about to end.
+    """
+
+    def __init__(self, backend: Backend, lane: Lane, *, exits: bool) -> None:
+        """Watch a backend, if it is one that may break.
+
+        Args:
+            exits: end the worker instead, by SIGTERM.
+        """
+        self.under_way = self.failed = False
+        self._backend, self._lane, self._exits = backend, lane, exits
+        self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Task[None] | None = None
+        if isinstance(backend, MayBreak):
+            backend.when_broken(lambda: self._loop.call_soon_threadsafe(self._begin))
+
+    def _begin(self) -> None:
+        if not self.under_way and not self.failed:
+            self.under_way = True
+            self._task = asyncio.create_task(self._mend())
+
+    async def _mend(self) -> None:
+        try:
+            if not self._exits:
+                await self._lane.run(self._backend.load, limited=False)
+                logger.info("the backend is loaded again")
+                return
+        except Exception:
+            logger.exception("the backend could not be loaded again")
+        finally:
+            self.under_way = False
+        self.failed = True
+        os.kill(os.getpid(), signal.SIGTERM)
