@@ -14,8 +14,10 @@ from framewire.worker.engine.denoising.noise import GivenNoise
 from framewire.worker.engine.engine import Engine
 from framewire.worker.engine.generation import Generation
 from framewire.worker.engine.network.weights import load_transformer
+from framewire.worker.engine.options import EngineOptions
 from framewire.worker.engine.params import StreamParams
 from framewire.worker.engine.preset import KREA_REALTIME_14B, TransformerDims
+from framewire.worker.engine.ranks.leader import Ranks
 from framewire.worker.engine.vae.streaming import EncoderState, StreamingVae
 from framewire.worker.engine.vae.weights import load_vae
 
@@ -120,7 +122,7 @@ class Session:
             {"kind": kind, "block": block, "at": first_frame, "t": timestep, "x": x, "x0": x0}
         )
 
-    def open(self) -> Generation:
+    def open(self, ranks: Ranks | None = None) -> Generation:
         dims = self.manifest["dit"]
         weights = golden_data.tensors("krea", "transformer.safetensors")
         preset = KREA_REALTIME_14B.with_dims(
@@ -137,7 +139,9 @@ class Session:
         named = {k.removeprefix("w."): v for k, v in weights.items() if k.startswith("w.")}
         transformer = load_transformer(named, preset.dims, dtype=torch.float32)
         vae = RecordedVae(self)
-        engine = Engine(preset, transformer, vae, decoder=vae, text_encoder=self)
+        if ranks is not None:
+            ranks.load(transformer, preset.dims, EngineOptions())
+        engine = Engine(preset, transformer, vae, decoder=vae, text_encoder=self, ranks=ranks)
         return engine.open(
             "0",
             self.params(),
@@ -153,16 +157,32 @@ class Session:
         return golden_data.FROM_PIXELS if still or "video" in self.input else golden_data.EXACT
 
 
+def replay(session: Session, ranks: Ranks | None = None) -> None:
+    generation = session.open(ranks)
+    for index, block in enumerate(session.blocks):
+        generation.steer(prompt=str(index), interp_steps=1)
+        frames = generation.generate_block(session.pictures(index, generation.pictures_needed))
+        assert frames.shape[0] == block["frames_sent"]
+
+
+@pytest.mark.parametrize("name", golden_data.session_names() or ["absent"])
+def test_golden_krea_session_on_two_ranks(name: str, two_ranks: Ranks) -> None:
+    """Two processes make what one makes."""
+    golden_data.manifest()
+    alone, shared = Session(name), Session(name)
+    replay(alone)
+    replay(shared, two_ranks)
+    assert len(shared.seen) == len(alone.seen) > 0
+    for one, other in zip(alone.seen, shared.seen, strict=True):
+        assert golden_data.difference(one["x0"], other["x0"]) <= golden_data.SHARED
+
+
 @pytest.mark.parametrize("name", golden_data.session_names() or ["absent"])
 def test_golden_krea_session(name: str) -> None:
     """A replayed session makes the same calls, at the same places, with the same x and x0."""
     golden_data.manifest()
     session = Session(name)
-    generation = session.open()
-    for index, block in enumerate(session.blocks):
-        generation.steer(prompt=str(index), interp_steps=1)
-        frames = generation.generate_block(session.pictures(index, generation.pictures_needed))
-        assert frames.shape[0] == block["frames_sent"]
+    replay(session)
     expected = [
         (index, call) for index, block in enumerate(session.blocks) for call in block["calls"]
     ]

@@ -23,6 +23,7 @@ from framewire.worker.engine.network.weights import load_transformer
 from framewire.worker.engine.options import EngineOptions
 from framewire.worker.engine.params import StreamParams
 from framewire.worker.engine.preset import STREAMDIFFUSIONV2_1_3B, Preset, TransformerDims
+from framewire.worker.engine.ranks.leader import Ranks
 from framewire.worker.engine.schedule import SigmaTable
 
 FOLDER = "streamdiffusionv2"
@@ -127,17 +128,15 @@ class Session:
             wrap_at=self.entry["t_refresh"],
         )
 
-    def open(self) -> Generation:
-        preset = self.preset()
+    def open(self, ranks: Ranks | None = None) -> Generation:
+        preset, options = self.preset(), EngineOptions(batch_steps=self.batched)
         weights = golden_data.tensors(FOLDER, "dit.safetensors")
+        model = load_transformer(weights, preset.dims, dtype=torch.float32)
         vae = RecordedVae(self)
+        if ranks is not None:
+            ranks.load(model, preset.dims, options)
         engine = Engine(
-            preset,
-            load_transformer(weights, preset.dims, dtype=torch.float32),
-            vae,
-            decoder=vae,
-            text_encoder=self,
-            options=EngineOptions(batch_steps=self.batched),
+            preset, model, vae, decoder=vae, text_encoder=self, options=options, ranks=ranks
         )
         params = StreamParams.of(
             preset,
@@ -209,6 +208,22 @@ def test_golden_streamdiffusionv2_session(name: str, monkeypatch: pytest.MonkeyP
     session.compare_calls()
     session.compare_noisy_latents()
     session.compare_cache(generation)
+
+
+@pytest.mark.parametrize("name", golden_data.streamdiffusionv2_names() or ["absent"])
+def test_golden_streamdiffusionv2_session_on_two_ranks(
+    name: str, monkeypatch: pytest.MonkeyPatch, two_ranks: Ranks
+) -> None:
+    """Two processes make what one makes."""
+    monkeypatch.setattr(ring, "Slots", ReferenceSlots)
+    alone, shared = Session(name), Session(name)
+    for session, ranks in ((alone, None), (shared, two_ranks)):
+        generation = session.open(ranks)
+        for chunk in session.chunks:
+            generation.generate_block(session.pictures(chunk["idx"]))
+    assert len(shared.seen) == len(alone.seen) > 0
+    for one, other in zip(alone.seen, shared.seen, strict=True):
+        assert golden_data.difference(one[4], other[4]) <= golden_data.SHARED
 
 
 def test_golden_streamdiffusionv2_sessions_are_all_replayed() -> None:

@@ -20,7 +20,6 @@ from .base import Backend
 from .devices import device_of
 
 if TYPE_CHECKING:
-
     from framewire.worker.engine.build import Build
     from framewire.worker.engine.engine import Engine
     from framewire.worker.engine.preset import Preset

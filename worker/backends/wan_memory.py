@@ -79,7 +79,8 @@ class Footprint:
         tokens = window_frames(preset, params) * frame * batch
         if preset.context == "appended":  # a sink's keys are held twice
             tokens += sink_frames(preset, engine.options) * frame // 2
-        return preset.dims.kv_bytes(tokens, engine.transformer.dtype.itemsize)
+        held = preset.dims.kv_bytes(tokens, engine.transformer.dtype.itemsize)
+        return held // engine.transformer.ranks  # each has its heads
 
     def of(self, params: StreamParams) -> Need:
         """The need of one stream."""

@@ -203,6 +203,7 @@ def settings_on_fal(environ: Mapping[str, str]) -> Config:
     defaults = {
         "FRAMEWIRE_HOST": "0.0.0.0",
         "FRAMEWIRE_AUTH": "platform",
+        "FRAMEWIRE_NUM_GPUS": str(KreaWan.num_gpus),
         "FRAMEWIRE_MAX_SESSIONS": str(KreaWan.max_multiplexing),
         "FRAMEWIRE_SESSION_TIMEOUT": str(KreaWan.request_timeout - _LAST_WORDS),
         "FRAMEWIRE_GRACE": str(KreaWan.termination_grace_period_seconds - 5),

@@ -15,6 +15,8 @@ from support import required
 
 EXACT = 1e-4
 """Largest absolute difference allowed against tensors stored as float32."""
+SHARED = 1e-5
+"""Between a session of one process and the same of several, which add up in another order."""
 FROM_PIXELS = 1e-3
 """Largest absolute difference allowed where pixels stored as float16 enter."""
 

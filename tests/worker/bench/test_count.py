@@ -47,11 +47,11 @@ COUNTS = {
 """TFLOP, launches and GB moved besides products, at the size each was trained for."""
 
 
-def count(name: str) -> BlockCount:
+def count(name: str, ranks: int = 1) -> BlockCount:
     preset = PRESETS[name]
     size = (512, 512) if preset.follows_input else (preset.width, preset.height)
     work = Workload(*size, preset.num_denoising_steps, live=preset.follows_input)
-    return count_block(preset, work.params(preset), live=work.live)
+    return count_block(preset, work.params(preset), live=work.live, ranks=ranks)
 
 
 @pytest.fixture(scope="module", params=COUNTS)
@@ -106,6 +106,30 @@ def test_options_that_leave_work_out_are_seen_in_the_counts() -> None:
     denoise = whole.stages["denoise"].flops
     assert less.stages["denoise"].flops == pytest.approx(denoise * 3 / 4)
     assert "TAEHV, weights" in less.memory and "TAEHV, weights" not in whole.memory
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_ranks_share_the_transformers_work_and_its_cache(name: str) -> None:
+    """Of 2 and 4 each does a half and a quarter, and holds so much; what it sends is said."""
+    alone = count(name)
+    for ranks in (2, 4):
+        shared = count(name, ranks)
+        for stage in {"context", "denoise"} & set(alone.stages):
+            share = shared.stages[stage].flops * ranks
+            assert share == pytest.approx(alone.stages[stage].flops, rel=0.05)
+            assert shared.stages[stage].sent > 0 == alone.stages[stage].sent
+        assert shared.stages["decode"].flops == alone.stages["decode"].flops
+        (owner,) = (owner for owner in alone.memory if owner.startswith("KV cache"))
+        assert shared.memory[owner] * ranks == alone.memory[owner]
+
+
+def test_what_a_rank_sends_are_new_tokens_and_not_the_window() -> None:
+    """Queries, keys, values and results of a pass, of all heads but its own, in bfloat16."""
+    preset = PRESETS[SELF_FORCING]
+    tokens, passes, dims = 3 * 1560, 5, preset.dims
+    own = tokens * dims.dim * 2 / 2  # bytes of one of the four in a layer
+    a_pass = dims.layers * 4 * own / 2  # of which the other rank is sent its half
+    assert count(SELF_FORCING, 2).sent == pytest.approx(passes * a_pass, rel=0.02)
 
 
 def test_the_command_needs_no_weights_and_gives_the_ceilings_of_a_card(

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from framewire.worker.engine.ranks.follower import Follower
-from framewire.worker.engine.ranks.group import join
+from .group import join
 from framewire.worker.engine.ranks.orders import Told
 
 logger = logging.getLogger(__name__)

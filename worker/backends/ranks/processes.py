@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from framewire.worker.engine.ranks.group import join, leave
+from .group import join, leave
 from framewire.worker.engine.ranks.leader import Ranks
 
 logger = logging.getLogger(__name__)

@@ -54,6 +54,9 @@ def add_engine(benches: Any) -> None:
         "--threads", type=int, default=0, metavar="N", help="on a CPU (default: as it is served)"
     )
     engine.add_argument("--device", default="auto")
+    engine.add_argument(
+        "--num-gpus", type=int, default=1, metavar="N", help="that share a stream's work"
+    )
     engine.add_argument("--dtype", default="auto")
     engine.add_argument(
         "--options", default="", metavar="NAME,...", help="speed options, each alone and together"
@@ -119,6 +122,7 @@ def _run(options: argparse.Namespace) -> int:
             ModelSetup(
                 preset=preset.name,
                 device=options.device,
+                num_gpus=options.num_gpus,
                 dtype=options.dtype,
                 threads=options.threads or int(native),
                 warm_sizes=f"{size[0]}x{size[1]}",
@@ -139,6 +143,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _count(options: argparse.Namespace, preset: Any, work: Any) -> int:
     from framewire.worker.engine.options import EngineOptions
+    from framewire.worker.engine.ranks.leader import check_ranks
 
     from .count_report import SEEN_H200, Card, count_table, counted
 
@@ -150,7 +155,10 @@ def _count(options: argparse.Namespace, preset: Any, work: Any) -> int:
             options.bandwidth or SEEN_H200.bandwidth,
         )
     chosen = Variant(options.options or FAITHFUL, _names(options.options))
-    report = counted(preset, work, chosen.options(EngineOptions()), card, chosen.label)
+    made_faster = chosen.options(EngineOptions())
+    if options.num_gpus != 1:
+        check_ranks(preset, made_faster, options.num_gpus)
+    report = counted(preset, work, made_faster, card, chosen.label, options.num_gpus)
     for line in [json.dumps(report)] if options.json else count_table(report):
         print(line)
     return 0

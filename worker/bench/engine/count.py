@@ -55,6 +55,11 @@ class BlockCount:
         return sum(work.flops for work in self.stages.values())
 
     @property
+    def sent(self) -> float:
+        """Bytes that the counted rank sends to others."""
+        return sum(work.sent for work in self.stages.values())
+
+    @property
     def traffic(self) -> float:
         """Bytes that everything else reads and writes."""
         return sum(work.traffic for work in self.stages.values())
@@ -78,15 +83,18 @@ def count_block(
     live: bool = False,
     dtype: torch.dtype = torch.bfloat16,
     vae_dtype: torch.dtype = torch.float16,
+    ranks: int = 1,
 ) -> BlockCount:
     """Count one settled block, in eager mode; the mean of a period where the context has one.
 
     Args:
         live: of a block made from pictures.
+        ranks: count rank 0 of so many, which encodes and decodes besides its share of the passes.
         dtype: of the transformer; `vae_dtype` of what encodes and decodes.
     """
     parts = _parts(preset, options or EngineOptions(), dtype, vae_dtype)
     engine = parts.engine
+    engine.transformer.ranks = ranks
     counter = Counter()
     generation = engine.open("a", params, timer=counter.stage)
     settled = 2 + -(-params.kv_cache_num_frames // preset.block_frames)
@@ -105,7 +113,11 @@ def count_block(
             generation.generate_block(pictures())
     stages = {
         name or _BETWEEN: Work(
-            work.flops / every, work.launches // every, work.traffic / every, work.peak
+            work.flops / every,
+            work.launches // every,
+            work.traffic / every,
+            work.peak,
+            work.sent / every,
         )
         for name, work in counter.stages.items()
     }

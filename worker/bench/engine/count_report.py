@@ -31,15 +31,25 @@ SEEN_H200 = Card("H200, as seen", 788.0, 4300.0)
 
 
 def counted(
-    preset: Preset, work: Workload, options: EngineOptions, card: Card, variant: str = "faithful"
+    preset: Preset,
+    work: Workload,
+    options: EngineOptions,
+    card: Card,
+    variant: str = "faithful",
+    ranks: int = 1,
 ) -> dict[str, Any]:
-    """The report as it goes into JSON; numbers are of one settled block in eager mode."""
-    found = count_block(preset, work.params(preset), options, live=work.live)
+    """The report as it goes into JSON; numbers are of one settled block in eager mode.
+
+    Args:
+        ranks: of which the counts are rank 0's.
+    """
+    found = count_block(preset, work.params(preset), options, live=work.live, ranks=ranks)
     held = {owner: round(size / 1e9, 3) for owner, size in found.memory.items()}
     return {
         "variant": variant,
         "preset": preset.name,
         "work": asdict(work),
+        "num_gpus": ranks,
         "frames": found.frames,
         "tflop": round(found.flops / 1e12, 6),
         "stages": {
@@ -48,9 +58,11 @@ def counted(
                 "launches": work.launches,
                 "traffic_gb": round(work.traffic / 1e9, 3),
                 "peak_gb": round(work.peak / 1e9, 3),
+                "sent_gb": round(work.sent / 1e9, 6),
             }
             for name, work in found.stages.items()
         },
+        "sent_gb": round(found.sent / 1e9, 6),
         "memory_gb": held,
         "memory_at_its_peak_gb": round(_most(found) / 1e9, 3),
         "ceilings": _ceilings(found, card),
@@ -65,6 +77,11 @@ def count_table(report: Mapping[str, Any]) -> Iterator[str]:
         f"{', live input' if work['live'] else ''}: a settled block of {report['frames']} frames, "
         "counted, not measured"
     )
+    if report["num_gpus"] > 1:
+        yield (
+            f"rank 0 of {report['num_gpus']}, which sends {report['sent_gb']:.4g} GB a block to "
+            "the others and gets as much"
+        )
     yield ""
     yield "| stage | TFLOP | launches, eager | GB moved besides products | GB at its peak |"
     yield "|---|---|---|---|---|"

@@ -7,7 +7,7 @@ out. Knows no engine.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
+
+from framewire.worker.engine.network import shard  # noqa: F401 (defines what is counted as sent)
 
 _ALLOCATES = (
     "empty",
@@ -35,6 +37,13 @@ _PUTS = ("index_put_", "scatter_", "index_copy_")
 """Write to as much of their first argument as they are given."""
 
 
+_EXCHANGES: dict[Any, Callable[..., float]] = {
+    torch.ops.framewire.all_to_all: lambda parts: parts.nbytes * (len(parts) - 1) / len(parts),
+    torch.ops.framewire.all_gather: lambda part, ranks: part.nbytes * (ranks - 1),
+}
+"""What a rank sends to others in each."""
+
+
 @dataclass(slots=True)
 class Work:
     """What was called for.
@@ -43,6 +52,7 @@ class Work:
         flops: of products, convolutions and attention; a multiply and an add are two.
         launches: operations that run a kernel each in eager mode; views are none.
         traffic: bytes that all operations but those counted in `flops` read and write.
+        sent: bytes that go to other ranks.
         peak: the most bytes held at once beyond what was held when the stage began; 0 outside of any.
     """
 
@@ -50,6 +60,7 @@ class Work:
     launches: int = 0
     traffic: float = 0.0
     peak: int = 0
+    sent: float = 0.0
 
 
 class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -94,6 +105,9 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if packet in flop_registry:
             work.flops += flop_registry[packet](*args, **kwargs, out_val=out)
             work.launches += 1
+        elif packet in _EXCHANGES:
+            work.launches += 1
+            work.sent += _EXCHANGES[packet](*args)
         elif not _is_free(func):
             work.launches += 1
             work.traffic += _traffic(func, args, kwargs, out)

@@ -140,10 +140,11 @@ def _measured(
 
     def engine() -> Engine:
         if preset.name == TINY.name:
-            return load_tiny(build.device, options=options)
+            return load_tiny(build.device, options=options, ranks=backend.ranks)
+        shared = replace(build, ranks=backend.ranks)
         if plan.random_weights:
-            return random_engine(preset, build, text_encoder=plan.text_encoder)
-        return published_engine(preset, build)
+            return random_engine(preset, shared, text_encoder=plan.text_encoder)
+        return published_engine(preset, shared)
 
     backend = WanBackend(preset, engine, setup, native=plan.work.native)
     measured = measure(backend, plan.work, say)

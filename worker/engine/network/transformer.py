@@ -8,6 +8,7 @@ diffusers' `WanTransformer3DModel`, so its loaders, LoRA and quantisation apply.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -80,12 +81,15 @@ class CausalTransformer:
         self.device, self.dtype = first.device, first.dtype
 
     def new_cache(self, dims: TransformerDims, tokens: int, batch: int = 1) -> KVCache:
-        """Room for the keys and values of `tokens` tokens in each of `batch` rows."""
-        return KVCache(dims, tokens, self.device, self.dtype, batch)
+        """Room for the keys and values of `tokens` tokens in each of `batch` rows, of own heads."""
+        return KVCache(self._own_heads(dims), tokens, self.device, self.dtype, batch)
 
     def new_text_cache(self, dims: TransformerDims) -> TextCache:
         """Room for the keys and values of one prompt."""
         return TextCache(dims, self.device, self.dtype)
+
+    def _own_heads(self, dims: TransformerDims) -> TransformerDims:
+        return replace(dims, heads=dims.heads // self.ranks)
 
     def compile(self, **options: Any) -> None:
         """Compile the repeated block; `options` go to `torch.compile`.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -68,10 +67,8 @@ class Follower:
             case Load():
                 self._build(order, tensors)
             case NewCache():
-                dims = replace(self._loaded.dims, heads=self._loaded.dims.heads // self._ranks)
-                network = self._network
-                self._caches[order.cache] = KVCache(
-                    dims, order.tokens, network.device, network.dtype, order.batch
+                self._caches[order.cache] = self._network.new_cache(
+                    self._loaded.dims, order.tokens, order.batch
                 )
             case NewTextCache():
                 self._texts[order.text] = self._network.new_text_cache(self._loaded.dims)

@@ -11,7 +11,6 @@ import time
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, Protocol, cast
 
 import torch
@@ -174,7 +173,7 @@ def check_ranks(preset: Preset, options: EngineOptions, ranks: int) -> None:
     if options.cuda_graph:
         raise ValueError("cuda_graph is for one GPU: nobody has measured it on several yet")
     dims = preset.dims
-    if dims.heads % ranks:
+    if ranks < 1 or dims.heads % ranks:
         fit = [str(n) for n in range(2, 9) if dims.heads % n == 0]
         raise ValueError(
             f"the {dims.heads} heads of {preset.name} cannot be shared out to {ranks} GPUs: "
@@ -198,9 +197,7 @@ class LeadingCache(KVCache):
         dtype: torch.dtype,
         batch: int,
     ) -> None:
-        super().__init__(
-            replace(dims, heads=dims.heads // others.count), tokens, device, dtype, batch
-        )
+        super().__init__(dims, tokens, device, dtype, batch)
         self._others = others
         self._owner = _Owner()
         self.key = others.key_for(self._owner)
@@ -286,7 +283,8 @@ class LeadingTransformer(CausalTransformer):
     def new_cache(self, dims: TransformerDims, tokens: int, batch: int = 1) -> KVCache:
         """Room for keys and values, on every rank for its heads."""
         with self._others.step():
-            cache = LeadingCache(self._others, dims, tokens, self.device, self.dtype, batch)
+            own = self._own_heads(dims)
+            cache = LeadingCache(self._others, own, tokens, self.device, self.dtype, batch)
             self._others.tell(NewCache(cache.key, tokens, batch))
         return cache
 

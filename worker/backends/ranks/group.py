@@ -31,9 +31,10 @@ def join(rank: int, ranks: int, meeting: Path, device: torch.device) -> None:
         # What is lost is noticed and mended by rank 0; NCCL's own watchdog would end the process.
         os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0")
         torch.cuda.set_device(device)
+    store: Any = getattr(dist, "FileStore")  # noqa: B009 (missing in torch's types)
     dist.init_process_group(
         "nccl" if on_gpu else "gloo",
-        store=dist.FileStore(str(meeting), ranks),
+        store=store(str(meeting), ranks),
         rank=rank,
         world_size=ranks,
         timeout=_LONG,

@@ -1,0 +1,128 @@
+"""Nothing hangs when one of several ranks is lost: streams end in words, the ranks come back, none is left."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from support.servers.worker_server import Command, command
+
+from framewire.client import Reconnect, connect
+from framewire.client.errors import WorkerFailedError
+from framewire.client.events import Event, Reconnected
+
+SHARED = ("--backend", "wan", "--preset", "tiny-random", "--device", "cpu", "--num-gpus", "2")
+SOON = 5.0
+"""Seconds within which a viewer hears of a loss, and no follower is left."""
+BACK = 80.0
+
+
+@asynccontextmanager
+async def sharing(*options: str) -> AsyncIterator[Command]:
+    async with command(*SHARED, *options, OMP_NUM_THREADS="1") as worker:
+        yield worker
+
+
+def followers(pid: int) -> list[int]:
+    """The processes that the worker with this id has started to follow it, or that it had."""
+    found = []
+    for process in Path("/proc").iterdir():
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            continue
+        if b"framewire.worker.backends.ranks.child" in words and parent == pid:
+            found.append(int(process.name))
+    return found
+
+
+def runs(pid: int) -> bool:
+    """Whether it does; a zombie that nobody has reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+async def gone(pids: list[int]) -> float:
+    """Seconds until none of them runs."""
+    began = time.monotonic()
+    while any(runs(pid) for pid in pids):
+        assert time.monotonic() - began < 60
+        await asyncio.sleep(0.05)
+    return time.monotonic() - began
+
+
+async def healthy(worker: Command, wanted: bool) -> None:
+    async with httpx.AsyncClient() as client:
+        async with asyncio.timeout(BACK):
+            while (await client.get(f"{worker.http}/health")).json()["ready"] is not wanted:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+async def test_a_lost_follower_ends_streams_in_words_and_a_client_gets_all_its_frames(
+    number: signal.Signals,
+) -> None:
+    """Killed, or stopped, which only its time-out tells; `/health` is red until the ranks are back."""
+    patience = Reconnect(attempts=100, give_up_after=BACK)
+    told: list[Event] = []
+    async with sharing("--rank-timeout", "2") as worker:
+        (follower,) = followers(worker.process.pid)
+
+        async def give_up() -> tuple[WorkerFailedError, float]:
+            lost_at = 0.0
+            async with connect(worker.url, reconnect=False) as session:
+                await session.start("a fox", num_blocks=100_000)
+                with pytest.raises(WorkerFailedError) as failed:
+                    async for frame in session:
+                        if frame.index == 30:
+                            os.kill(follower, number)
+                            lost_at = time.monotonic()
+                return failed.value, time.monotonic() - lost_at
+
+        async def go_on() -> list[int]:
+            async with connect(worker.url, reconnect=patience, on_event=told.append) as session:
+                await session.start("a cat", num_blocks=80)
+                return [frame.index async for frame in session]
+
+        going_on = asyncio.create_task(go_on())
+        failed, seconds = await asyncio.wait_for(give_up(), 60)
+        assert seconds < SOON + 2
+        began = time.monotonic()
+        assert "was lost" in str(failed) and "connect again" in str(failed)
+        assert await asyncio.wait_for(going_on, BACK) == list(range(12 * 80 - 6))
+        assert any(isinstance(event, Reconnected) for event in told)
+        assert time.monotonic() - began < BACK
+        await healthy(worker, True)
+        assert not runs(follower)
+        (another,) = followers(worker.process.pid)
+        worker.signal()
+        assert await worker.exit_code() == 0
+        assert await gone([another]) < SOON
+
+
+async def test_followers_end_with_a_worker_that_is_killed() -> None:
+    async with sharing() as worker, connect(worker.url, reconnect=False) as session:
+        await session.start("a fox", num_blocks=100_000)
+        pids = followers(worker.process.pid)
+        assert len(pids) == 1
+        async for frame in session:
+            if frame.index == 30:
+                break
+        worker.signal(signal.SIGKILL)
+        assert await gone(pids) < SOON
+
+
+async def test_a_worker_that_is_to_exit_with_a_rank_does_so_with_status_1() -> None:
+    async with sharing("--on-rank-loss", "exit") as worker:
+        (follower,) = followers(worker.process.pid)
+        os.kill(follower, signal.SIGKILL)
+        assert await worker.exit_code() == 1
+        assert await gone([follower]) < SOON
