@@ -20,8 +20,9 @@ from pathlib import Path
 import torch
 
 from framewire.worker.engine.ranks.follower import Follower
-from .group import join
 from framewire.worker.engine.ranks.orders import Told
+
+from .group import join
 
 logger = logging.getLogger(__name__)
 

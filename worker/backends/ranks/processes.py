@@ -19,8 +19,9 @@ from pathlib import Path
 
 import torch
 
-from .group import join, leave
 from framewire.worker.engine.ranks.leader import Ranks
+
+from .group import join, leave
 
 logger = logging.getLogger(__name__)
 
@@ -141,6 +142,7 @@ def _started(
     return subprocess.Popen(
         [sys.executable, "-m", "framewire.worker.backends.ranks.child", *arguments],
         stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         env=environment,
         pass_fds=(orders.fileno(),),
     )
