@@ -23,6 +23,7 @@ _PLACE = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[\w.-]+)(:(?P<port>\d+))?")
 _SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 _SECRETS = (
     (re.compile(rf"({TOKEN_QUERY}=)[^&\s\"']+"), r"\1…"),
+    (re.compile(r"(?i)(authorization:\s*)[^\r\n]+"), r"\1…"),
     (re.compile(r"\b((?:Bearer|Key)\s+)[^\s\"',]+"), r"\1…"),
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), "…"),
     (re.compile(r"(//)[^/\s]+@"), r"\1…@"),

@@ -82,6 +82,8 @@ async def run_stream(options: argparse.Namespace, savers: list[Saver]) -> int:
         interrupted = True
         raise
     finally:
+        if options.clip is not None:
+            options.clip.close()
         kept, unkept = _keep(options)
         error = error or unkept
         found = {
@@ -231,7 +233,7 @@ def _telling_what_waits(recorder: Recorder, line: ProgressLine) -> Iterator[None
 
 @contextlib.contextmanager
 def _telling_of(source: Source | None, line: ProgressLine) -> Iterator[None]:
-    """Of a live source that it goes away and comes back; closes it at the end."""
+    """Of a live source that it goes away and comes back."""
     if isinstance(source, LiveSource):
         loop = asyncio.get_running_loop()
 
@@ -239,11 +241,7 @@ def _telling_of(source: Source | None, line: ProgressLine) -> Iterator[None]:
             loop.call_soon_threadsafe(line.say, text)
 
         source.on_said = tell
-    try:
-        yield
-    finally:
-        if source is not None:
-            source.close()
+    yield
 
 
 def _reconnects(options: argparse.Namespace) -> bool:

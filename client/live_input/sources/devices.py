@@ -14,6 +14,7 @@ from framewire.client.errors import InputError
 _DRIVERS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
 _USUAL = {"linux": "/dev/video0", "darwin": "default", "win32": ""}
 _V4L2 = Path("/sys/class/video4linux")
+_DEV = Path("/dev")
 _X11 = Path("/tmp/.X11-unix")
 
 
@@ -110,8 +111,8 @@ def _kernels_cameras() -> list[tuple[str, str]]:
             is_first = (node / "index").read_text().strip() == "0"
         except OSError:
             continue
-        if is_first and Path("/dev", node.name).exists():
-            found.append((f"/dev/{node.name}", said))
+        if is_first and (_DEV / node.name).exists():
+            found.append((str(_DEV / node.name), said))
     return found
 
 

@@ -9,10 +9,12 @@ import sys
 import threading
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
-from framewire.client.address import Redacting
+from framewire.client.address import redact
 from framewire.client.errors import InputError, in_words
 from framewire.client.live_input.pyav import load_av
+from framewire.protocol import escaped
 
 from .naming import Named
 
@@ -29,7 +31,7 @@ _HINTS = {
 _LOGGERS = (
     "", "rtsp", "rtp", "sdp", "rtmp", "rtmps", "flv", "udp", "tcp", "tls", "http", "https", "hls",
     "httpproxy", "mpegts", "mpjpeg", "mjpeg", "generic", "AVFormatContext", "AVIOContext",
-    "URLContext", "in#0",
+    "URLContext", "format", "NULL",
 )  # fmt: skip
 
 
@@ -43,9 +45,10 @@ def opened(source: Named, pipe: Pipe | None = None) -> Any:
         InputError: there is nothing, it refuses, or what it gives is no video.
     """
     av = load_av(source.shown)
-    redact_ffmpeg()
+    _hide_from_logs(source.place)
     if source.format is not None and not _is_known(source.format):
         raise InputError(f"{source.shown}: this PyAV is built without {source.format}")
+    began = time.monotonic()
     try:
         if pipe is not None:
             return av.open(pipe, options={"protocol_whitelist": ""})
@@ -56,11 +59,12 @@ def opened(source: Named, pipe: Pipe | None = None) -> Any:
             timeout=(OPEN_SECONDS, READ_SECONDS),
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
+        # Some of FFmpeg's readers take their own time-out for bad data.
+        is_late = time.monotonic() - began >= OPEN_SECONDS
+        said = why(TimeoutError() if is_late else error, OPEN_SECONDS)
         what = {"webcam": "no camera", "screen": "no screen"}.get(source.kind, "cannot be opened")
         # Not `from error`: FFmpeg's names the URL.
-        raise InputError(
-            f"{source.shown}: {what}: {why(error, OPEN_SECONDS)}", hint=_HINTS.get(source.kind)
-        ) from None
+        raise InputError(f"{source.shown}: {what}: {said}", hint=_HINTS.get(source.kind)) from None
 
 
 def why(error: Exception, seconds: float = READ_SECONDS) -> str:
@@ -70,12 +74,33 @@ def why(error: Exception, seconds: float = READ_SECONDS) -> str:
     return in_words(error)
 
 
-def redact_ffmpeg() -> None:
-    """Take secrets out of what FFmpeg logs through PyAV, where a program has turned that on."""
+class _Hiding(logging.Filter):
+    """Takes what URLs hold beside their place out of what FFmpeg logs through PyAV, where a program
+    has turned that on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.secrets: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = redact(record.getMessage())
+        for secret in self.secrets:
+            text = text.replace(secret, "…")
+        record.msg, record.args = escaped(text), ()
+        return True
+
+
+_hiding = _Hiding()
+
+
+def _hide_from_logs(url: str) -> None:
+    """FFmpeg names its loggers by what it is at; filters of a logger do not count for its children."""
+    parts = urlsplit(url) if "://" in url else None
+    if parts is None:
+        return
+    _hiding.secrets |= {each for each in (parts.query, parts.password) if each}
     for name in _LOGGERS:
-        found = logging.getLogger(f"libav.{name}" if name else "libav")
-        if not any(isinstance(one, Redacting) for one in found.filters):
-            found.addFilter(Redacting())
+        logging.getLogger(f"libav.{name}" if name else "libav").addFilter(_hiding)
 
 
 class Pipe:

@@ -23,7 +23,8 @@ class SoundPiece:
     Attributes:
         frame: a PyAV `AudioFrame`, s16 interleaved, stereo, 48 kHz.
         at: when it begins, in seconds: of a clip since its first picture, of what is live by
-            `time.monotonic()`, as the `at` of its pictures.
+            `time.monotonic()`, as the `at` of its pictures. What a live source had kept when it was
+            opened comes at once, with times that overlap.
     """
 
     frame: Any
