@@ -110,6 +110,7 @@ def sent_by(kind: str, clip: Path, folder: Path) -> Iterator[str]:
         kind: rtsp, rtmp, udp, mjpeg or hls.
         folder: for the files of the last.
     """
+    to: tuple[str, ...]
     paced = ("-re", "-i", str(clip))
     port = free_port(socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
     place = f"127.0.0.1:{port}"
