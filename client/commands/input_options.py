@@ -16,6 +16,7 @@ from framewire.client.live_input.opening import source_from
 from framewire.client.live_input.pictures import fitted
 from framewire.client.live_input.shape import LANDSCAPE, stream_size
 from framewire.client.live_input.sources.framing import FITS, Framing, parse_crop
+from framewire.client.live_input.sources.naming import named
 
 KREA_FPS = 16.0
 
@@ -32,8 +33,7 @@ def look_at_input(options: argparse.Namespace) -> list[str]:
     said = []
     options.clip = clip = _source(options)
     if options.fps is None:
-        is_clip = clip is not None and clip.policy == "all"
-        options.fps = (clip and is_clip and clip.fps) or KREA_FPS
+        options.fps = (clip and clip.fps) or KREA_FPS
     if clip is not None and clip.notes:
         said.append(f"{clip.name}: {'; '.join(clip.notes)}")
     is_kreas = is_kreas_own(options.url or "")  # which fails at any size but its own
@@ -68,7 +68,8 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         "--input-fps",
         type=_rate,
         metavar="N",
-        help="the most pictures a second of what is live (default: 30); a clip is brought to it",
+        help="the most pictures a second of what is live (default: the video's, see --fps); a clip is "
+        "brought to it",
     )
     parser.add_argument(
         "--crop", type=_crop, metavar="WxH+X+Y", help="use this part of the input's pictures"
@@ -97,7 +98,10 @@ def _source(options: argparse.Namespace) -> Source | None:
                 raise InputError(f"{name} is of the input, and there is none", hint="say --input")
         return None
     framing = Framing(options.crop, options.fit, options.mirror)
-    return source_from(options.input, framing=framing, fps=options.input_fps)
+    fps = options.input_fps
+    if fps is None and named(options.input) is not None:
+        fps = options.fps or KREA_FPS  # so that a file of that rate shows it in real time
+    return source_from(options.input, framing=framing, fps=fps)
 
 
 def _crop(text: str) -> tuple[int, int, int, int]:

@@ -46,10 +46,10 @@ def prepare(options: argparse.Namespace) -> list[Saver]:
         PromptError, PlaintextError: a prompt is to be expanded, and there is no way to.
     """
     said = look_at_timeline(options)
-    options.said = [*said, *look_at_input(options)]
+    options.clip = None
     with contextlib.ExitStack() as undone:
-        if options.clip is not None:
-            undone.callback(options.clip.close)
+        undone.callback(lambda: options.clip and options.clip.close())
+        options.said = [*said, *look_at_input(options)]
         check_expansion(options)
         check_same_input(options)
         options.parts = parts_to_play(options, start_options(options))

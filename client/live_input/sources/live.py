@@ -201,20 +201,31 @@ class LiveSource:
             self._changed.notify_all()
 
     def _opened_again(self, reason: str) -> Any:
-        """The next container; None where this was closed meanwhile."""
-        if self._gone_at is None and not self._stop.is_set():
+        """The next container; None where this was closed meanwhile.
+
+        Raises:
+            InputError: it has been away for too long.
+        """
+        if self._stop.is_set():
+            return None
+        if self._gone_at is None:
             self._gone_at = time.monotonic()
             self._say(f"{self.name} went away ({reason}); it is opened again")
         while not self._stop.wait(self._pause):
+            away = time.monotonic() - self._gone_at
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-            away = time.monotonic() - (self._gone_at or 0.0)
-            if away > GIVE_UP_AFTER:
-                raise InputError(f"{self.name} has been away for {away:.0f} s: {reason}")
             try:
                 container = opened(self._source)
             except InputError as error:
                 reason = error.reason.removeprefix(f"{self.name}: ")
+                if away > GIVE_UP_AFTER:
+                    raise InputError(
+                        f"{self.name} has been away for {away:.0f} s: {reason}"
+                    ) from None
                 continue
+            if away > GIVE_UP_AFTER + OPEN_SECONDS:  # open, but never with a picture
+                container.close()
+                raise InputError(f"{self.name} has given no picture for {away:.0f} s: {reason}")
             self._clock.restart()
             self._shown = AsShown(self._framing.covers(None))
             return container

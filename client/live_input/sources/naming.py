@@ -75,7 +75,9 @@ def named(text: str) -> Named | None:
         return _network(text)
     if word == WEBCAM and (colon or not rest):
         driver, place = camera_at(rest)
-        return Named("webcam", text, place, driver)
+        # A Mac's cameras refuse FFmpeg's own default of 29.97.
+        options = {"framerate": "30"} if driver == "avfoundation" else {}
+        return Named("webcam", text, place, driver, options)
     if word.partition("@")[0] == SCREEN:
         return _screen(text)
     return None
