@@ -24,6 +24,10 @@ from .sources.opened import opened
 
 _LITTLE = Fraction(1, 10)
 """Of a video's pictures; where fewer can be decoded it has failed."""
+_WITHOUT_RANGES = (
+    "or its server takes no ranges, and its index is at its end: ffmpeg -i in.mp4 -c copy "
+    "-movflags +faststart out.mp4 puts it first"
+)
 _SAME = 0.001
 """Of a rate, by which another may differ from it and be the same."""
 _PROBED, _PROBED_AFAR = 5000, 250
@@ -71,7 +75,8 @@ def probe(
         decoding = Decoding(container, name, framing.covers(None))
         first = next(decoding.frames(), None)
         if first is None:
-            raise InputError(f"{name} is damaged: no picture of it can be decoded")
+            hint = "" if isinstance(place, Path) else _WITHOUT_RANGES
+            raise InputError(f"{name} is damaged: no picture of it can be decoded", hint=hint)
         total = decoding.indexed()
         notes = list(decoding.shown.changes)
         has_sound = bool(container.streams.audio)

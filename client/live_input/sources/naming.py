@@ -7,11 +7,14 @@ of a URL may be shown.
 from __future__ import annotations
 
 import re
+import ssl
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
+
+import certifi
 
 from framewire.client.errors import InputError
 
@@ -33,6 +36,7 @@ _NEEDED = {
     "https": "http,https,tcp,tls,crypto,httpproxy",
 }
 """The protocols that an answer may lead FFmpeg to: no file of this machine among them."""
+ENCRYPTED = ("https", "rtsps", "rtmps")
 _SCREENS = {"darwin": ("avfoundation", "Capture screen 0"), "win32": ("gdigrab", "desktop")}
 _TEST_PICTURE = "testsrc=size=832x480:rate=24"
 
@@ -124,7 +128,14 @@ def _network(url: str) -> Named:
         options["rtsp_transport"] = "tcp"  # by UDP, pictures with holes come through
     if scheme in ("http", "https"):
         options |= {"reconnect": "1", "reconnect_delay_max": "5"}  # of a file, where it broke off
+    if scheme in ENCRYPTED:
+        options |= {"tls_verify": "1", "ca_file": _authorities()}
     return Named("network", seen, url, options=options)
+
+
+def _authorities() -> str:
+    """The file of those whose certificates are trusted: `SSL_CERT_FILE`, else the system's."""
+    return ssl.get_default_verify_paths().cafile or certifi.where()
 
 
 def _is_split_alike(url: str) -> bool:

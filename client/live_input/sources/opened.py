@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import select
@@ -16,7 +17,7 @@ from framewire.client.errors import InputError, in_words
 from framewire.client.live_input.pyav import load_av
 from framewire.protocol import escaped
 
-from .naming import Named
+from .naming import ENCRYPTED, Named
 
 OPEN_SECONDS = 10.0
 """For a source to be opened, and to give its first picture."""
@@ -64,7 +65,7 @@ def opened(source: Named, pipe: Pipe | None = None) -> Any:
         said = why(TimeoutError() if is_late else error, OPEN_SECONDS)
         what = {"webcam": "no camera", "screen": "no screen"}.get(source.kind, "cannot be opened")
         # Not `from error`: FFmpeg's names the URL.
-        raise InputError(f"{source.shown}: {what}: {said}", hint=_HINTS.get(source.kind)) from None
+        raise InputError(f"{source.shown}: {what}: {said}", hint=_hint(source, error)) from None
 
 
 def why(error: Exception, seconds: float = READ_SECONDS) -> str:
@@ -72,6 +73,15 @@ def why(error: Exception, seconds: float = READ_SECONDS) -> str:
     if type(error).__name__ == "ExitError" or isinstance(error, TimeoutError):
         return f"nothing came for {seconds:g} s"
     return in_words(error)
+
+
+def _hint(source: Named, error: Exception) -> str | None:
+    is_failed_handshake = getattr(error, "errno", None) == errno.EIO
+    if is_failed_handshake and source.place.partition(":")[0].lower() in ENCRYPTED:
+        return (
+            "where its certificate is not trusted here, SSL_CERT_FILE names a file of authorities"
+        )
+    return _HINTS.get(source.kind)
 
 
 class _Hiding(logging.Filter):

@@ -6,6 +6,7 @@ import http.server
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -71,8 +72,12 @@ def rtsp_server(clip: Path) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def web_server(folder: Path) -> Iterator[int]:
-    """A web server of a folder's files, with ranges left out as simple ones do; its port."""
+def web_server(folder: Path, pem: str | None = None) -> Iterator[int]:
+    """A web server of a folder's files, without ranges, as simple ones are; its port.
+
+    Args:
+        pem: a certificate with its key, for TLS.
+    """
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:
@@ -80,6 +85,10 @@ def web_server(folder: Path) -> Iterator[int]:
 
     handler = functools.partial(Quiet, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        if pem is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(pem)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:

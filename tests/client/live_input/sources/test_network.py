@@ -19,7 +19,9 @@ from support.live.senders import (
     web_server,
     x_server,
 )
+from support.servers.certificate import localhost_pem
 
+from framewire.client.errors import InputError
 from framewire.client.live_input.opening import source_from
 from framewire.client.live_input.source import Source
 from framewire.client.live_input.sources.framing import AS_IT_IS, Framing
@@ -96,6 +98,24 @@ def test_a_file_on_the_web_is_a_clip(tmp_path: Path) -> None:
 
 def numbers_of(source: Source) -> list[int]:
     return [number_in(one) for one in source.pictures() if isinstance(one, bytes)]
+
+
+def test_a_server_whose_certificate_is_not_trusted_is_told_no_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FFmpeg by itself trusts whoever answers. `SSL_CERT_FILE` counts for the segments, too."""
+    (tmp_path / "hls").mkdir()
+    to = ("-c", "copy", "-f", "hls", "-hls_time", "0.4", str(tmp_path / "hls" / "x.m3u8"))
+    with ffmpeg("-i", str(numbered_clip(tmp_path, 20)), *to) as sender:
+        sender.wait()
+    pem = localhost_pem(tmp_path)
+    with web_server(tmp_path / "hls", pem) as port:
+        url = f"https://joe:secret@127.0.0.1:{port}/x.m3u8"
+        with pytest.raises(InputError, match=r"cannot be opened.*SSL_CERT_FILE") as caught:
+            source_from(url, framing=AS_IT_IS)
+        assert "secret" not in str(caught.value)
+        monkeypatch.setenv("SSL_CERT_FILE", pem)
+        assert numbers_of(source_from(url, framing=AS_IT_IS)) == list(range(20))
 
 
 def test_a_screen_is_seen_and_a_part_of_it() -> None:
