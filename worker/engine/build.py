@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
 
 from .engine import Engine
-from .interfaces import PromptEncoder
+from .interfaces import Decoder, Encoder, PromptEncoder
 from .network.graphs import BlockGraphs
 from .network.kernels import choose
 from .network.speed import SpeedError, fuse_qkv, to_fp8
@@ -21,6 +22,7 @@ from .random_weights import RandomPrompts, random_transformer, random_vae, seede
 from .ranks.leader import Ranks
 from .text.encoder import TextEncoder
 from .text.random_encoder import random_text_encoder
+from .vae.recorded import RecordedDecoder, RecordedEncoder
 from .vae.streaming import StreamingVae
 from .vae.taehv import TaehvDecoder, load_taehv
 from .vae.weights import load_vae
@@ -122,12 +124,19 @@ def assemble(
         fuse_qkv(model)
     if build.options.fp8:
         to_fp8(model)
-    encoder = StreamingVae(vae)
+    encoder: Encoder = StreamingVae(vae)
+    decoder: Decoder = taehv or StreamingVae(vae)
+    graphs = BlockGraphs() if build.options.cuda_graph else None
+    if graphs is not None:
+        encoder = RecordedEncoder(encoder, attrgetter("slots"), graphs)
+        remembered = attrgetter("slots" if taehv is None else "memories")
+        # Decoding runs beside denoising, so it has records, and their memory, of its own.
+        decoder = RecordedDecoder(decoder, remembered, BlockGraphs())
     engine = Engine(
         preset,
         model,
         encoder,
-        decoder=taehv or encoder,
+        decoder=decoder,
         text_encoder=text,
         options=build.options,
         ranks=build.ranks,
@@ -135,6 +144,5 @@ def assemble(
     engine.transformer.kernel = kernel
     if build.options.compile:
         engine.transformer.compile()
-    if build.options.cuda_graph:
-        engine.scratch.graphs = BlockGraphs()
+    engine.scratch.graphs = graphs
     return engine

@@ -5,6 +5,7 @@ A context that is rebuilt for every block needs no cache of its own: the scratch
 
 from __future__ import annotations
 
+import weakref
 from typing import Protocol
 
 from torch import Tensor
@@ -56,8 +57,8 @@ class StreamMemory:
 
     Attributes:
         rope: the rotary table of every position that its frames can have.
-        records: where its device work is recorded, if that is wanted: with other streams' where
-            they share the memory, else its own, so that both are let go of together.
+        records: where its device work is recorded, if that is wanted: with what it works on,
+            the scratch or a cache of the pool.
     """
 
     def __init__(
@@ -80,8 +81,9 @@ class StreamMemory:
         self.records = scratch.graphs
         self._own: KVCache | None = None
         if preset.context != "rebuilt" or options.context_every > 1:
-            self._own = scratch.own_cache(self._tokens, batch)
-            self.records = None if scratch.graphs is None else scratch.graphs.fresh()
+            pooled = scratch.pool.take(self._tokens, batch, scratch.graphs)
+            weakref.finalize(self, scratch.pool.give_back, pooled)
+            self._own, self.records = pooled.cache, pooled.records
 
     def cache(self) -> KVCache:
         """The stream's cache; where it is the scratch it may move between blocks."""
@@ -89,6 +91,8 @@ class StreamMemory:
 
     def context(self, runner: BlockRunner) -> Context:
         """The context of a stream that begins, or begins again."""
+        if self._own is not None and self.records is not None:
+            self.records.begin()
         preset, options, params = self._shared.preset, self._shared.options, self._params
         if preset.context == "rebuilt":
             return RebuiltContext(

@@ -20,6 +20,7 @@ from torch.nn import functional
 from framewire.worker.engine.denoising.passes import Place
 from framewire.worker.engine.denoising.runner import BlockRunner
 from framewire.worker.engine.network.attention import Group, block_group
+from framewire.worker.engine.network.graphs import BlockGraphs
 from framewire.worker.engine.network.kv_cache import KVCache
 from framewire.worker.engine.network.transformer import Window
 from framewire.worker.engine.preset import Preset
@@ -28,8 +29,14 @@ from framewire.worker.engine.preset import Preset
 class Slots:
     """The slots of one stream's cache. Choices are int64 [layers, batch], on the cache's device."""
 
-    def __init__(self, cache: KVCache, frame_tokens: int, sink: int) -> None:
-        """Begin with empty slots, the first `sink` of which are the sink's."""
+    def __init__(
+        self, cache: KVCache, frame_tokens: int, sink: int, records: BlockGraphs | None = None
+    ) -> None:
+        """Begin with empty slots, the first `sink` of which are the sink's.
+
+        Args:
+            records: where comparisons are recorded, if anywhere.
+        """
         keys = cache.layers[0][0]
         self.count = cache.tokens // frame_tokens
         self.batch = keys.shape[0]
@@ -39,9 +46,11 @@ class Slots:
         # Empty slots are filled in order, so before the clock starts their place is their age.
         order = torch.arange(-self.count, 0, device=keys.device)
         self._written = order.repeat(len(cache.layers), self.batch, 1)
-        self._due = self._none = torch.full_like(self._written[:, :, 0], -1)
+        self._none = torch.full_like(self._written[:, :, 0], -1)
+        self._due = cache.beside("due", self._none).copy_(self._none)
         self._clock = 0
-        self._means: tuple[Tensor, Tensor] | None = None  # of keys and values, a slot's each
+        self._records = records
+        self._means: tuple[Tensor, ...] | None = None  # of keys and values, a slot's each
 
     def choose(self, filled: Sequence[int]) -> Tensor:
         """The slot of the next frame: the next empty one, or the one due, or the oldest.
@@ -56,7 +65,7 @@ class Slots:
         self._clock += 1
         self._written.scatter_(-1, chosen[..., None], self._clock)
         full = [used == self.count for used in filled]
-        self._due = self._where(full, self._none, self._due)
+        self._due.copy_(self._where(full, self._none, self._due))
         return chosen
 
     def head(self) -> Tensor:
@@ -66,9 +75,17 @@ class Slots:
 
     def compare(self, slots: Tensor, rows: Sequence[bool], threshold: float) -> None:
         """In `rows`, mark the sink frame least like the one in `slots`, if below `threshold`."""
-        least, sink_slot = self._likeness(slots).min(-1)
-        marked = (least < threshold) & (slots >= self._sink)
-        self._due = self._where(rows, torch.where(marked, sink_slot, self._due), self._due)
+
+        def mark(slots: Tensor) -> Tensor:
+            least, sink_slot = self._likeness(slots).min(-1)
+            marked = (least < threshold) & (slots >= self._sink)
+            return torch.where(marked, sink_slot, self._due)
+
+        if self._records is None or self._means is None or not all(rows):
+            self._due.copy_(self._where(rows, mark(slots), self._due))
+            return
+        key = ("compare", threshold, self._tokens, self._sink, self._due.data_ptr())
+        self._due.copy_(self._records.run(key, mark, (slots,)))
 
     def _likeness(self, slots: Tensor) -> Tensor:
         """Mean cosine of keys' and values' means to those of each sink frame, [layers, batch, sink].
@@ -81,9 +98,10 @@ class Slots:
                 self._cache.frame_means(torch.full_like(slots, slot), self._tokens)
                 for slot in range(self.count)
             ]
-            self._means = (
-                torch.stack([keys for keys, _ in every], 2),
-                torch.stack([values for _, values in every], 2),
+            whole = [torch.stack(means, 2) for means in zip(*every, strict=True)]
+            self._means = tuple(
+                self._cache.beside(name, means).copy_(means)
+                for name, means in zip(("key means", "value means"), whole, strict=True)
             )
         parts = []
         at = slots[:, :, None, None]
@@ -124,7 +142,7 @@ class RingContext:
         self._tokens = runner.rope.tokens_per_frame
         self._sink = sink
         self._start = start
-        self._slots = Slots(cache, self._tokens, sink)
+        self._slots = Slots(cache, self._tokens, sink, runner.records)
         self._filled = [0] * self._slots.batch
         self._position = 0
         self._positions: deque[int] = deque(maxlen=self._slots.batch)

@@ -43,17 +43,22 @@ class BlockGraphs:
             capture: instead of a CUDA graph's.
             repeated: record only what comes a second time.
         """
-        self._capture = capture or capture_cuda
+        self._capture = capture or CudaCapture()
         self._repeated = repeated
         self._seen: OrderedDict[Hashable, None] = OrderedDict()
         self._recorded: OrderedDict[Hashable, _Recorded] = OrderedDict()
 
     def fresh(self) -> BlockGraphs:
-        """Records for one stream alone: they keep alive the memory they use, so none are shared.
+        """Records of work on other memory: they keep it alive, and are let go of with it.
 
-        Its first blocks, each of which sees more than the one before, are not worth recording.
+        Of what a stream does once only, such as its first blocks, each of which sees more than the
+        one before, there are none.
         """
         return BlockGraphs(self._capture, repeated=True)
+
+    def begin(self) -> None:
+        """A stream begins: what another has done once does not count as done before."""
+        self._seen.clear()
 
     def run(
         self,
@@ -97,24 +102,35 @@ class BlockGraphs:
         self._recorded.clear()
 
 
-def capture_cuda(work: Work, inputs: tuple[Tensor, ...]) -> tuple[Callable[[], None], Tensor]:
-    """Record `work` as a CUDA graph, after a run that lets kernels tune and allocate themselves.
+class CudaCapture:
+    """Records work as CUDA graphs, which share one pool of memory.
 
-    Raises:
-        SpeedError: the inputs aren't on a CUDA device.
+    They may: graphs are replayed one at a time, and what one leaves is copied before the next.
     """
-    device = inputs[0].device
-    if device.type != "cuda":
-        raise SpeedError(f"CUDA graphs need a CUDA device, not {device.type}")
-    cuda: Any = torch.cuda
-    side = cuda.Stream(device)
-    side.wait_stream(cuda.current_stream(device))
-    with cuda.stream(side):
-        for _ in range(2):
-            work(*inputs)
-    cuda.current_stream(device).wait_stream(side)
-    graph = cuda.CUDAGraph()
-    # Other threads (decoding on a stream of its own) go on allocating while this one records.
-    with cuda.graph(graph, capture_error_mode="thread_local"):
-        output = work(*inputs)
-    return graph.replay, output
+
+    def __init__(self) -> None:
+        self._pool: Any = None
+
+    def __call__(self, work: Work, inputs: tuple[Tensor, ...]) -> tuple[Callable[[], None], Tensor]:
+        """Record `work`, after a run that lets kernels tune and allocate themselves.
+
+        Raises:
+            SpeedError: the inputs aren't on a CUDA device.
+        """
+        device = inputs[0].device
+        if device.type != "cuda":
+            raise SpeedError(f"CUDA graphs need a CUDA device, not {device.type}")
+        cuda: Any = torch.cuda
+        if self._pool is None:
+            self._pool = cuda.graph_pool_handle()
+        side = cuda.Stream(device)
+        side.wait_stream(cuda.current_stream(device))
+        with cuda.stream(side):
+            for _ in range(2):
+                work(*inputs)
+        cuda.current_stream(device).wait_stream(side)
+        graph = cuda.CUDAGraph()
+        # Other threads (decoding on a stream of its own) go on allocating while this one records.
+        with cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+            output = work(*inputs)
+        return graph.replay, output

@@ -36,6 +36,7 @@ class KVCache:
         self._head_dim = dims.head_dim
         self._shifts: dict[int, tuple[Tensor, Tensor]] = {}
         self._first: list[Tensor] = []
+        self._beside: dict[str, Tensor] = {}
         shape = (batch, tokens, dims.heads, dims.head_dim)
         self.layers: list[tuple[Tensor, Tensor]] = [
             (
@@ -60,6 +61,12 @@ class KVCache:
         """Make every row what the first one is."""
         for k, v in self.layers:
             k[1:], v[1:] = k[:1], v[:1]
+
+    def beside(self, name: str, like: Tensor) -> Tensor:
+        """A tensor of the shape of `like` that lives as long as the cache, at one address."""
+        if name not in self._beside:
+            self._beside[name] = torch.empty_like(like)
+        return self._beside[name]
 
     def fill(self, value: float) -> None:
         """Make all of it one value."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from framewire.worker.engine.preset import TransformerDims
 
+from .cache_pool import CachePool
 from .graphs import BlockGraphs
 from .kv_cache import KVCache, TextCache
 from .rope import Rope, rope_table
@@ -26,6 +27,7 @@ class Scratch:
     The KV cache grows to the largest window that any stream has needed and keeps its address.
 
     Attributes:
+        pool: the caches of streams whose keys outlive a block.
         graphs: if set, the device work of blocks is recorded there and replayed.
     """
 
@@ -36,13 +38,14 @@ class Scratch:
         self._cache: KVCache | None = None
         self._text: TextCache | None = None
         self._ropes: OrderedDict[tuple[int, int, int], Rope] = OrderedDict()
+        self.pool = CachePool(self._new_cache)
         self.graphs: BlockGraphs | None = None
 
     def cache(self, tokens: int) -> KVCache:
         """The shared KV cache, with room for `tokens` tokens at least."""
         if self._cache is None or self._cache.tokens < tokens:
             self._drop_cache()
-            self._cache = self.own_cache(tokens)
+            self._cache = self._new_cache(tokens)
         return self._cache
 
     def trim(self, tokens: int) -> None:
@@ -55,8 +58,7 @@ class Scratch:
         if self.graphs is not None:
             self.graphs.clear()
 
-    def own_cache(self, tokens: int, batch: int = 1) -> KVCache:
-        """A KV cache for one stream alone, where its keys outlive a block."""
+    def _new_cache(self, tokens: int, batch: int = 1) -> KVCache:
         return self._transformer.new_cache(self._dims, tokens, batch)
 
     def text(self, embeds: Tensor) -> TextCache:

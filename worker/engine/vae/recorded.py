@@ -1,0 +1,188 @@
+"""Encoding and decoding recorded once and replayed: a settled stream's state stays at its addresses.
+
+What the networks remember of a stream are new tensors after each call. Once their shapes repeat,
+they are copied into buffers that stay, and streams take these over from one another, with what was
+recorded on them.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from framewire.worker.engine.interfaces import Decoder, Encoder
+from framewire.worker.engine.network.graphs import BlockGraphs
+
+Remembered = Callable[[Any], list[Any]]
+"""The list, in a state, of what a network remembers: tensors, once it has settled, and None."""
+_Shapes = tuple[torch.Size | None, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Buffers:
+    """What a stream's network remembers, at addresses that stay, and work recorded on them."""
+
+    entries: list[Tensor | None]
+    records: BlockGraphs
+
+    @property
+    def shapes(self) -> _Shapes:
+        return tuple(None if entry is None else entry.shape for entry in self.entries)
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        return [entry for entry in self.entries if entry is not None]
+
+
+class RecordedState:
+    """One stream's, around the state of what is recorded.
+
+    Attributes:
+        size: height and width of what went in.
+        shapes: of what was remembered after the last call.
+        buffers: that it has moved to.
+    """
+
+    def __init__(self, plain: Any) -> None:
+        """Begin as `plain` does."""
+        self.plain = plain
+        self.size: torch.Size | None = None
+        self.shapes: _Shapes | None = None
+        self.buffers: _Buffers | None = None
+
+
+class _Direction:
+    """One way, with the buffers that no stream has now."""
+
+    def __init__(self, remembered: Remembered, graphs: BlockGraphs) -> None:
+        self._remembered = remembered
+        self._graphs = graphs
+        self._idle: list[_Buffers] = []
+        self._one_at_a_time = threading.Lock()  # streams decode on threads of their own
+
+    def call(
+        self, run: Callable[[Tensor, Any], Tensor], name: str, x: Tensor, state: RecordedState
+    ) -> Tensor:
+        """The result of `run(x, plain state)`, where `name` says what else it depends on."""
+        if state.buffers is None or x.shape[2:] != state.size:
+            out = run(x, state.plain)
+            state.size = x.shape[2:]
+            self._settle(state)
+            return out
+        buffers, plain = state.buffers, state.plain  # and not the state, or no stream would end
+        entries = self._remembered(plain)
+
+        def work(x: Tensor) -> Tensor:
+            entries[:] = buffers.entries
+            out = run(x, plain)
+            new = [entry for entry in entries if entry is not None]
+            for buffer, entry in zip(buffers.tensors, new, strict=True):
+                buffer.copy_(entry)
+            entries[:] = [None] * len(entries)
+            return out
+
+        def keep() -> Callable[[], None]:
+            before = [buffer.clone() for buffer in buffers.tensors]
+
+            def restore() -> None:
+                for buffer, old in zip(buffers.tensors, before, strict=True):
+                    buffer.copy_(old)
+
+            return restore
+
+        with self._one_at_a_time:
+            return buffers.records.run(name, work, (x,), keep)
+
+    def _settle(self, state: RecordedState) -> None:
+        """Move to buffers, if the shapes of what is remembered repeat."""
+        entries = self._remembered(state.plain)
+        if any(isinstance(entry, str) for entry in entries):
+            return
+        shapes = tuple(None if entry is None else entry.shape for entry in entries)
+        if shapes != state.shapes:
+            state.shapes = shapes
+            return
+        state.buffers = buffers = self._taken(shapes) or _Buffers(
+            [None if entry is None else torch.empty_like(entry) for entry in entries],
+            self._graphs.fresh(),
+        )
+        weakref.finalize(state, self._idle.append, buffers)
+        new = [entry for entry in entries if entry is not None]
+        for buffer, entry in zip(buffers.tensors, new, strict=True):
+            buffer.copy_(entry)
+        entries[:] = [None] * len(entries)
+
+    def _taken(self, shapes: _Shapes) -> _Buffers | None:
+        """Idle buffers of these shapes; where there are none, those of others are let go."""
+        for index, buffers in enumerate(self._idle):
+            if buffers.shapes == shapes:
+                return self._idle.pop(index)
+        self._idle.clear()
+        return None
+
+
+class RecordedEncoder:
+    """An `Encoder` whose settled calls are replayed."""
+
+    def __init__(self, plain: Encoder, remembered: Remembered, graphs: BlockGraphs) -> None:
+        """Record what `plain` does.
+
+        Args:
+            graphs: of the stream of device work that it is called in.
+        """
+        self._plain: Any = plain
+        self._way = _Direction(remembered, graphs)
+        self._stills = graphs.fresh()
+        self.dtype, self.device = self._plain.dtype, self._plain.device
+        self.encoder_state_bytes = self._plain.encoder_state_bytes
+
+    def open_encoder(self) -> RecordedState:
+        """Begin a stream of frames."""
+        return RecordedState(self._plain.open_encoder())
+
+    @torch.no_grad()
+    def encode(self, pixels: Tensor, state: RecordedState, normalise: bool = True) -> Tensor:
+        """As the plain one."""
+        pixels = pixels.to(self.device)
+
+        def run(x: Tensor, plain: Any) -> Tensor:
+            latents: Tensor = self._plain.encode(x, plain, normalise=normalise)
+            return latents
+
+        return self._way.call(run, f"encode, {normalise}", pixels, state)
+
+    @torch.no_grad()
+    def encode_still(self, pixels: Tensor) -> Tensor:
+        """As the plain one."""
+        return self._stills.run("still", self._plain.encode_still, (pixels.to(self.device),))
+
+
+class RecordedDecoder:
+    """A `Decoder` whose settled calls are replayed."""
+
+    def __init__(self, plain: Decoder, remembered: Remembered, graphs: BlockGraphs) -> None:
+        """Record what `plain` does.
+
+        Args:
+            graphs: of the stream of device work that it is called in.
+        """
+        self._plain: Any = plain
+        self._way = _Direction(remembered, graphs)
+        self.dtype, self.device = self._plain.dtype, self._plain.device
+        self.decoder_state_bytes = self._plain.decoder_state_bytes
+
+    def open_decoder(self) -> RecordedState:
+        """Begin a stream of latents."""
+        return RecordedState(self._plain.open_decoder())
+
+    @torch.no_grad()
+    def decode(self, z: Tensor, state: RecordedState) -> Tensor:
+        """As the plain one."""
+        run: Callable[[Tensor, Any], Tensor] = self._plain.decode
+        return self._way.call(run, "decode", z.to(self.device), state)
