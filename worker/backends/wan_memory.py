@@ -45,6 +45,8 @@ class Footprint:
     Attributes:
         scratch_per_pixel: bytes that the passes over a block need in between, a pixel of a frame.
             An estimate, until a peak was measured.
+        recorded_per_pixel: that recorded work holds for itself: as much again, since what is
+            recorded on one stream of device work shares a pool that nothing else allocates from.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -60,7 +62,9 @@ class Footprint:
             width = _TAEHV_WIDTH
         pixels = getattr(engine.decoder, "dtype", torch.float32).itemsize
         decoding = frames * _TENSORS_OF_A_DECODE * width * pixels
-        self.scratch_per_pixel = block * token / PIXEL_MULTIPLE**2 + decoding
+        passes = block * token / PIXEL_MULTIPLE**2
+        self.scratch_per_pixel = passes + decoding
+        self.recorded_per_pixel = passes + decoding if engine.options.cuda_graph else 0.0
 
     @property
     def shares_cache(self) -> bool:
@@ -97,7 +101,7 @@ class Footprint:
         ):
             measure = getattr(part, name, None)
             own += measure(params.height, params.width) if measure is not None else 0
-        scratch = int(self.scratch_per_pixel * pixels)
+        scratch = int((self.scratch_per_pixel + self.recorded_per_pixel) * pixels)
         if self.shares_cache:
             return Need(own, scratch + cache)
         return Need(own + cache, scratch)

@@ -106,3 +106,13 @@ def test_a_loaded_backend_knows_its_room_and_the_testcard_has_none_to_know() -> 
     backend.budget.total = backend.budget.taken + 1
     assert backend.places() == 1
     assert not isinstance(TestcardBackend(), KnowsItsRoom)
+
+
+def test_recorded_work_has_room_of_its_own_in_the_budget() -> None:
+    """What passes and decoding need in between is held once more by their records."""
+    engine, params = tiny_random(), StreamParams.of(TINY_RANDOM)
+    plain = Footprint(engine)
+    engine.shared = replace(engine.shared, options=EngineOptions(cuda_graph=True))
+    recorded = Footprint(engine)
+    between = int(plain.scratch_per_pixel * params.width * params.height)
+    assert recorded.of(params).scratch == plain.of(params).scratch + between
