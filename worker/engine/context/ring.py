@@ -47,7 +47,9 @@ class Slots:
         order = torch.arange(-self.count, 0, device=keys.device)
         self._written = order.repeat(len(cache.layers), self.batch, 1)
         self._none = torch.full_like(self._written[:, :, 0], -1)
-        self._due = cache.beside("due", self._none).copy_(self._none)
+        self._due = self._none
+        if records is not None:
+            self._due = cache.beside("due", self._none).copy_(self._none)
         self._clock = 0
         self._records = records
         self._means: tuple[Tensor, ...] | None = None  # of keys and values, a slot's each
@@ -65,7 +67,7 @@ class Slots:
         self._clock += 1
         self._written.scatter_(-1, chosen[..., None], self._clock)
         full = [used == self.count for used in filled]
-        self._due.copy_(self._where(full, self._none, self._due))
+        self._mark(self._where(full, self._none, self._due))
         return chosen
 
     def head(self) -> Tensor:
@@ -76,16 +78,23 @@ class Slots:
     def compare(self, slots: Tensor, rows: Sequence[bool], threshold: float) -> None:
         """In `rows`, mark the sink frame least like the one in `slots`, if below `threshold`."""
 
-        def mark(slots: Tensor) -> Tensor:
+        def found(slots: Tensor) -> Tensor:
             least, sink_slot = self._likeness(slots).min(-1)
             marked = (least < threshold) & (slots >= self._sink)
             return torch.where(marked, sink_slot, self._due)
 
         if self._records is None or self._means is None or not all(rows):
-            self._due.copy_(self._where(rows, mark(slots), self._due))
+            self._mark(self._where(rows, found(slots), self._due))
             return
         key = ("compare", threshold, self._tokens, self._sink, self._due.data_ptr())
-        self._due.copy_(self._records.run(key, mark, (slots,)))
+        self._mark(self._records.run(key, found, (slots,)))
+
+    def _mark(self, due: Tensor) -> None:
+        """Take note of the slots that are due, where records have the address."""
+        if self._records is None:
+            self._due = due
+        else:
+            self._due.copy_(due)
 
     def _likeness(self, slots: Tensor) -> Tensor:
         """Mean cosine of keys' and values' means to those of each sink frame, [layers, batch, sink].

@@ -11,7 +11,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -136,11 +136,11 @@ class RecordedEncoder:
         Args:
             graphs: of the stream of device work that it is called in.
         """
-        self._plain: Any = plain
+        self._plain = part = cast(Any, plain)
         self._way = _Direction(remembered, graphs)
         self._stills = graphs.fresh()
-        self.dtype, self.device = self._plain.dtype, self._plain.device
-        self.encoder_state_bytes = self._plain.encoder_state_bytes
+        self.dtype, self.device = part.dtype, part.device
+        self.encoder_state_bytes = part.encoder_state_bytes
 
     def open_encoder(self) -> RecordedState:
         """Begin a stream of frames."""
@@ -172,10 +172,10 @@ class RecordedDecoder:
         Args:
             graphs: of the stream of device work that it is called in.
         """
-        self._plain: Any = plain
+        self._plain = part = cast(Any, plain)
         self._way = _Direction(remembered, graphs)
-        self.dtype, self.device = self._plain.dtype, self._plain.device
-        self.decoder_state_bytes = self._plain.decoder_state_bytes
+        self.dtype, self.device = part.dtype, part.device
+        self.decoder_state_bytes = part.decoder_state_bytes
 
     def open_decoder(self) -> RecordedState:
         """Begin a stream of latents."""
