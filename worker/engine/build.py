@@ -20,9 +20,9 @@ from .options import EngineOptions
 from .preset import Preset
 from .random_weights import RandomPrompts, random_transformer, random_vae, seeded
 from .ranks.leader import Ranks
+from .recorded_vae import RecordedDecoder, RecordedEncoder
 from .text.encoder import TextEncoder
 from .text.random_encoder import random_text_encoder
-from .vae.recorded import RecordedDecoder, RecordedEncoder
 from .vae.streaming import StreamingVae
 from .vae.taehv import TaehvDecoder, load_taehv
 from .vae.weights import load_vae

@@ -9,7 +9,7 @@ from support.engines.tiny_engine import tiny_vae
 from torch import Tensor
 
 from framewire.worker.engine.network.graphs import BlockGraphs
-from framewire.worker.engine.vae.recorded import RecordedDecoder, RecordedEncoder
+from framewire.worker.engine.recorded_vae import RecordedDecoder, RecordedEncoder
 from framewire.worker.engine.vae.taehv import TaehvDecoder
 
 SLOTS = attrgetter("slots")

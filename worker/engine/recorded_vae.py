@@ -73,7 +73,7 @@ class _Direction:
         if state.buffers is None or x.shape[2:] != state.size:
             out = run(x, state.plain)
             state.size = x.shape[2:]
-            self._settle(state)
+            self._move_if_settled(state)
             return out
         buffers, plain = state.buffers, state.plain  # and not the state, or no stream would end
         entries = self._remembered(plain)
@@ -99,7 +99,7 @@ class _Direction:
         with self._one_at_a_time:
             return buffers.records.run(name, work, (x,), keep)
 
-    def _settle(self, state: RecordedState) -> None:
+    def _move_if_settled(self, state: RecordedState) -> None:
         """Move to buffers, if the shapes of what is remembered repeat."""
         entries = self._remembered(state.plain)
         if any(isinstance(entry, str) for entry in entries):
