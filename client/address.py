@@ -6,12 +6,11 @@ Knows no credentials and opens nothing.
 from __future__ import annotations
 
 import ipaddress
-import logging
 import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
-from framewire.protocol import FAL_RUN_HOST, FAL_TOKEN_URL, AppId, escaped
+from framewire.protocol import FAL_RUN_HOST, FAL_TOKEN_URL, AppId
 
 from .errors import AddressError
 
@@ -181,11 +180,3 @@ def redact(text: str) -> str:
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text
-
-
-class Redacting(logging.Filter):
-    """Takes secrets and what would control a terminal out of what others log as it is."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = escaped(redact(record.getMessage())), ()
-        return True

@@ -15,9 +15,9 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 from websockets.http11 import Response
 
-from framewire.protocol import MAX_MESSAGE_BYTES, Error, Event, Ready, State, Unknown
+from framewire.protocol import MAX_MESSAGE_BYTES, Error, Event, Ready, State, Unknown, escaped
 
-from .address import Address, Redacting, redact
+from .address import Address, redact
 from .errors import (
     AuthError,
     CapacityError,
@@ -39,6 +39,14 @@ a worker closes a stalled reader."""
 
 
 _SECRET_HEADERS = {"authorization", "cookie", "proxy-authorization"}
+
+
+class _Redacting(logging.Filter):
+    """websockets logs requests and answers as they are: take the secrets out, and the controls."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = escaped(redact(record.getMessage())), ()
+        return True
 
 
 logger = logging.getLogger(__name__)
@@ -185,5 +193,5 @@ def _lower(headers: Mapping[str, str]) -> set[str]:
 def _socket_logger() -> logging.Logger:
     found = logging.getLogger("framewire.client.socket")
     if not found.filters:
-        found.addFilter(Redacting())
+        found.addFilter(_Redacting())
     return found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
+from typing import Any
 
 from .clip import clip_from
 from .source import Source
@@ -60,11 +62,29 @@ def source_from(
     if found is None:
         return clip_from(name, framing=framing, fps=fps, sound=sound)
     pipe = Pipe() if found.kind == "pipe" else None
-    container = opened(found, pipe)
+    container = _opened(found, pipe)
     if _is_file(found, container):
         container.close()
         return clip_from(found.shown, framing=framing, fps=fps, sound=sound, remote=found)
     return LiveSource(found, container, framing=framing, fps=fps, sound=sound, pipe=pipe)
+
+
+def _opened(source: Named, pipe: Pipe | None) -> Any:
+    """In a thread, for FFmpeg hears no Ctrl-C: so whoever waits does."""
+    found: list[Any] = []
+
+    def open_it() -> None:
+        try:
+            found.append(opened(source, pipe))
+        except Exception as error:  # noqa: BLE001 (is raised where it is waited for)
+            found.append(error)
+
+    thread = threading.Thread(target=open_it, name=f"open {source.kind}", daemon=True)
+    thread.start()
+    thread.join()
+    if isinstance(found[0], Exception):
+        raise found[0]
+    return found[0]
 
 
 def _is_file(source: Named, container: object) -> bool:

@@ -125,7 +125,9 @@ def _network(url: str) -> Named:
         )
     options = {"protocol_whitelist": _NEEDED[scheme], "analyzeduration": "2000000"}
     if scheme in ("rtsp", "rtsps"):
-        options["rtsp_transport"] = "tcp"  # by UDP, pictures with holes come through
+        options["rtsp_flags"] = "prefer_tcp"  # by UDP, pictures with holes come through
+    if scheme == "udp":
+        options["overrun_nonfatal"] = "1"
     if scheme in ("http", "https"):
         options |= {"reconnect": "1", "reconnect_delay_max": "5"}  # of a file, where it broke off
     if scheme in ENCRYPTED:

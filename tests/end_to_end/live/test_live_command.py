@@ -88,6 +88,29 @@ async def test_ctrl_c_ends_a_live_stream_at_once_with_its_report(
     assert "Traceback" not in err.decode()
 
 
+async def test_ctrl_c_is_heard_while_a_source_is_waited_for(tmp_path: Path) -> None:
+    """One that takes the connection and says nothing."""
+    came = asyncio.Event()
+    done = asyncio.Event()
+
+    async def stay_silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.set()
+        await done.wait()
+        writer.close()
+
+    async with (
+        asyncio.timeout(60),
+        await asyncio.start_server(stay_silent, "127.0.0.1", 0) as server,
+    ):
+        port = server.sockets[0].getsockname()[1]
+        running = await started(tmp_path, "--input", f"rtsp://127.0.0.1:{port}/x")
+        await came.wait()
+        running.send_signal(signal.SIGINT)
+        out, err = await running.communicate()
+        done.set()
+    assert (running.returncode, out, err) == (130, b"", b"")
+
+
 async def test_a_live_stream_goes_on_over_another_connection(tmp_path: Path) -> None:
     """What is live has lost nothing with the one that is gone, as a clip would have."""
     out = tmp_path / "out"
