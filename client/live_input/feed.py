@@ -116,7 +116,7 @@ class Feed:
         try:
             await self._run(session)
         finally:
-            self._clip.close()
+            await asyncio.to_thread(self._clip.close)  # which waits for its reader, a second
 
     async def _run(self, session: TakesPictures) -> None:
         try:
