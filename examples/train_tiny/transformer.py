@@ -26,6 +26,7 @@ from train_tiny.optimizers import Optimizers
 from train_tiny.world import HEIGHT, WIDTH
 
 from framewire.worker.engine.tiny.model import build
+from framewire.worker.engine.tiny.text import TinyTextEncoder
 
 MUON_RATE, ADAM_RATE = 5e-3, 1.5e-3
 EMA = 0.998
@@ -62,7 +63,7 @@ class Trainer:
         """One step: the mean losses at the first noise level of first and of later blocks, and all."""
         rng = np.random.default_rng((self.seed, self.done, self.rank))
         batch = self.clips.batch(rng, self.rows, self.text)
-        self._roll(batch, rng)
+        roll(self.rolling, batch, self.text, rng)
         with torch.autocast("cpu", torch.bfloat16):
             embeds = self.text(batch.ids)
             flow = self.forward(batch.x, batch.timesteps, embeds)[self.rows.contexts :]
@@ -74,19 +75,6 @@ class Trainer:
                 self.average[name].lerp_(p, pace)
         self.done += 1
         return self._losses(error.detach(), batch)
-
-    @torch.no_grad()
-    def _roll(self, batch: Batch, rng: np.random.Generator) -> None:
-        """Make the input of some first blocks as sampling does, from the model's own guesses."""
-        x, level = batch.own.noise, SAMPLED[0]
-        with torch.autocast("cpu", torch.bfloat16):
-            embeds = self.text(batch.ids[-len(x) :])
-            for following in SAMPLED[1 : batch.own.passes + 1]:
-                clean = x - level * self.rolling(x, torch.full((len(x),), 1000 * level), embeds)
-                noise = rng.standard_normal(tuple(x.shape), dtype=np.float32)
-                x, level = (1 - following) * clean + following * torch.from_numpy(noise), following
-        batch.x[-len(x) :] = x
-        batch.flow[-len(x) :], batch.weight[-len(x) :] = batch.own.target(x, level)
 
     def save(self) -> None:
         """Write the checkpoint whole, then put it in the place of the old one."""
@@ -116,6 +104,26 @@ class Trainer:
         later = torch.arange(len(error)) < self.rows.later
         chosen = (first & ~later, first & later, torch.ones_like(first))
         return tuple(float(error[c].mean()) if c.any() else math.nan for c in chosen)
+
+
+@torch.no_grad()
+def roll(
+    rolling: TrainingForward, batch: Batch, text: TinyTextEncoder, rng: np.random.Generator
+) -> None:
+    """Make the input of some first blocks as sampling does, from the model's own guesses.
+
+    Args:
+        rolling: the model's forward pass of as many first blocks as the batch has for it.
+    """
+    x, level = batch.own.noise, SAMPLED[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        embeds = text(batch.ids[-len(x) :])
+        for following in SAMPLED[1 : batch.own.passes + 1]:
+            clean = x - level * rolling(x, torch.full((len(x),), 1000 * level), embeds)
+            noise = rng.standard_normal(tuple(x.shape), dtype=np.float32)
+            x, level = (1 - following) * clean + following * torch.from_numpy(noise), following
+    batch.x[-len(x) :] = x
+    batch.flow[-len(x) :], batch.weight[-len(x) :] = batch.own.target(x, level)
 
 
 def _for_muon(name: str, parameter: Tensor) -> bool:

@@ -12,6 +12,10 @@ from diffusers import AutoencoderKLWan, WanTransformer3DModel
 
 from .engine import Engine
 from .interfaces import Decoder, Encoder, PromptEncoder
+from .lora.adapter import Adapter
+from .lora.chosen import ChosenAdapter, read_chosen
+from .lora.live import attach
+from .lora.merge import Merge
 from .network.graphs import BlockGraphs
 from .network.kernels import choose
 from .network.speed import SpeedError, fuse_qkv, to_fp8
@@ -36,6 +40,7 @@ class Build:
         dtype: of the transformer and the text encoder; `vae_dtype` of the VAE and TAEHV.
         options: all that makes it faster, off by default.
         ranks: that share the transformer's work.
+        adapters: merged into the weights, or kept beside them where `live_adapters` is set.
     """
 
     device: torch.device
@@ -43,6 +48,8 @@ class Build:
     vae_dtype: torch.dtype
     options: EngineOptions = field(default_factory=EngineOptions)
     ranks: Ranks | None = None
+    adapters: Sequence[ChosenAdapter] = ()
+    live_adapters: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,12 +75,14 @@ def load_engine(preset: Preset, files: WeightFiles, build: Build) -> Engine:
         CheckpointError: a file cannot be used; names it and the key.
         SpeedError, ValueError: what was asked for to be faster cannot be had here.
     """
+    adapters = read_chosen(build.adapters, preset.dims)
     model = load_transformer(
         files.transformer,
         preset.dims,
         device=build.device,
         dtype=build.dtype,
         sections=preset.sections,
+        change=None if build.live_adapters else Merge(adapters),
     )
     vae = load_vae(files.vae, preset.vae, device=build.device, dtype=build.vae_dtype)
     taehv = None
@@ -82,7 +91,8 @@ def load_engine(preset: Preset, files: WeightFiles, build: Build) -> Engine:
             raise ValueError("the taehv decoder has no weight file")
         taehv = load_taehv(files.taehv, device=build.device, dtype=build.vae_dtype)
     text = TextEncoder.from_pretrained(files.text, build.device, build.dtype)
-    return assemble(preset, model, vae, taehv, text, build)
+    live = adapters if build.live_adapters else ()
+    return assemble(preset, model, vae, taehv, text, build, live)
 
 
 def random_engine(
@@ -95,6 +105,10 @@ def random_engine(
     """
     device, dtype = build.device, build.dtype
     model = random_transformer(preset.dims, device=device, dtype=dtype, seed=seed)
+    adapters = read_chosen(build.adapters, preset.dims)
+    live = adapters if build.live_adapters else ()
+    if not live:
+        Merge(adapters).into(model)
     vae = random_vae(preset.vae, device=device, dtype=build.vae_dtype, seed=seed)
     taehv = None
     if build.options.decoder == "taehv":
@@ -103,7 +117,7 @@ def random_engine(
     prompts: PromptEncoder = RandomPrompts(preset.dims, device, dtype)
     if text_encoder:
         prompts = random_text_encoder(device=device, dtype=dtype, seed=seed)
-    return assemble(preset, model, vae, taehv, prompts, build)
+    return assemble(preset, model, vae, taehv, prompts, build, live)
 
 
 def assemble(
@@ -113,15 +127,23 @@ def assemble(
     taehv: TaehvDecoder | None,
     text: PromptEncoder,
     build: Build,
+    live: Sequence[tuple[Adapter, float]] = (),
 ) -> Engine:
-    """Put loaded parts together: fuse first, then quantise what was fused, then compile it."""
+    """Put loaded parts together: fuse first, then quantise what was fused, then compile it.
+
+    Args:
+        live: adapters that stay beside the weights, each with its usual strength.
+    """
     if build.options.cuda_graph and build.device.type != "cuda":
         raise SpeedError(f"CUDA graphs need a CUDA device, not {build.device.type}")
     if build.ranks is not None:
+        if live:
+            raise ValueError("several ranks have no live adapters: merge them")
         build.ranks.load(model, preset.dims, build.options)
     _, kernel = choose(build.options.attention, build.device, build.dtype)
     if build.options.fuse_qkv:
         fuse_qkv(model)
+    strengths = attach(model, live) if live else None
     if build.options.fp8:
         to_fp8(model)
     encoder: Encoder = StreamingVae(vae)
@@ -142,6 +164,7 @@ def assemble(
         ranks=build.ranks,
     )
     engine.transformer.kernel = kernel
+    engine.transformer.strengths = strengths
     if build.options.compile:
         engine.transformer.compile()
     engine.scratch.graphs = graphs

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -15,6 +15,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 _NAMED = 5
+Change = Callable[[str, Tensor], Tensor]
+"""A tensor, by its name, made into another of its shape."""
 
 
 class CheckpointError(ValueError):
@@ -57,6 +59,7 @@ def assign(
     source: str,
     device: torch.device,
     dtype: torch.dtype,
+    change: Change | None = None,
 ) -> None:
     """Make `tensors` the parameters of `module`, cast and placed one by one.
 
@@ -66,6 +69,7 @@ def assign(
     Args:
         module: built on the meta device, so that nothing is allocated twice.
         source: what the tensors were read from, for the error.
+        change: what is made of each once it is on the device, before it is cast.
 
     Raises:
         CheckpointError: a name is missing or unknown, or a shape differs.
@@ -79,7 +83,11 @@ def assign(
                 f"{source}: {name} has shape {list(tensors[name].shape)}, "
                 f"but this configuration needs {list(shape)}"
             )
-    placed = {name: tensor.to(device=device, dtype=dtype) for name, tensor in tensors.items()}
+    placed = {}
+    for name, tensor in tensors.items():
+        if change is not None:
+            tensor = change(name, tensor.to(device))
+        placed[name] = tensor.to(device=device, dtype=dtype)
     module.load_state_dict(placed, strict=True, assign=True)
     module.requires_grad_(False).eval()
 

@@ -7,6 +7,7 @@ become context is a `Context`'s; what streams share (weights, scratch) is in `Sh
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -74,6 +75,7 @@ class Generation:
         self._preset = shared.preset
         self._timer = timer
         self.params = params
+        self._strengths = self._strengths_of(params)
         self._planner = Planner(shared.preset, shared.options, shared.transformer)
         self._prompt = prompt
         self._blender = PromptBlender(shared.text_encoder)
@@ -120,6 +122,7 @@ class Generation:
         strength: float | None = None,
         noise_controller: bool | None = None,
         seed: int | None = None,
+        loras: Mapping[str, float] | None = None,
     ) -> None:
         """Change the stream from its next block on.
 
@@ -131,6 +134,7 @@ class Generation:
             strength: of input pictures, 0-1.
             noise_controller: whether motion lowers it.
             seed: takes effect when the stream is reset.
+            loras: strengths of live adapters by name, 0-2; the others stay as they are.
 
         Raises:
             ValueError: a value is out of range; then nothing has changed.
@@ -141,17 +145,19 @@ class Generation:
                 ("strength", strength),
                 ("noise_controller", noise_controller),
                 ("seed", seed),
+                ("loras", None if loras is None else {**self.params.loras, **loras}),
             )
             if value is not None
         }
         if interp_steps is not None and interp_steps < 1:
             raise ValueError(f"interp_steps must be at least 1, got {interp_steps}")
         params = replace(self.params, **changes)  # type: ignore[arg-type]
+        strengths = self._strengths_of(params)
         if prompt is not None and not _same(prompt, self._prompt):
             steps = interp_steps if interp_steps is not None else params.interp_steps
             self._ramp.turn_to(self._blender.embeds(prompt), steps, transition)
             self._prompt = prompt
-        self.params = params
+        self.params, self._strengths = params, strengths
 
     def reset(self, *, noise: NoiseSource | None = None) -> None:
         """Start over with the latest prompt, strength and seed, and the same start frame."""
@@ -188,6 +194,8 @@ class Generation:
         if len(self._progress.waiting) >= _MAX_WAITING:
             raise RuntimeError(f"decode first: {_MAX_WAITING} blocks wait already")
         progress, strength = self._progress, self.params.strength
+        if self._shared.transformer.strengths is not None:
+            self._shared.transformer.strengths.use(self._strengths)
         frames = self._preset.frames_of(progress.blocks)
         if pictures is None and progress.batch is not None:
             raise ValueError("batch_steps is for blocks made from pictures, and there are none")
@@ -255,6 +263,14 @@ class Generation:
     @property
     def _device(self) -> torch.device:
         return self._shared.transformer.device
+
+    def _strengths_of(self, params: StreamParams) -> tuple[float, ...]:
+        live = self._shared.transformer.strengths
+        if live is None:
+            if params.loras:
+                raise ValueError("loras: this engine has no live adapters")
+            return ()
+        return live.of(params.loras)
 
     def _begin(self, noise: NoiseSource | None) -> _Progress:
         """Nothing made yet: only the start frame, if any, and the first block's noise."""

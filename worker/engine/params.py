@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from .preset import PIXEL_MULTIPLE, Preset
 from .schedule import MIN_STRENGTH, check_timesteps
@@ -26,6 +27,7 @@ class StreamParams:
         noise_controller: input that moves lowers its own strength, where the preset has a motion
             controller.
         interp_steps: blocks over which a new prompt comes in.
+        loras: strengths of live adapters by name, 0-2; those left out are as the engine says.
     """
 
     width: int
@@ -39,6 +41,7 @@ class StreamParams:
     keep_first_frame: bool = False
     noise_controller: bool = True
     interp_steps: int = 4
+    loras: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Refuse values outside their ranges, saying which and what would be right."""

@@ -141,7 +141,8 @@ class KVCache:
 class TextCache:
     """Keys and values of one prompt in every layer, and whose they are.
 
-    Rewritten only when other prompt embeds come into use.
+    Rewritten only when other prompt embeds come into use, or other strengths of adapters that change
+    text.
     """
 
     def __init__(
@@ -157,6 +158,7 @@ class TextCache:
             for _ in range(dims.layers)
         ]
         self.embeds: Tensor | None = None
+        self.strengths: tuple[float, ...] = ()
 
     def fill(self, value: float) -> None:
         """Make all of it one value."""

@@ -62,10 +62,14 @@ class Scratch:
         return self._transformer.new_cache(self._dims, tokens, batch)
 
     def text(self, embeds: Tensor) -> TextCache:
-        """The text keys and values of `embeds`, computed unless they were the last in use."""
+        """The text keys and values of `embeds`, computed unless they were the last in use.
+
+        They are the same only under the same adapters, as far as these change text.
+        """
         if self._text is None:
             self._text = self._transformer.new_text_cache(self._dims)
-        if self._text.embeds is not embeds:
+        now = self._transformer.text_strengths
+        if self._text.embeds is not embeds or self._text.strengths != now:
             self._transformer.write_text(embeds, self._text)
         return self._text
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from framewire.worker.engine.preset import TransformerDims
 
 from .attention import Group, Kernel, attend, attend_rows, sdpa
+from .branch import Strengths
 from .kv_cache import KVCache, TextCache
 from .rope import rotate
 from .shard import WHOLE, Shard
@@ -68,7 +69,8 @@ class CausalTransformer:
     def __init__(self, model: WanTransformer3DModel) -> None:
         """Take a model that is already on its device and in its dtype.
 
-        `kernel` is what attends; another may be put in its place before the first pass. Of several
+        `kernel` is what attends; another may be put in its place before the first pass. `strengths`
+        are those of live adapters, if there are any. Of several
         `ranks` this is the one numbered `rank`; each does its share of every pass.
         """
         self._model = cast(Any, model)
@@ -77,8 +79,14 @@ class CausalTransformer:
         self._may_compile = True
         self.rank, self.ranks = 0, 1
         self.kernel: Kernel = sdpa
+        self.strengths: Strengths | None = None
         first: Tensor = self._model.patch_embedding.weight
         self.device, self.dtype = first.device, first.dtype
+
+    @property
+    def model(self) -> WanTransformer3DModel:
+        """The layers, which this runs."""
+        return cast(WanTransformer3DModel, self._model)
 
     def new_cache(self, dims: TransformerDims, tokens: int, batch: int = 1) -> KVCache:
         """Room for the keys and values of `tokens` tokens in each of `batch` rows, of own heads."""
@@ -118,6 +126,13 @@ class CausalTransformer:
         projection = embedder.time_proj(embedder.act_fn(embedding)).unflatten(-1, (6, -1))
         return Modulation(embedding.float(), projection.float())
 
+    @property
+    def text_strengths(self) -> tuple[float, ...]:
+        """What text keys and values depend on besides the text."""
+        if self.strengths is None or not self.strengths.touch_text:
+            return ()
+        return self.strengths.in_force
+
     def write_text(self, embeds: Tensor, cache: TextCache) -> None:
         """Fill `cache` with the keys and values of prompt embeds [512, text_dim]."""
         text = self._model.condition_embedder.text_embedder(
@@ -127,7 +142,7 @@ class CausalTransformer:
             attn = block.attn2
             k.copy_(attn.norm_k(attn.to_k(text)).unflatten(-1, (attn.heads, -1)))
             v.copy_(attn.to_v(text).unflatten(-1, (attn.heads, -1)))
-        cache.embeds = embeds
+        cache.embeds, cache.strengths = embeds, self.text_strengths
 
     def forward(
         self,

@@ -15,10 +15,10 @@ import torch
 from diffusers import WanTransformer3DModel
 from torch import Tensor
 
-from framewire.worker.engine.checkpoint import CheckpointError, assign, read_tensors
+from framewire.worker.engine.checkpoint import Change, CheckpointError, assign, read_tensors
 from framewire.worker.engine.preset import TransformerDims
 
-_TOP = {
+TOP_NAMES = {
     "time_embedding.0": "condition_embedder.time_embedder.linear_1",
     "time_embedding.2": "condition_embedder.time_embedder.linear_2",
     "text_embedding.0": "condition_embedder.text_embedder.linear_1",
@@ -27,7 +27,7 @@ _TOP = {
     "head.head": "proj_out",
     "patch_embedding": "patch_embedding",
 }
-_BLOCK = {
+BLOCK_NAMES = {
     "norm3": "norm2",
     "ffn.0": "ffn.net.0.proj",
     "ffn.2": "ffn.net.2",
@@ -62,6 +62,7 @@ def load_transformer(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.bfloat16,
     sections: Sequence[str] = (),
+    change: Change | None = None,
 ) -> WanTransformer3DModel:
     """Build a transformer from a weight file, several shards of one, or named tensors.
 
@@ -69,6 +70,7 @@ def load_transformer(
 
     Args:
         sections: which part of a training checkpoint to read, as for `read_tensors`.
+        change: what is made of each tensor before it is cast, as for `assign`.
 
     Raises:
         CheckpointError: a file is unreadable, or a name or shape doesn't fit `dims`; it says
@@ -83,7 +85,7 @@ def load_transformer(
         tensors = {name: value for part in read for name, value in part.items()}
     model: Any = build_transformer(dims)
     renamed = {diffusers_name(name, label): value for name, value in tensors.items()}
-    assign(model, renamed, source=label, device=torch.device(device), dtype=dtype)
+    assign(model, renamed, source=label, device=torch.device(device), dtype=dtype, change=change)
     # The streaming forward has tables of its own; these are diffusers', computed, not stored.
     model.rope = type(model.rope)(dims.head_dim, model.config.patch_size, 1024).to(device)
     transformer: WanTransformer3DModel = model
@@ -107,7 +109,7 @@ def diffusers_name(name: str, label: str = "the weights") -> str:
     if in_block is not None and in_block[2] == "modulation":
         return f"blocks.{in_block[1]}.scale_shift_table"
     rest, _, leaf = (in_block[2] if in_block else stem).rpartition(".")
-    known = _BLOCK if in_block else _TOP
+    known = BLOCK_NAMES if in_block else TOP_NAMES
     if rest not in known:
         raise CheckpointError(f"{label}: {name} is not a name of a Wan2.1 transformer")
     return f"blocks.{in_block[1]}.{known[rest]}.{leaf}" if in_block else f"{known[rest]}.{leaf}"

@@ -6,6 +6,7 @@ It is built from the files that ship beside this module (`weights/`), at its one
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +17,9 @@ from torch import nn
 
 from framewire.worker.engine.checkpoint import CheckpointError, read_tensors
 from framewire.worker.engine.engine import Engine
+from framewire.worker.engine.lora.chosen import ChosenAdapter, read_chosen
+from framewire.worker.engine.lora.live import attach
+from framewire.worker.engine.lora.merge import Merge
 from framewire.worker.engine.options import EngineOptions
 from framewire.worker.engine.preset import Preset, TransformerDims
 from framewire.worker.engine.ranks.leader import Ranks
@@ -51,6 +55,8 @@ def load_tiny(
     folder: Path | None = None,
     options: EngineOptions | None = None,
     ranks: Ranks | None = None,
+    adapters: Sequence[ChosenAdapter] = (),
+    live_adapters: bool = False,
 ) -> Engine:
     """Build the engine of the tiny model, in float32.
 
@@ -58,6 +64,7 @@ def load_tiny(
         folder: of the weights, if not the shipped ones.
         options: default to leaving out the pass at timestep 0, which changes next to nothing.
         ranks: that share the transformer's work.
+        adapters: merged into the weights, or kept beside them where `live_adapters` is set.
 
     Raises:
         CheckpointError: a file is missing or holds other weights.
@@ -81,9 +88,13 @@ def load_tiny(
         cast(WanTransformer3DModel, transformer),
         options or EngineOptions(skip_zero=True),
     )
+    read = read_chosen(adapters, TINY_DIMS)
+    strengths = attach(model, read) if live_adapters and read else None
+    if not live_adapters:
+        Merge(read).into(model)
     if ranks is not None:
         ranks.load(model, TINY_DIMS, options)
-    return Engine(
+    engine = Engine(
         TINY,
         model,
         vae,
@@ -92,6 +103,8 @@ def load_tiny(
         options=options,
         ranks=ranks,
     )
+    engine.transformer.strengths = strengths
+    return engine
 
 
 def build(vocabulary: list[str]) -> tuple[nn.Module, TinyVae, TinyTextEncoder]:
