@@ -37,6 +37,7 @@ from .errors import (
     SaveError,
     TimelineError,
 )
+from .live_output.sink import LATENCY
 from .prompts.command import add_prompt_command, run_prompt
 from .tokens import token_source
 
@@ -70,6 +71,9 @@ the newest. what goes away is opened again, for five minutes. what a URL names a
 a name is a file's, whatever is in it, but for the words of --input: webcam, screen, testsrc, - and
 URLs. a file that is called so is ./webcam or ./-. in a folder numbers in names count as numbers (2
 before 10), and hidden files are no pictures.
+
+live outputs (rtmp, udp, HLS) run at the clock of --fps: where no new frame is there the last one is
+sent again. one that fails or stands still is opened again, and holds up neither stream nor files.
 """
 _CHECK_EPILOG = """\
 one line a rule, numbered as in the protocol document: ok, FAIL or skipped and why. Exits with 1
@@ -249,10 +253,17 @@ def _add_stream_options(parser: argparse.ArgumentParser) -> None:
         "--out",
         action="append",
         default=[],
-        metavar="FILE|DIR/",
+        metavar="FILE|DIR/|SINK",
         help="x.mp4, x.webm, x.mov or x.mkv a video, x.gif an animation, x/ a folder of JPEGs, "
-        "x.png a contact sheet, - or a device JPEGs for a pipe (ffmpeg -f mjpeg -i -); may be "
-        "repeated",
+        "x.png a contact sheet, - or a device JPEGs for a pipe (ffmpeg -f mjpeg -i -); or live: "
+        "rtmp://host/app/key, udp://host:port, x/index.m3u8 (HLS for browsers); may be repeated",
+    )
+    parser.add_argument(
+        "--latency",
+        type=_seconds,
+        metavar="S",
+        help="the most seconds that live outputs may be behind; older frames are left out "
+        f"(default: {LATENCY:g})",
     )
     parser.add_argument("--contact-sheet", metavar="FILE", help="the same as --out FILE.png")
     parser.add_argument("--blocks", type=int, metavar="N", help="how many blocks")

@@ -10,7 +10,11 @@ from pathlib import Path
 
 from framewire.client.errors import SaveError
 from framewire.client.live_input import Source
+from framewire.client.live_output import Sink, Target, target_of
+from framewire.client.live_output.sink import LATENCY
+from framewire.client.live_output.target import KINDS
 from framewire.client.savers import ContactSheetSaver, Saver, refuse_shared_files, saver_for
+from framewire.client.savers.decoding import load_av
 from framewire.client.savers.distinct import Output
 
 from .kept_session import KeptSession
@@ -25,7 +29,11 @@ def savers_of(options: argparse.Namespace, kept: KeptSession | None = None) -> l
     Raises:
         SaveError: no such kind of file, or one file twice.
     """
-    named = [(f"--out {name}", saver_for(name, fps=options.fps)) for name in options.out]
+    named = [
+        (f"--out {name}", saver_for(name, fps=options.fps))
+        for name in options.out
+        if target_of(name) is None
+    ]
     if options.contact_sheet:
         sheet = saver_for(options.contact_sheet)
         if not isinstance(sheet, ContactSheetSaver):
@@ -36,6 +44,27 @@ def savers_of(options: argparse.Namespace, kept: KeptSession | None = None) -> l
         outputs.append((f"--save-timeline {options.save_timeline}", kept))
     refuse_shared_files(outputs, _inputs(options))
     return [saver for _, saver in named]
+
+
+def sinks_of(options: argparse.Namespace) -> list[Sink]:
+    """What will show the frames live. Nothing is touched.
+
+    Raises:
+        SaveError: no such sink, one of them twice, or what it needs is not installed.
+    """
+    targets: list[Target] = []
+    for name in options.out:
+        target = target_of(name)
+        if target is None:
+            continue
+        load_av(Path(target.shown))
+        if any(target.place == other.place for other in targets):
+            raise SaveError(f"--out {target.shown} is there twice")
+        targets.append(target)
+    if options.latency is not None and not targets:
+        raise SaveError("--latency is of live sinks, and there is none", hint=f"use {KINDS}")
+    latency = LATENCY if options.latency is None else options.latency
+    return [Sink(target, fps=options.fps, latency=latency) for target in targets]
 
 
 def _inputs(options: argparse.Namespace) -> list[tuple[str, Path]]:

@@ -33,6 +33,7 @@ class Tally:
     Attributes:
         prompts: in the order in which they take effect.
         changes: that were sent, or that the worker holds.
+        latency: gives the seconds that what is shown live is behind, where that is known.
     """
 
     prompts: list[str]
@@ -48,6 +49,7 @@ class Tally:
     reconnects: list[dict[str, Any]] = field(default_factory=list)
     first_after: float | None = None
     last_after: float = 0.0
+    latency: Callable[[], float | None] = lambda: None
 
     def __post_init__(self) -> None:
         self._recent: deque[float] = deque()
@@ -196,7 +198,9 @@ def progress_text(tally: Tally, prompt: str) -> str:
         return "waiting for the first frame"
     shown = prompt if len(prompt) <= _PROMPT_CHARS else prompt[: _PROMPT_CHARS - 1] + "…"
     speed = f"{tally.fps_now:.1f} fps  " if tally.fps_now else ""
-    return f"{tally.frames} frames  {speed}{tally.bytes / 1e6:.1f} MB  “{shown}”"
+    latency = tally.latency()
+    late = "" if latency is None else f"{latency:.2f} s behind  "
+    return f"{tally.frames} frames  {speed}{tally.bytes / 1e6:.1f} MB  {late}“{shown}”"
 
 
 def connection_text(event: Reconnecting | Reconnected) -> str:

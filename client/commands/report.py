@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from framewire.client.live_input.feed import Feed
+from framewire.client.live_output import Sink
 from framewire.client.savers import PipeSaver, Recorder, Saved, Saver
 
 from .progress import Tally
@@ -33,8 +35,11 @@ def report(
     elif tally.frames:
         for text in (*_summary(tally), *map(saved_text, saved)):
             print(one_line(text), file=out)
-        if not savers:
+        if not savers and not options.sinks:
             print("nothing was saved: add --out video.mp4 or --out frames/", file=out)
+    if not options.json:
+        for sink in options.sinks:
+            print(one_line(shown_text(sink)), file=out)
     if not options.json and found.get("kept"):
         for text in _kept(found["kept"]):
             print(one_line(text), file=out)
@@ -56,6 +61,28 @@ def saved_text(saved: Saved) -> str:
     parts.append(size_text(saved.bytes))
     verb = "saved" if saved.is_file else "sent to"
     return "; ".join([f"{verb} {saved.path} ({', '.join(parts)})", *saved.notes])
+
+
+def shown_text(sink: Sink) -> str:
+    """What was shown live, in one line."""
+    found = sink.as_dict()
+    latency = found["latency_seconds"]
+    late = "" if latency is None else f", {latency:.2f} s behind"
+    again = f", opened {sink.openings} times" if sink.openings > 1 else ""
+    ended = f"; at the end: {found['error']}" if found["error"] else ""
+    return (
+        f"showed {sink.shown} frames at {found['name']} ({sink.repeated} repeated, "
+        f"{sink.left_out} left out{late}{again}){ended}"
+    )
+
+
+def latency_of(sinks: Sequence[Sink], feed: Feed | None) -> float | None:
+    """Seconds from a live input's picture, else from when its frame came, to the latter's being shown
+    at the slowest sink; None where nothing is shown live."""
+    found = [sink.latency for sink in sinks if sink.latency is not None]
+    if not found:
+        return None
+    return max(found) + ((feed and feed.latency) or 0.0)
 
 
 def size_text(size: int) -> str:

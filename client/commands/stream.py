@@ -9,7 +9,8 @@ import argparse
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from framewire.client.address import redact
@@ -19,6 +20,7 @@ from framewire.client.events import Event, OnEvent, Reconnected, Reconnecting
 from framewire.client.live_input import Source
 from framewire.client.live_input.feed import ENDLESS, Feed
 from framewire.client.live_input.sources.live import LiveSource
+from framewire.client.live_output import Sink
 from framewire.client.local_worker import local_worker
 from framewire.client.options import StartOptions
 from framewire.client.prompts.on_stream import check_expansion, expand_if_asked
@@ -28,9 +30,9 @@ from framewire.client.timeline.playing import Playing
 
 from .input_options import look_at_input
 from .kept_session import KeptSession, check_same_input, journal_of
-from .outputs import savers_of
+from .outputs import savers_of, sinks_of
 from .progress import ProgressLine, Tally, connection_text
-from .report import interruption_text, report
+from .report import interruption_text, latency_of, report
 from .terminal import printable
 from .timeline_input import look_at_timeline, notes_on, parts_to_play, played_as_dict
 
@@ -46,12 +48,13 @@ def prepare(options: argparse.Namespace) -> list[Saver]:
         PromptError, PlaintextError: a prompt is to be expanded, and there is no way to.
     """
     said = look_at_timeline(options)
-    options.clip = None
+    options.clip, options.sinks = None, []
     with contextlib.ExitStack() as undone:
         undone.callback(lambda: options.clip and options.clip.close())
         options.said = [*said, *look_at_input(options)]
         check_expansion(options)
         check_same_input(options)
+        options.sinks = sinks_of(options)
         options.parts = parts_to_play(options, start_options(options))
         journal = journal_of(options)
         options.kept = None if journal is None else KeptSession(options.save_timeline, journal)
@@ -65,7 +68,7 @@ async def run_stream(options: argparse.Namespace, savers: list[Saver]) -> int:
     if await expand_if_asked(options):
         options.parts = parts_to_play(options, start_options(options))
     tally = Tally(prompts=[])
-    recorder = Recorder(savers, on_loss=_say_what_is_lost)
+    recorder = Recorder(savers, live=options.sinks, on_loss=_say_what_is_lost)
     feed = None if options.clip is None else Feed(options.clip, options.covers)
     error: FramewireError | None = None
     where: str | None = options.url or options.fal
@@ -98,6 +101,7 @@ async def run_stream(options: argparse.Namespace, savers: list[Saver]) -> int:
         if feed is not None:
             found["input"] = feed.as_dict()
         found |= kept
+        found["live"] = [sink.as_dict() for sink in options.sinks]
         report(options, tally, savers, found)
         if error is not None:
             print(printable(f"framewire: {error.code}: {error}"), file=sys.stderr)
@@ -135,6 +139,8 @@ def start_options(options: argparse.Namespace) -> StartOptions:
         found["num_blocks"] = options.blocks or ENDLESS
     if not options.plain:
         found |= {"events": True, "fmt": "msgpack"}
+    if options.sinks and not options.plain:
+        found["fps"] = options.fps  # no faster than they are shown
     return found
 
 
@@ -147,6 +153,7 @@ async def _stream(
     played: dict[str, Any],
 ) -> None:
     line = ProgressLine(tally, sys.stderr)
+    tally.latency = partial(latency_of, options.sinks, feed)
     for text in options.said:
         line.say(text)
     if feed is not None:
@@ -178,7 +185,7 @@ async def _stream(
             tally.prompts.append(playing.text)
             with (
                 _telling_what_waits(recorder, line),
-                _telling_of(options.clip, line),
+                _telling_of([options.clip, *options.sinks], line),
                 _fed(feed, session, playing),
             ):
                 async for frame in playing:
@@ -232,15 +239,16 @@ def _telling_what_waits(recorder: Recorder, line: ProgressLine) -> Iterator[None
 
 
 @contextlib.contextmanager
-def _telling_of(source: Source | None, line: ProgressLine) -> Iterator[None]:
-    """Of a live source that it goes away and comes back."""
-    if isinstance(source, LiveSource):
-        loop = asyncio.get_running_loop()
+def _telling_of(those: Sequence[Source | Sink | None], line: ProgressLine) -> Iterator[None]:
+    """Of a live source or sink that it goes away and comes back."""
+    loop = asyncio.get_running_loop()
 
-        def tell(text: str) -> None:
-            loop.call_soon_threadsafe(line.say, text)
+    def tell(text: str) -> None:
+        loop.call_soon_threadsafe(line.say, text)
 
-        source.on_said = tell
+    for one in those:
+        if isinstance(one, LiveSource | Sink):
+            one.on_said = tell
     yield
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from framewire.client.errors import SaveError, StateError
 from framewire.client.frames import Frame
@@ -26,8 +26,20 @@ logger = logging.getLogger(__name__)
 _MOST_BYTES = 32_000_000
 
 
+class LiveOutput(Protocol):
+    """What shows frames as they come, and neither waits nor fails."""
+
+    def show(self, frame: Frame) -> None:
+        """Take a frame; never blocks."""
+        ...
+
+    def close(self, *, at_once: bool = False) -> None:
+        """Show what waits, unless it is to end at once. Blocks, for some seconds at most."""
+        ...
+
+
 class Recorder:
-    """Writes each frame with every saver, in order.
+    """Writes each frame with every saver, in order, and shows it at every live output at once.
 
     A saver that fails is finished at once and left out from then on; the others go on. Leaving
     the `async with` finishes all files, then raises the first failure, unless something else is
@@ -35,6 +47,7 @@ class Recorder:
 
     Args:
         savers: may be empty.
+        live: outputs that show what comes beside the files, and are never waited for before the end.
         queue_frames: frames that may wait to be written, of 32 MB in all at most.
         on_loss: called when closing is broken off, before the files are finished.
 
@@ -51,12 +64,14 @@ class Recorder:
         self,
         savers: Sequence[Saver],
         *,
+        live: Sequence[LiveOutput] = (),
         queue_frames: int = 48,
         on_loss: Callable[[], None] = lambda: None,
     ) -> None:
         refuse_shared_files([(str(saver.path), saver) for saver in savers])
         self.lost = 0
         self._savers = list(savers)
+        self._live = list(live)
         self._is_broken_off = False
         self._is_finishing = False
         self._on_loss = on_loss
@@ -84,8 +99,10 @@ class Recorder:
         """
         if self._is_closed:
             raise StateError("the recorder is closed")
-        if self.failures and not self._open and not self._unopened:
+        if self.failures and not self._open and not self._unopened and not self._live:
             raise self.failures[0]
+        for output in self._live:
+            output.show(frame)
         try:
             while len(self._waiting) >= self._limit or self._waiting_bytes >= _MOST_BYTES:
                 self._room.clear()
@@ -133,6 +150,10 @@ class Recorder:
             raise asyncio.CancelledError
 
     async def _finish_off_loop(self) -> None:
+        ending = [asyncio.to_thread(output.close) for output in self._live]
+        await asyncio.gather(self._finish_files(), *ending)
+
+    async def _finish_files(self) -> None:
         if self._writing is not None:
             await self._writing
         self._is_finishing = True
@@ -148,6 +169,8 @@ class Recorder:
         """Finish the files without another turn of the loop, which may be gone by then."""
         self._is_broken_off = self._is_finishing = True
         self._on_loss()
+        for output in self._live:
+            output.close(at_once=True)
         lost = len(self._waiting)
         self._waiting.clear()
         self._thread.submit(self._finish).result()

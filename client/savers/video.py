@@ -82,7 +82,7 @@ class VideoSaver:
         if self._size is None:
             self._size = (picture.width - picture.width % 2, picture.height - picture.height % 2)
             self._file.begin(self._kind.codec, self._rate, self._shape)
-        picture = self._in_bt709(picture, *self._size)
+        picture = as_bt709(self._av, self._reformatter, picture, *self._size)
         picture.pts = self._count
         picture.time_base = 1 / self._rate
         self._file.add(picture)
@@ -102,21 +102,27 @@ class VideoSaver:
         stream.width, stream.height = self._size
         stream.pix_fmt = "yuv420p"
         stream.options = self._kind.encoding
-        context = stream.codec_context
-        context.color_range = LIMITED
-        context.color_primaries = context.color_trc = context.colorspace = BT709
+        tag_as_bt709(stream.codec_context)
 
-    def _in_bt709(self, picture: Any, width: int, height: int) -> Any:
-        """Converted with every bit: FFmpeg's fast way is off by up to four levels."""
-        way = self._av.video.reformatter.Interpolation
-        return self._reformatter.reformat(
-            picture,
-            width=width,
-            height=height,
-            format="yuv420p",
-            src_colorspace=BT601,
-            src_color_range=FULL,
-            dst_colorspace=BT709,
-            dst_color_range=LIMITED,
-            interpolation=way.BICUBIC | way.ACCURATE_RND | way.FULL_CHR_H_INT | way.FULL_CHR_H_INP,
-        )
+
+def tag_as_bt709(context: Any) -> None:
+    """Have an encoder say that its pictures are in BT.709, of limited range."""
+    context.color_range = LIMITED
+    context.color_primaries = context.color_trc = context.colorspace = BT709
+
+
+def as_bt709(av: Any, reformatter: Any, picture: Any, width: int, height: int) -> Any:
+    """A JPEG's picture as yuv420p in BT.709, converted with every bit: FFmpeg's fast way is off by
+    up to four levels."""
+    way = av.video.reformatter.Interpolation
+    return reformatter.reformat(
+        picture,
+        width=width,
+        height=height,
+        format="yuv420p",
+        src_colorspace=BT601,
+        src_color_range=FULL,
+        dst_colorspace=BT709,
+        dst_color_range=LIMITED,
+        interpolation=way.BICUBIC | way.ACCURATE_RND | way.FULL_CHR_H_INT | way.FULL_CHR_H_INP,
+    )

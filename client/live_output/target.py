@@ -1,0 +1,117 @@
+"""What `--out` names beside files: network streams, and HLS in a folder. Opens nothing.
+
+Knows FFmpeg's names for them, and what of a URL may be shown: of RTMP's the last part of the path is
+a key.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from framewire.client.errors import SaveError
+from framewire.client.live_input.sources.naming import shown
+
+KINDS = "rtmp://, rtmps://, udp://host:port and DIR/index.m3u8"
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_SEGMENT_SECONDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a live sink sends.
+
+    Attributes:
+        shown: its name, free of secrets.
+        place: FFmpeg's name of it, which may hold a password or a key.
+        format: FFmpeg's format.
+        options: of the format.
+        folder: of HLS.
+    """
+
+    kind: Literal["rtmp", "udp", "hls"]
+    shown: str
+    place: str = field(repr=False)
+    format: str
+    options: dict[str, str] = field(default_factory=dict)
+    folder: Path | None = None
+
+    def cleared(self) -> Target:
+        """Itself, made ready for a run: the folder is there, without the segments of another.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            stem = Path(self.place).stem
+            for old in self.folder.iterdir():
+                if old.suffix == ".ts" and re.fullmatch(rf"{re.escape(stem)}_\d{{5,}}", old.stem):
+                    old.unlink()
+        return self
+
+    def again(self) -> Target:
+        """For another opening in the same run, which keeps the segments that are there."""
+        if self.kind != "hls":
+            return self
+        flags = f"{self.options['hls_flags']}+append_list"
+        return replace(self, options=self.options | {"hls_flags": flags})
+
+
+def target_of(text: str) -> Target | None:
+    """What `text` names, if it is a live sink; None for the name of a file or folder.
+
+    Raises:
+        SaveError: a URL that nothing is sent to, or half of one; says what would be right.
+    """
+    if found := _URL.match(text):
+        return _network(text, found[1].lower())
+    if text.lower().endswith(".m3u8"):
+        return _hls(text)
+    return None
+
+
+def without_key(url: str) -> str:
+    """A URL as people may see it: no user, password or query, and of RTMP's path no key."""
+    seen = shown(url)
+    scheme, _, rest = seen.partition("://")
+    if not scheme.lower().startswith("rtmp"):
+        return seen
+    place, *path = rest.split("/")
+    return "/".join([f"{scheme}://{place}", *path[:1][: len(path) - 1], "…"])
+
+
+def _network(url: str, scheme: str) -> Target:
+    seen = without_key(url)
+    if scheme not in ("rtmp", "rtmps", "udp"):
+        raise SaveError(f"{seen}: {scheme}:// is no sink that is known here", hint=f"use {KINDS}")
+    try:
+        parts = urlsplit(url)
+        is_whole = bool(parts.hostname) and parts.port != 0
+        is_whole = is_whole and (scheme != "udp" or parts.port is not None)
+    except ValueError:
+        is_whole = False
+    if not is_whole or any(ord(letter) < 33 for letter in url):
+        right = "udp://host:port" if scheme == "udp" else "rtmp://host/app/key"
+        raise SaveError(f"{seen} is no URL to send to", hint=f"like {right}")
+    if scheme == "udp":
+        if "pkt_size=" not in url:
+            url += f"{'&' if '?' in url else '?'}pkt_size=1316"  # seven packets of MPEG-TS
+        return Target("udp", seen, url, "mpegts", {"flush_packets": "1"})
+    return Target("rtmp", seen, url, "flv", {"flvflags": "no_duration_filesize"})
+
+
+def _hls(text: str) -> Target:
+    path = Path(text).absolute()
+    segments = str(path.with_suffix("")).replace("%", "%%")
+    options = {
+        "hls_time": str(_SEGMENT_SECONDS),
+        "hls_list_size": "0",
+        "hls_playlist_type": "event",
+        "hls_flags": "independent_segments+temp_file",
+        "hls_segment_filename": f"{segments}_%05d.ts",
+    }
+    return Target("hls", text, str(path), "hls", options, path.parent)
