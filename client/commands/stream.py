@@ -89,7 +89,7 @@ async def run_stream(options: argparse.Namespace, savers: list[Saver]) -> int:
             options.clip.close()
         kept, unkept = _keep(options)
         error = error or unkept
-        found = {
+        found: dict[str, Any] = {
             "url": where and redact(where),
             "completed": completed,
             "interrupted": interrupted,
