@@ -20,6 +20,7 @@ from .commands.blend_option import parse_weighted
 from .commands.devices import add_devices_command, run_devices
 from .commands.doctor import run_doctor
 from .commands.input_options import KREA_FPS, add_input_options
+from .commands.lora_option import PlannedStrength, parse_lora
 from .commands.signals import run
 from .commands.steer_plan import PlannedSteer, parse_steer
 from .commands.stream import prepare, run_stream
@@ -294,6 +295,15 @@ def _add_stream_options(parser: argparse.ArgumentParser) -> None:
         "show the heaviest alone)",
     )
     parser.add_argument(
+        "--lora",
+        action="append",
+        default=[],
+        type=_lora,
+        metavar="[WHEN:]NAME=STRENGTH",
+        help="how strong an adapter of the worker's is, 0 to 2, such as gold=0.8, or from block 4 on "
+        "4b:gold=0.8; may be repeated (workers without adapters ignore it)",
+    )
+    parser.add_argument(
         "--expand",
         action="store_true",
         help="have PROMPT made longer first (see framewire prompt expand --help); where that fails "
@@ -349,6 +359,13 @@ def _size(text: str) -> tuple[int, int]:
 def _steer(text: str) -> PlannedSteer:
     try:
         return parse_steer(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _lora(text: str) -> PlannedStrength:
+    try:
+        return parse_lora(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 

@@ -32,6 +32,7 @@ class StartOptions(TypedDict, total=False):
     seed: int | None
     strength: float | None
     noise_controller: bool | None
+    loras: Mapping[str, float] | None
     start_frame: bytes | str | None
     input_video: str | None
     timestep_shift: float | None
@@ -58,6 +59,7 @@ class SteerOptions(TypedDict, total=False):
     num_blocks: int | None
     strength: float | None
     noise_controller: bool | None
+    loras: Mapping[str, float] | None
     seed: int | None
     at_block: int | None
     at_frame: int | None

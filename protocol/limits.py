@@ -23,3 +23,5 @@ MAX_HELD, MAX_PLANNED = 64, 256
 """Maps that wait for a later block: that came while it streams, and with the params."""
 DEFAULT_BLOCKS = 20
 """Blocks of a stream whose params name no `num_blocks`."""
+MAX_ADAPTERS = 32
+"""That a map may give strengths of."""

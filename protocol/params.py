@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 
 from .from_wire import FromWire, not_bool, not_bytes
-from .limits import MAX_BLOCKS, MAX_FPS, MAX_ID_CHARS, MAX_PLANNED, MAX_SEED, MIN_FPS
+from .limits import MAX_ADAPTERS, MAX_BLOCKS, MAX_FPS, MAX_ID_CHARS, MAX_PLANNED, MAX_SEED, MIN_FPS
 from .prompts.blends import Blend, BlendMethod, Interpolation, Prompt, Prompts, blend_of
 
 UPLOAD_PREFIX = "upload:"
@@ -104,6 +104,14 @@ Strength = Annotated[
 Picture = Annotated[bytes, Field(min_length=1), BeforeValidator(_picture_bytes)]
 StartFrame = Annotated[bytes, Field(min_length=1), BeforeValidator(_start_frame_bytes)]
 """A picture, or the id of an uploaded one (`uploaded_name`)."""
+AdapterName = Annotated[
+    str, Field(min_length=1, max_length=MAX_ID_CHARS), BeforeValidator(not_bytes)
+]
+AdapterStrength = Annotated[
+    float, Field(ge=0, le=2, allow_inf_nan=False), BeforeValidator(not_bool)
+]
+Loras = Annotated[dict[AdapterName, AdapterStrength], Field(max_length=MAX_ADAPTERS)]
+"""Strengths of adapters by name: 0 is without, 1 is what it was trained for."""
 Timestep = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 
 _INTERP_NAMES = AliasChoices("interp_steps", "interpolation_steps")
@@ -137,6 +145,7 @@ class Params(FromWire):
     seed: Seed | None = None
     strength: Strength | None = Field(default=None, validation_alias=_STRENGTH_NAMES)
     noise_controller: bool | None = None
+    loras: Loras | None = None
     start_frame: StartFrame | None = None
     input_video: Annotated[str | None, BeforeValidator(_upload_id)] = None
     timestep_shift: Annotated[float, Field(ge=0.1, le=20, allow_inf_nan=False)] | None = None
@@ -163,11 +172,14 @@ class Params(FromWire):
     def over(self, earlier: Params) -> Params:
         """These params with the keys that they leave out (None, too) taken from `earlier`.
 
-        But for `prompts` and `blend`: what is shown is said by each map as a whole.
+        But for `prompts` and `blend`: what is shown is said by each map as a whole; and of `loras`
+        those that are not named keep their strengths.
         """
         said = {key: getattr(self, key) for key in self.model_fields_set}
         update = {k: v for k, v in said.items() if v is not None}
         update |= {"prompts": self.prompts, "blend": self.blend}
+        if self.loras is not None:
+            update["loras"] = {**(earlier.loras or {}), **self.loras}
         return earlier.model_copy(update=update)
 
 
@@ -182,6 +194,7 @@ class Steer(FromWire):
     num_blocks: Count | None = None
     strength: Strength | None = Field(default=None, validation_alias=_STRENGTH_NAMES)
     noise_controller: bool | None = None
+    loras: Loras | None = None
     seed: Seed | None = None
     action: Literal["reset", "end"] | None = None
     image: Picture | None = None

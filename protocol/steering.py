@@ -9,12 +9,16 @@ socket nor backend.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from .limits import MAX_HELD
 from .params import Params, Steer
 from .prompts.blends import Blend, Interpolation, Method
+
+Strengths = Mapping[str, float]
+"""Of adapters, by name."""
 
 _KEYS = ("num_blocks", "strength", "noise_controller", "seed")
 _SHOWN = ("prompt", "prompts", "blend")
@@ -53,6 +57,7 @@ class Due:
 
     Attributes:
         prompt: what is to be shown; of a `blend` the heaviest text.
+        loras: all strengths in force, where one of them changes.
     """
 
     applied: tuple[str, ...]
@@ -62,6 +67,7 @@ class Due:
     transition: Method | None = None
     strength: float | None = None
     noise_controller: bool | None = None
+    loras: Strengths | None = None
 
 
 class Steering:
@@ -133,6 +139,8 @@ class Steering:
             if (steer.at_block or 0) <= block:
                 self._fold(steer)
         values, self._next = self._next, {}
+        if "loras" in values:
+            values["loras"] = {**(self.params.loras or {}), **cast(Strengths, values["loras"])}
         interp_steps = values.pop("interp_steps", None)
         transition = values.pop("transition", None)
         shown = self.params.model_copy(update=values).shown
@@ -150,6 +158,7 @@ class Steering:
             transition=transition.method if isinstance(transition, Interpolation) else None,
             strength=self.params.strength if "strength" in values else None,
             noise_controller=self.params.noise_controller if "noise_controller" in values else None,
+            loras=self.params.loras if "loras" in values else None,
         )
 
     def hold_anew(self, steers: Iterable[Steer]) -> None:
@@ -185,6 +194,8 @@ class Steering:
             value = getattr(steer, key)
             if value is not None:
                 self._next[key] = value
+        if steer.loras is not None:  # adapters that it does not name stay as they are
+            self._next["loras"] = {**cast(Strengths, self._next.get("loras", {})), **steer.loras}
         if steer.action == "reset":  # what was held or ended was so for the stream so far
             self._held.clear()
             self.reset, self.ended = True, False

@@ -98,6 +98,10 @@ def _add_setting(serve: argparse.ArgumentParser, entry: Field[Any], about: Setti
         action = argparse.BooleanOptionalAction
         serve.add_argument(option, action=action, default=None, help=about.help)
         return
+    if isinstance(default, tuple):  # each time it is given is one more
+        metavar = entry.name.upper()
+        serve.add_argument(option, action=_Append, default=None, metavar=metavar, help=about.help)
+        return
     serve.add_argument(
         option,
         type=reader_of(entry, about),
@@ -105,6 +109,20 @@ def _add_setting(serve: argparse.ArgumentParser, entry: Field[Any], about: Setti
         metavar=None if about.choices else type(default).__name__.upper(),
         help=about.help + (f" (default: {default})" if default else ""),
     )
+
+
+class _Append(argparse.Action):
+    """Add a value to a tuple."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """One more was given."""
+        setattr(namespace, self.dest, (*(getattr(namespace, self.dest) or ()), values))
 
 
 def _serve(config: Config, as_json: bool) -> int:

@@ -41,6 +41,14 @@ def parse_steer(text: str) -> PlannedSteer:
     return PlannedSteer(number, unit, prompt)  # type: ignore[arg-type]
 
 
+def place_of(text: str) -> PlannedSteer | None:
+    """`2.5s`, `30f` or `4b` alone, as a steer without a prompt; None of what is something else."""
+    match = _WHEN.fullmatch(text.strip().lower())
+    if not match or (match[2] != "s" and not float(match[1]).is_integer()):
+        return None
+    return PlannedSteer(float(match[1]), match[2], "")  # type: ignore[arg-type]
+
+
 def cue_of(steer: PlannedSteer, fps: float) -> Cue:
     """The change at its place; at once there, not over some blocks.
 

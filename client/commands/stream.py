@@ -30,6 +30,7 @@ from framewire.client.timeline.playing import Playing
 
 from .input_options import look_at_input
 from .kept_session import KeptSession, check_same_input, journal_of
+from .lora_option import at_start
 from .outputs import savers_of, sinks_of
 from .progress import ProgressLine, Tally, connection_text
 from .report import interruption_text, latency_of, report
@@ -133,6 +134,7 @@ def start_options(options: argparse.Namespace) -> StartOptions:
         "seed": options.seed,
         "start_frame": options.start_picture,
         "strength": options.strength,
+        "loras": at_start(options.lora),
     }
     if options.clip is not None:
         found |= {"webcam_mode": True, "input": options.clip.policy}

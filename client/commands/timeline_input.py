@@ -18,6 +18,7 @@ from framewire.client.timeline.playing import Playing
 from framewire.client.timeline.presets import preset_of
 
 from .blend_option import prompts_of
+from .lora_option import later
 from .steer_plan import cue_of
 
 _NO_INPUT = "settings.inputMode video: there is no --input, so it is made from text"
@@ -67,10 +68,13 @@ def parts_to_play(options: argparse.Namespace, start: StartOptions) -> list[Part
     """
     if options.played is None:
         cues = [cue_of(steer, options.fps) for steer in options.steer]
+        cues += later(options.lora, options.fps)
         prompt = None if options.blend else options.prompt  # of a blend it is the heaviest text
         shown = params_from(prompt, {"prompts": prompts_of(options)}).wire()
         parts = [Part(shown, cues, options.frames)]
     else:
+        if later(options.lora, options.fps):
+            raise ParamsError("--lora with a time does not go with --timeline")
         parts = parts_of(options.played, fps=options.fps, frames=options.frames, loop=options.loop)
     given = {key: value for key, value in start.items() if value is not None}
     for part in parts:

@@ -15,6 +15,7 @@ PICTURE = picture()
 maybe = st.none()
 texts = st.sampled_from(["A", "B", "C"])
 weights = st.sampled_from([0, 0.25, 1, 3])
+strengths = st.dictionaries(st.sampled_from(["ink", "wax"]), st.sampled_from([0.0, 0.5, 2.0]))
 transitions = st.sampled_from([{"method": "linear"}, {"method": "slerp"}])
 
 
@@ -42,6 +43,7 @@ maps: dict[str, st.SearchStrategy[Any]] = {
     "num_blocks": maybe | st.integers(1, 9),
     "strength": maybe | st.sampled_from([0.25, 0.5]),
     "noise_controller": maybe | st.booleans(),
+    "loras": maybe | strengths,
     "seed": maybe | st.integers(0, 9),
 }
 new = st.just({}) | shown()
@@ -53,6 +55,7 @@ starts = built(
     seed=maybe | st.integers(0, 9),
     strength=maybe | st.sampled_from([0.25, 0.5]),
     noise_controller=maybe | st.booleans(),
+    loras=maybe | strengths,
     interp_steps=maybe | st.integers(0, 3),
     transition=maybe | transitions,
     steers=maybe | st.lists(held, max_size=3),

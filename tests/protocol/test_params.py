@@ -254,3 +254,12 @@ def test_a_live_map_of_the_demo_app_is_read() -> None:
 )
 def test_a_bad_steer_is_refused(values: dict[str, Any]) -> None:
     assert refusal(steer, **values)["loc"] == tuple(values)
+
+
+@pytest.mark.parametrize(
+    "loras", [{"ink": 2.1}, {"ink": -0.1}, {"ink": True}, {"ink": "much"}, {"": 1}, ["ink"], "ink"]
+)
+def test_strengths_of_adapters_are_numbers_from_0_to_2_by_name(loras: object) -> None:
+    with pytest.raises(ValidationError):
+        Params.model_validate({"prompt": "a", "loras": loras})
+    assert Params.model_validate({"prompt": "a", "loras": {"ink": 2}}).loras == {"ink": 2.0}

@@ -198,3 +198,16 @@ def test_prompts_are_counted_by_the_blocks_that_they_take_over_from() -> None:
     change.add(Steer(action="reset", prompt="three"), 1)
     change.start_over()
     assert change.prompt_version == 1
+
+
+def test_strengths_of_adapters_add_up_by_name_and_all_in_force_are_said() -> None:
+    """The newest of each wins; what a map does not name stays, across a map of another stream too."""
+    steering = Steering(Params(prompt="a", loras={"ink": 1.0}))
+    steering.add(Steer(loras={"wax": 0.5}), 0)
+    steering.add(Steer(loras={"wax": 0.7}), 0)
+    steering.add(Steer(loras={"ink": 0.0}, at_block=3), 0)
+    assert steering.due(1).loras == {"ink": 1.0, "wax": 0.7}
+    assert steering.due(2).loras is None
+    assert steering.due(3).loras == {"ink": 0.0, "wax": 0.7}
+    following = Params(prompt="b", loras={"ink": 2.0}).over(steering.params)
+    assert following.loras == {"ink": 2.0, "wax": 0.7}

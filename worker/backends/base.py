@@ -59,6 +59,7 @@ class Defaults:
         first_block_frames, block_frames: frames of a stream's first block, and of each later one.
         fps: frames a second at which what was made looks right.
         needs_input: no stream is made from text alone.
+        loras: strengths of the adapters that a stream may change, by name.
     """
 
     width: int = 832
@@ -78,6 +79,7 @@ class Defaults:
     block_frames: int = 12
     fps: float = 16.0
     needs_input: bool = False
+    loras: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class Settings:
     start_frame: Picture | None
     live: bool
     noise_controller: bool = True
+    loras: Mapping[str, float] = field(default_factory=dict)
     blend: Blend | None = None
 
 
@@ -113,6 +116,7 @@ class Change:
         interp_steps: blocks over which the new prompt takes over (1: at once).
         transition: what lies between the old prompt and the new one.
         live: from now on blocks are made from pictures.
+        loras: strengths of adapters by name; those left out stay as they are.
     """
 
     prompt: str | None = None
@@ -122,6 +126,7 @@ class Change:
     strength: float | None = None
     live: bool | None = None
     noise_controller: bool | None = None
+    loras: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from functools import partial
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from framewire.worker.models.adapters import chosen_adapters
 from framewire.worker.models.catalogue import catalogue, gigabytes
 from framewire.worker.models.setup import ModelSetup
 
@@ -22,7 +23,7 @@ from .devices import device_of
 if TYPE_CHECKING:
     from framewire.worker.engine.build import Build
     from framewire.worker.engine.engine import Engine
-    from framewire.worker.engine.preset import Preset
+    from framewire.worker.engine.preset import Preset, TransformerDims
 
 TINY_WEIGHTS = "tiny/weights/model.safetensors"
 TINY_PRESETS = {
@@ -83,7 +84,24 @@ def build_of(setup: ModelSetup) -> Build:
         dtype=dtypes.get(setup.dtype, half),
         vae_dtype=torch.float16 if on_gpu else torch.float32,
         options=setup.options,
+        live_adapters=setup.lora_live,
     )
+
+
+def _with_adapters(build: Build, setup: ModelSetup, dims: TransformerDims, name: str) -> Build:
+    """The build with the adapters of a setup, which were read once, to see that they fit.
+
+    Raises:
+        ValueError: one is not here, or made for another model.
+    """
+    from framewire.worker.engine.lora.chosen import read_chosen
+    from framewire.worker.engine.lora.live import check_live
+
+    chosen = chosen_adapters(setup, name)
+    for adapter, _ in read_chosen(chosen, dims):
+        if setup.lora_live:
+            check_live(adapter)
+    return replace(build, adapters=chosen)
 
 
 def _torch_missing() -> str:
@@ -134,10 +152,14 @@ def _published(name: str, setup: ModelSetup) -> Backend:
 
     from .wan import WanBackend
 
-    preset, build = PRESETS[name], build_of(setup)
+    preset = PRESETS[name]
+    build = _with_adapters(build_of(setup), setup, preset.dims, name)
     check_loop(preset, build.options)
     backend = WanBackend(
-        preset, lambda: published_engine(preset, replace(build, ranks=backend.ranks)), setup
+        preset,
+        lambda: published_engine(preset, replace(build, ranks=backend.ranks)),
+        setup,
+        adapters=build.adapters,
     )
     return backend
 
@@ -149,10 +171,14 @@ def _random(constant: str, setup: ModelSetup) -> Backend:
 
     from .wan import WanBackend
 
-    preset, build = getattr(random_weights, constant), build_of(setup)
+    preset = getattr(random_weights, constant)
+    build = _with_adapters(build_of(setup), setup, preset.dims, preset.name)
     check_loop(preset, build.options)
     backend = WanBackend(
-        preset, lambda: random_engine(preset, replace(build, ranks=backend.ranks)), setup
+        preset,
+        lambda: random_engine(preset, replace(build, ranks=backend.ranks)),
+        setup,
+        adapters=build.adapters,
     )
     return backend
 
@@ -170,8 +196,18 @@ def _tiny(setup: ModelSetup) -> Backend:
     device = device_of(setup)
     # Of tensors this small, more threads wait for each other as soon as anything runs beside.
     setup = replace(setup, threads=setup.threads or 1)
+    build = _with_adapters(build_of(setup), setup, tiny.TINY.dims, tiny.TINY.name)
     backend = WanBackend(
-        tiny.TINY, lambda: tiny.load_tiny(device, ranks=backend.ranks), setup, native=True
+        tiny.TINY,
+        lambda: tiny.load_tiny(
+            device,
+            ranks=backend.ranks,
+            adapters=build.adapters,
+            live_adapters=build.live_adapters,
+        ),
+        setup,
+        native=True,
+        adapters=build.adapters,
     )
     return backend
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 
 from framewire.worker.engine.context.memory import window_frames
 from framewire.worker.engine.engine import Engine
+from framewire.worker.engine.lora.chosen import ChosenAdapter
 from framewire.worker.engine.options import EngineOptions
 from framewire.worker.engine.params import StreamParams
 from framewire.worker.engine.preset import FRAMES_PER_LATENT, PIXEL_MULTIPLE, Preset
@@ -40,6 +41,7 @@ class WanBackend:
     Args:
         build: makes the engine; called on the lane, when the worker loads and `ranks` have joined.
         native: the model knows one size only; streams of other sizes are scaled from it.
+        adapters: what the engine is built with; of live ones a stream may change the strengths.
     """
 
     def __init__(
@@ -49,12 +51,15 @@ class WanBackend:
         setup: ModelSetup | None = None,
         *,
         native: bool = False,
+        adapters: Sequence[ChosenAdapter] = (),
     ) -> None:
         self.name = preset.name
         self.preset = preset
         self.native = native
         self.setup = setup or ModelSetup()
         self._build = build
+        self._adapters = tuple(adapters)
+        live = self._adapters if self.setup.lora_live else ()
         self._devices = devices_of(self.setup)
         if len(self._devices) > 1:
             check_ranks(preset, self.setup.options, len(self._devices))
@@ -80,6 +85,7 @@ class WanBackend:
             first_block_frames=preset.first_pictures,
             block_frames=FRAMES_PER_LATENT * preset.block_frames,
             needs_input=self.setup.options.batch_steps,
+            loras={one.name: one.strength for one in live},
         )
 
     @property
@@ -148,9 +154,14 @@ class WanBackend:
             "dtype": str(dtype).removeprefix("torch."),
             "threads": torch.get_num_threads(),
             **({"num_gpus": len(self._devices)} if len(self._devices) > 1 else {}),
+            **({"loras": self._adapted()} if self._adapters else {}),
             "speed": ", ".join(changed) or "as the reference",
             "torch": torch.__version__,
         }
+
+    def _adapted(self) -> str:
+        kept = "live" if self.setup.lora_live else "merged"
+        return ", ".join(f"{one.name}={one.strength:g} {kept}" for one in self._adapters)
 
     def open(self, settings: Settings) -> WanSession:
         """Start a stream.
@@ -230,6 +241,7 @@ class WanBackend:
             kv_cache_num_frames=settings.kv_cache_num_frames,
             keep_first_frame=settings.keep_first_frame,
             noise_controller=settings.noise_controller,
+            loras=settings.loras,
         )
 
     def _check_input(self, settings: Settings) -> None:

@@ -109,6 +109,7 @@ class WanSession:
             transition=change.transition,
             strength=change.strength,
             noise_controller=change.noise_controller,
+            loras=change.loras,
         )
         if change.live is not None:
             self._live = change.live

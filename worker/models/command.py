@@ -11,7 +11,8 @@ from typing import Any, get_args
 from framewire.protocol import escaped
 from framewire.worker.engine.options import DecoderName
 
-from .catalogue import Entry, catalogue, gigabytes
+from .adapters import ENDING, on_hub
+from .catalogue import Entry, PublishedFile, catalogue, gigabytes
 
 _MODELS_EPILOG = """\
 Weights lie in the Hugging Face cache: HF_HOME moves it, HF_TOKEN opens gated repositories,
@@ -27,7 +28,12 @@ def add_commands(commands: Any) -> None:
         epilog=_MODELS_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    pull.add_argument("preset", choices=sorted(catalogue()), metavar="PRESET")
+    pull.add_argument(
+        "preset",
+        type=_pullable,
+        metavar="PRESET",
+        help=f"one of {', '.join(sorted(catalogue()))}; or an adapter: OWNER/REPOSITORY/FILE{ENDING}",
+    )
     pull.add_argument(
         "--decoder", choices=get_args(DecoderName), default="wan", help="and for this one"
     )
@@ -47,13 +53,29 @@ def add_commands(commands: Any) -> None:
     models.set_defaults(run=_models)
 
 
+def _pullable(text: str) -> str:
+    """A preset, or an adapter's name on the hub."""
+    if text not in catalogue() and on_hub(text) is None:
+        known = ", ".join(sorted(catalogue()))
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: choose one of {known}, or OWNER/REPOSITORY/FILE{ENDING}"
+        )
+    return text
+
+
+def _of_adapter(file: PublishedFile) -> Entry:
+    name = f"{file.repo}/{file.path}"
+    return Entry(preset=name, title="an adapter", licence=file.licence, needs="", files=(file,))
+
+
 def _pull(options: argparse.Namespace) -> int:
     try:
         from .pull import Hub, PullError, pull
     except ModuleNotFoundError as error:
         print(f"pull needs {error.name}: pip install 'framewire[models]'", file=sys.stderr)
         return 2
-    entry = catalogue()[options.preset]
+    adapter = on_hub(options.preset)
+    entry = catalogue()[options.preset] if adapter is None else _of_adapter(adapter)
     files = entry.wanted("--decoder taehv" if options.decoder == "taehv" else "")
     hub = Hub(allow_plaintext=options.allow_plaintext)
     try:

@@ -8,6 +8,11 @@ from framewire.worker.engine.options import EngineOptions
 from framewire.worker.engine.setting import check_settings, setting
 
 
+def separated(text: str) -> tuple[str, ...]:
+    """What stands between commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSetup:
     """Settings of the backends that run a model.
@@ -22,6 +27,8 @@ class ModelSetup:
         dtype: of the transformer: `auto` is bfloat16 on a GPU and float32 on a CPU.
         threads: fixed when the model is loaded, since on a CPU the bytes of frames depend on it.
         options: of the engine, as it gets them.
+        lora: merged into the weights when they are loaded, or live.
+        lora_live: costs a little in every pass.
         warm_sizes: what is warmed up before it listens, as 832x480,480x832; empty is the
             preset's own size.
         warm_on_demand: other sizes are compiled when they first come, while others wait; without
@@ -46,6 +53,15 @@ class ModelSetup:
         0, "CPU threads of the model; 0: one for tiny, else as many as torch takes", least=0
     )
     options: EngineOptions = field(default_factory=EngineOptions)
+    lora: tuple[str, ...] = setting(
+        (),
+        "an adapter (LoRA): FILE[=STRENGTH], or a name on the hub that was pulled, or of tiny gold "
+        "or stage; may be repeated",
+        read=separated,
+    )
+    lora_live: bool = setting(
+        False, "keep adapters beside the weights, so that streams can change their strengths"
+    )
     warm_sizes: str = setting("", "sizes to warm up, such as 832x480,480x832; else the preset's")
     warm_on_demand: bool = setting(
         False, "compile other sizes when they first come, while others wait"
@@ -55,6 +71,8 @@ class ModelSetup:
         """Refuse what no model can be run with."""
         check_settings(self)
         self.sizes((16, 16))
+        if self.lora_live and (self.num_gpus > 1 or "," in self.device):
+            raise ValueError("lora_live: streams on several GPUs have merged adapters only")
 
     def sizes(self, default: tuple[int, int]) -> tuple[tuple[int, int], ...]:
         """The sizes to warm up, each (width, height).

@@ -6,6 +6,7 @@ Blocking (it decodes a picture), so it runs on the threads for what comes in.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 
 from framewire.protocol import MAX_SEED, Params
 from framewire.worker.backends.base import Defaults, Picture, Settings, SettingsError
@@ -34,8 +35,10 @@ def resolve_settings(
         start_frame: that of the params, where it was decoded elsewhere to `stream_size`.
 
     Raises:
-        SettingsError: the start frame is no picture that can be used.
+        SettingsError: the start frame is no picture that can be used, or there is no such adapter.
     """
+    for loras in (params.loras, *(steer.loras for steer in params.steers or ())):
+        check_adapters(loras, defaults)
     width, height = stream_size(params, defaults, first)
     if start_frame is None and params.start_frame is not None:
         try:
@@ -65,8 +68,23 @@ def resolve_settings(
         seed=secrets.randbelow(MAX_SEED + 1) if params.seed is None else params.seed,
         start_frame=start_frame,
         live=bool(params.webcam_mode),
+        loras={**defaults.loras, **(params.loras or {})} if defaults.loras else {},
         **{key: either(key) for key in keys},  # type: ignore[arg-type]
     )
+
+
+def check_adapters(loras: Mapping[str, float] | None, defaults: Defaults) -> None:
+    """Refuse names of no adapter, unless there are none at all: then they mean nothing here.
+
+    Raises:
+        SettingsError: says which there are.
+    """
+    unknown = (loras or {}).keys() - defaults.loras.keys()
+    if unknown and defaults.loras:
+        raise SettingsError(
+            "loras",
+            f"there is no adapter {min(unknown)!r} here, only {', '.join(sorted(defaults.loras))}",
+        )
 
 
 def stream_size(params: Params, defaults: Defaults, first: bytes | None) -> tuple[int, int]:

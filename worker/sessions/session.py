@@ -27,6 +27,7 @@ from framewire.protocol import (
 )
 from framewire.worker.backends.base import Settings, SettingsError
 from framewire.worker.runtime.pictures import PictureError
+from framewire.worker.runtime.settings import check_adapters
 from framewire.worker.runtime.worker import Draining, Worker
 
 from .endings import TOO_MANY, Ended, Stalled, ending_of
@@ -221,7 +222,10 @@ class Session:
             if self._under_way is not under_way:  # its params were refused meanwhile
                 return
         try:
+            check_adapters(steer.loras, self._worker.backend.defaults)
             under_way.take(steer)
+        except SettingsError as error:
+            self._warn(f"{error.key}: {error}", steer.request_id)
         except OverflowError as error:
             self._warn(str(error))
 

@@ -268,6 +268,11 @@ class Stream:
         self._change = replace(
             waiting,
             strength=waiting.strength if due.strength is None else due.strength,
+            loras=(
+                waiting.loras
+                if due.loras is None or not self._worker.backend.defaults.loras
+                else due.loras
+            ),
             noise_controller=(
                 waiting.noise_controller if due.noise_controller is None else due.noise_controller
             ),
