@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,6 +88,7 @@ class Settings:
 
     Attributes:
         prompt: of a `blend` the text that weighs the most.
+        encoded: what `EncodesPrompts.encode` has made of it, if it was asked.
     """
 
     prompt: str
@@ -105,6 +106,7 @@ class Settings:
     noise_controller: bool = True
     loras: Mapping[str, float] = field(default_factory=dict)
     blend: Blend | None = None
+    encoded: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ class Change:
 
     Attributes:
         prompt: of a `blend` the text that weighs the most; without one, it is shown alone.
+        encoded: what `EncodesPrompts.encode` has made of it, if it was asked.
         interp_steps: blocks over which the new prompt takes over (1: at once).
         transition: what lies between the old prompt and the new one.
         live: from now on blocks are made from pictures.
@@ -127,6 +130,7 @@ class Change:
     live: bool | None = None
     noise_controller: bool | None = None
     loras: Mapping[str, float] | None = None
+    encoded: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +205,17 @@ class KnowsItsMakeUp(Protocol):
 
     def made_with(self) -> Mapping[str, str | int]:
         """What else the bytes of its frames depend on, by name; known once it is loaded."""
+
+
+@runtime_checkable
+class EncodesPrompts(Protocol):
+    """A backend that can prepare prompts beside the lane."""
+
+    def encode(self, prompt: str, blend: Blend | None) -> Any:
+        """What `Settings` and `Change` of this prompt take as `encoded`; on any thread.
+
+        It may be used once or not at all, by any session of this backend.
+        """
 
 
 @runtime_checkable

@@ -23,11 +23,11 @@ from framewire.worker.engine.preset import FRAMES_PER_LATENT, PIXEL_MULTIPLE, Pr
 from framewire.worker.engine.ranks.leader import Ranks, RanksLost, check_ranks
 from framewire.worker.models.setup import ModelSetup
 
-from .base import BackendBroken, CapacityError, Defaults, Settings, SettingsError
+from .base import BackendBroken, Blend, CapacityError, Defaults, Settings, SettingsError
 from .devices import devices_of
 from .ranks.processes import RankProcesses
 from .wan_memory import Budget, Footprint, free_bytes
-from .wan_overlap import Overlap
+from .wan_overlap import Encoded, Overlap
 from .wan_session import WanSession, warm_up
 
 logger = logging.getLogger(__name__)
@@ -162,6 +162,20 @@ class WanBackend:
     def _adapted(self) -> str:
         kept = "live" if self.setup.lora_live else "merged"
         return ", ".join(f"{one.name}={one.strength:g} {kept}" for one in self._adapters)
+
+    def encode(self, prompt: str, blend: Blend | None) -> Encoded:
+        """Prompt embeds, encoded beside the lane.
+
+        Raises:
+            CapacityError: the device ran out of memory.
+        """
+        engine = self.engine
+        try:
+            if blend is None:
+                return self.overlap.encoded(lambda: engine.encode_prompt(prompt))
+            return self.overlap.encoded(lambda: engine.encode_blend(blend))
+        except torch.OutOfMemoryError as error:
+            raise CapacityError("no memory to encode a prompt: try again later") from error
 
     def open(self, settings: Settings) -> WanSession:
         """Start a stream.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,21 @@ _URGENT = -1
 """Decoding goes before denoising where both could run: its frames are what a viewer waits for."""
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Prompt embeds [512, text_dim], and the point at which the device is done with them."""
+
+    embeds: Tensor
+    ready: Any
+
+
 class Overlap:
-    """The streams of one device. All decoding of all sessions is in one of them, in order."""
+    """The streams of one device: for all sessions one decodes, and one encodes prompts."""
 
     def __init__(self, device: torch.device) -> None:
         self._cuda: Any = torch.cuda if device.type == "cuda" else None
         self._device = device
+        self._encoding: Any = self._cuda.Stream(device) if self._cuda else None
         self._decoding: Any = self._cuda.Stream(device, priority=_URGENT) if self._cuda else None
 
     def mark(self) -> Any:
@@ -54,6 +64,21 @@ class Overlap:
             self._decoding.wait_event(ready)
             latents.record_stream(self._decoding)
             yield
+
+    def encoded(self, encode: Callable[[], Tensor]) -> Encoded:
+        """Run `encode` in a stream of its own, on any thread."""
+        if not self._cuda:
+            return Encoded(encode(), None)
+        with self._cuda.stream(self._encoding):
+            embeds = encode()
+            return Encoded(embeds, self._encoding.record_event())
+
+    def embeds(self, encoded: Encoded) -> Tensor:
+        """The embeds, for the calling thread's stream to use."""
+        if encoded.ready is not None:
+            self.after(encoded.ready)
+            encoded.embeds.record_stream(self._cuda.current_stream(self._device))
+        return encoded.embeds
 
     def to_cpu(self, frames: Tensor) -> Callable[[], NDArray[np.uint8]]:
         """Start copying uint8 frames to main memory; the returned call waits for them."""

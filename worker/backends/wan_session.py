@@ -28,7 +28,7 @@ from framewire.worker.engine.ranks.leader import RanksLost
 
 from .base import BackendBroken, Block, CapacityError, Change, Picture, Settings
 from .wan_clock import Spent, StageClock
-from .wan_overlap import Overlap
+from .wan_overlap import Encoded, Overlap
 
 _WARM_PROMPT = "warming up"
 _GIVEN_UP = "a GPU's process was lost, and this stream with it: connect again"
@@ -95,6 +95,7 @@ class WanSession:
             self._params,
             start_frame=None if start is None else self._pictures([start])[0],
             timer=self._clock,
+            embeds=self._embeds(self._settings.encoded),
         )
 
     def pictures_wanted(self) -> int:
@@ -110,6 +111,7 @@ class WanSession:
             strength=change.strength,
             noise_controller=change.noise_controller,
             loras=change.loras,
+            embeds=self._embeds(change.encoded),
         )
         if change.live is not None:
             self._live = change.live
@@ -206,6 +208,9 @@ class WanSession:
                 made.parts.append(overlap.to_cpu(frames))
         made.spent.extend(spent)
         made.decoded = made.latents.shape[0] if only is None else only
+
+    def _embeds(self, encoded: Encoded | None) -> Tensor | None:
+        return None if encoded is None else self._overlap.embeds(encoded)
 
     def _pictures(self, pictures: Sequence[Picture]) -> Tensor:
         """Pictures uint8 [T, H, W, 3] at the engine's size."""

@@ -10,6 +10,7 @@ from diffusers import WanTransformer3DModel
 from torch import Tensor
 
 from .context.memory import check_loop
+from .denoising.blending import PromptBlender
 from .denoising.noise import NoiseSource
 from .generation import Generation
 from .interfaces import Blend, Decoder, Encoder, PassTrace, PromptEncoder, StageTimer, untimed
@@ -100,6 +101,10 @@ class Engine:
         """Prompt embeds [512, text_dim] of `text`; may run beside a block, on another thread."""
         return self.shared.text_encoder.encode(text)
 
+    def encode_blend(self, blend: Blend) -> Tensor:
+        """Prompt embeds [512, text_dim] of several texts; as `encode_prompt`."""
+        return PromptBlender(self.shared.text_encoder).embeds(blend)
+
     def open(
         self,
         prompt: str | Blend | Tensor,
@@ -109,6 +114,7 @@ class Engine:
         noise: NoiseSource | None = None,
         trace: PassTrace | None = None,
         timer: StageTimer = untimed,
+        embeds: Tensor | None = None,
     ) -> Generation:
         """Open a stream; on the thread that makes its blocks.
 
@@ -119,6 +125,7 @@ class Engine:
             noise: instead of noise from the params' seed.
             trace: called with every pass.
             timer: entered around every stage of a block.
+            embeds: of the prompt, where they are known already.
 
         Raises:
             ValueError: the start frame has another size.
@@ -131,4 +138,5 @@ class Engine:
             noise=noise,
             trace=trace,
             timer=timer,
+            embeds=embeds,
         )

@@ -69,6 +69,7 @@ class Generation:
         noise: NoiseSource | None,
         trace: PassTrace | None,
         timer: StageTimer,
+        embeds: Tensor | None = None,
     ) -> None:
         """Prepare the first block: encode the prompt and the start frame, draw its noise."""
         self._shared = shared
@@ -79,7 +80,7 @@ class Generation:
         self._planner = Planner(shared.preset, shared.options, shared.transformer)
         self._prompt = prompt
         self._blender = PromptBlender(shared.text_encoder)
-        self._ramp = PromptRamp(self._blender.embeds(prompt))
+        self._ramp = PromptRamp(self._blender.embeds(prompt) if embeds is None else embeds)
         start: Tensor | None = None
         if start_frame is not None:
             frames = self._preset.block_frames
@@ -123,6 +124,7 @@ class Generation:
         noise_controller: bool | None = None,
         seed: int | None = None,
         loras: Mapping[str, float] | None = None,
+        embeds: Tensor | None = None,
     ) -> None:
         """Change the stream from its next block on.
 
@@ -135,6 +137,7 @@ class Generation:
             noise_controller: whether motion lowers it.
             seed: takes effect when the stream is reset.
             loras: strengths of live adapters by name, 0-2; the others stay as they are.
+            embeds: of the prompt, where they are known already.
 
         Raises:
             ValueError: a value is out of range; then nothing has changed.
@@ -155,7 +158,8 @@ class Generation:
         strengths = self._strengths_of(params)
         if prompt is not None and not _same(prompt, self._prompt):
             steps = interp_steps if interp_steps is not None else params.interp_steps
-            self._ramp.turn_to(self._blender.embeds(prompt), steps, transition)
+            embeds = self._blender.embeds(prompt) if embeds is None else embeds
+            self._ramp.turn_to(embeds, steps, transition)
             self._prompt = prompt
         self.params, self._strengths = params, strengths
 

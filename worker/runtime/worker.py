@@ -11,12 +11,15 @@ import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, TypeVar
 
 from framewire.worker.backends.base import (
     Backend,
     BackendSession,
+    Blend,
+    EncodesPrompts,
     KnowsItsMakeUp,
     KnowsItsRoom,
     Settings,
@@ -129,6 +132,13 @@ class Worker:
         """Run any other blocking call (decoding what came in, say), in turn with other callers."""
         return await asyncio.wrap_future(self._others.submit(caller, call))
 
+    async def encoded(self, caller: Hashable, prompt: str, blend: Blend | None) -> Any:
+        """What the backend makes of a prompt beside the lane; None where it makes nothing of it."""
+        backend = self.backend
+        if not isinstance(backend, EncodesPrompts):
+            return None
+        return await self.in_turn(caller, lambda: backend.encode(prompt, blend))
+
     async def unless_draining(self, work: Coroutine[Any, Any, T]) -> T:
         """What comes of `work`, which is cancelled where the worker shuts down meanwhile.
 
@@ -165,6 +175,9 @@ class Worker:
         Raises:
             SettingsError, CapacityError: the backend cannot open this stream.
         """
+        if settings.encoded is None:
+            encoded = await self.encoded(object(), settings.prompt, settings.blend)
+            settings = replace(settings, encoded=encoded)
         opening = asyncio.ensure_future(self.lane.run(lambda: self.backend.open(settings)))
         try:
             session = await to_the_end(opening)

@@ -273,6 +273,7 @@ class Session:
                     settings,
                     under_way.steering,
                     under_way.input,
+                    under_way.prompts,
                     under_way.camera,
                     self._outbox,
                     StreamFiles(video, recording),

@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Any, Final, TypeVar
 
 from framewire.protocol import Completed, Started, Steered, Warned
+from framewire.protocol.prompts.blends import Blend
 from framewire.protocol.steering import Due, Steering
 from framewire.worker.backends.base import BackendSession, Block, Change, Settings, SettingsError
 from framewire.worker.runtime.worker import Draining, Worker
@@ -24,6 +25,7 @@ from .decoded_input import DecodedInput
 from .finisher import Finisher, Made
 from .input_queue import Arrived, InputQueue
 from .outbox import Outbox
+from .prompts import Prompts
 from .video_input import VideoInput
 from .viewer_files import StreamFiles
 
@@ -50,6 +52,7 @@ class Stream:
 
     Args:
         viewer: whose turn it is where pictures are decoded.
+        prompts: encoded beforehand.
         camera: how long its second block waits for pictures.
         files: what it reads and writes of the viewer's files.
 
@@ -65,6 +68,7 @@ class Stream:
         settings: Settings,
         steering: Steering,
         input_queue: InputQueue,
+        prompts: Prompts,
         camera: CameraWait,
         outbox: Outbox,
         files: StreamFiles = _NO_FILES,
@@ -75,11 +79,13 @@ class Stream:
         self._settings = settings
         self._steering = steering
         self._input = input_queue
+        self._prompts = prompts
         self._camera = camera
         self._outbox = outbox
         self._live = settings.live
         self._input_used_up = False
         self._change: Change | None = None
+        self._shows: Blend | None = None  # that the change waits for
         self._interrupt = asyncio.Event()
         self._finisher: Finisher | None = None
         self._files = files
@@ -105,7 +111,10 @@ class Stream:
             InputGap: the input stopped.
             Exception: whatever the backend raises.
         """
-        async with self._video_opened(), self._worker.opened(self._settings) as opened:
+        encoding = self._prompts.encoded(self._steering.params.shown)
+        encoded = await self._worker.unless_draining(encoding)
+        settings = replace(self._settings, encoded=encoded)
+        async with self._video_opened(), self._worker.opened(settings) as opened:
             self._outbox.say(self._started())
             finisher = Finisher(self._worker, self._settings, self._outbox, self._files.recording)
             self._finisher = finisher
@@ -235,6 +244,11 @@ class Stream:
             self._input.end()
         if self._steering.reset or self._num_blocks <= self.block:
             return
+        if self._change is not None and self._shows is not None and self._prompts.encodes:
+            encoded = await self._until(self._prompts.encoded(self._shows), finisher)
+            if encoded is _INTERRUPTED:
+                return
+            self._change, self._shows = replace(self._change, encoded=encoded), None
         change, self._change = self._change, None
         origins, pictures = self._decoded.pop(wanted)
         self._outbox.expect_block()
@@ -257,6 +271,7 @@ class Stream:
         waiting = self._change or Change()
         if due.prompt is not None:
             params, defaults = self._steering.params, self._worker.backend.defaults
+            self._shows = params.shown
             usual = params.transition.method if params.transition else "linear"
             waiting = replace(
                 waiting,

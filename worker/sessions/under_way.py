@@ -19,8 +19,11 @@ from framewire.worker.runtime.worker import Worker
 
 from .camera import CameraWait, may_follow
 from .input_queue import Arrived, InputQueue, Origin
+from .prompts import Prompts
 from .stream import Stream
 
+_PROMPTS_AHEAD = 4
+"""Of those that come with the params, encoded before they are due."""
 _TOO_LATE = "it came after the end of the input, so no block is made from it"
 _NO_ROOM = "the worker holds as many pictures as it may"
 
@@ -31,6 +34,7 @@ class UnderWay:
     Attributes:
         before: what was under way before, in force again if these params are refused.
         stream: what makes the blocks, once there is a place for it.
+        prompts: what its maps ask to be shown, encoded beforehand.
         camera: how long the stream waits for pictures that its params do not announce.
     """
 
@@ -44,6 +48,7 @@ class UnderWay:
         """
         self._worker = worker
         self._viewer = viewer
+        self.prompts = Prompts(worker)
         self.before = before
         defaults = worker.backend.defaults
         self._shape = BlockShape(defaults.first_block_frames, defaults.block_frames)
@@ -56,6 +61,8 @@ class UnderWay:
         if before is not None:
             before.input.close()
         self.steering.plan(in_blocks(steer, self._shape) for steer in steers)
+        for said in (self.steering.params, *steers[:_PROMPTS_AHEAD]):
+            self.prompts.ahead(said)
         self._has_place = False
         start_frame = self.steering.params.start_frame
         inherited = before is not None and start_frame is before.steering.params.start_frame
@@ -81,6 +88,8 @@ class UnderWay:
         Raises:
             OverflowError: too many maps are held for later blocks.
         """
+        if not self.steering.repeats(steer):
+            self.prompts.ahead(steer)
         try:
             block = self.stream.block if self.stream else 0
             self.steering.add(in_blocks(steer, self._shape), block)
@@ -119,6 +128,7 @@ class UnderWay:
     def close(self) -> None:
         """It is of no use any more, nor is what came before it."""
         self.input.close()
+        self.prompts.close()
         self._worker.input_room.free(self._kept)
         self._kept = 0
         if self.before is not None:

@@ -103,6 +103,9 @@ class TextEncoder:
                 self._cache.move_to_end(text)
                 return self._cache[text]
         with self._model_lock:
+            with self._cache_lock:  # another thread may have encoded it meanwhile
+                if text in self._cache:
+                    return self._cache[text]
             rows = self._run(text)
         with self._cache_lock:
             self._cache[text] = rows
