@@ -90,7 +90,7 @@ async def test_a_held_map_is_encoded_when_it_comes_and_its_block_waits_for_all_o
         before = await viewer.frame(6 + 12 * 2)
         encoder.go.set()
         after = await viewer.stream()
-    said = [event for event in before.of("steered") + after.of("steered")]
+    said = list(before.of("steered") + after.of("steered"))
     assert [event["block"] for event in said] == [3]
     assert set(said[0]["applied"]) == {"prompt", "strength"}
     wanted = plain_stream(
