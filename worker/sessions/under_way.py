@@ -61,8 +61,9 @@ class UnderWay:
         if before is not None:
             before.input.close()
         self.steering.plan(in_blocks(steer, self._shape) for steer in steers)
-        for said in (self.steering.params, *steers[:_PROMPTS_AHEAD]):
-            self.prompts.ahead(said)
+        self.prompts.ahead(self.steering.params)
+        for steer in steers[:_PROMPTS_AHEAD]:
+            self.prompts.ahead(steer)
         self._has_place = False
         start_frame = self.steering.params.start_frame
         inherited = before is not None and start_frame is before.steering.params.start_frame
