@@ -11,7 +11,7 @@ import { Strip } from "./output/strip.js";
 import { Message } from "./output/message.js";
 import { Pacer } from "./pacing.js";
 import { enableFor, enableForPicture } from "./panel/buttons.js";
-import { isLive, paramsOf, shown } from "./settings.js";
+import { isLive, loraKey, lorasOf, paramsOf, shown } from "./settings.js";
 import { ChangeClock } from "./stream/change_clock.js";
 import { LiveInput } from "./stream/live_input.js";
 import { Session } from "./stream/session.js";
@@ -146,11 +146,11 @@ export class Director {
       this.start({ keep: true });
       return;
     }
-    const { prompt, prompts, seed, num_blocks: blocks, strength } = paramsOf(this.#settings, this.#page);
+    const { prompt, prompts, seed, num_blocks: blocks, strength, loras } = paramsOf(this.#settings, this.#page);
     this.#prompt = prompt;
     this.#playback.clear();
     this.#clock.asked(performance.now(), { first: true });
-    this.#session.reset({ prompt, prompts, seed, num_blocks: blocks, strength });
+    this.#session.reset({ prompt, prompts, seed, num_blocks: blocks, strength, loras });
     this.#settled({ seed });
     this.#stale = !this.#page.hosted;
   }
@@ -179,6 +179,7 @@ export class Director {
   changed(name) {
     const { strength, blocks, rate, fps, endless } = this.#settings;
     if (name === "strength") this.#session.steer({ strength });
+    if (name.startsWith(loraKey(""))) this.#session.steer({ loras: lorasOf(this.#settings, this.#page) });
     if (name === "blocks" && !endless) this.#session.steer({ num_blocks: blocks });
     if (name === "endless" && this.#cues === null) this.#session.lasts(endless ? null : blocks);
     if (name === "rate") this.#input?.setRate(rate);

@@ -24,7 +24,19 @@ export function defaultSettings(page) {
     strength: defaults.strength,
     rate: 12,
     fps: 0,
+    ...Object.fromEntries(Object.entries(page.loras).map(([name, usual]) => [loraKey(name), usual])),
   };
+}
+
+/** What the strength of an adapter is called among the settings. */
+export function loraKey(name) {
+  return `lora-${name}`;
+}
+
+/** The strengths of all adapters, as a map of the wire says them. */
+export function lorasOf(settings, page) {
+  const names = Object.keys(page.loras);
+  return names.length ? Object.fromEntries(names.map((name) => [name, settings[loraKey(name)]])) : undefined;
 }
 
 /** A random seed from 0 to `most`. */
@@ -45,6 +57,7 @@ export function ranges(page) {
     mix: [0, 1, false],
     rate: [1, 30, true],
     fps: [0, 30, true],
+    ...Object.fromEntries(Object.keys(page.loras).map((name) => [loraKey(name), [0, 2, false]])),
   };
 }
 
@@ -93,6 +106,7 @@ export function paramsOf(settings, page, startFrame) {
     seed: settings.seed,
     interp_steps: settings.interp,
     strength: settings.strength,
+    loras: lorasOf(settings, page),
     // Said of a start frame too, behind which the worker would wait a second for a camera.
     webcam_mode: live || (startFrame && !page.hosted ? false : undefined),
     start_frame: live ? undefined : startFrame,

@@ -2,7 +2,7 @@
 
 import { byId, make } from "../dom.js";
 import { MODE_NAMES } from "../modes/modes.js";
-import { drawSeed, isLive, MODES, ranges, snapped, within } from "../settings.js";
+import { drawSeed, isLive, loraKey, MODES, ranges, snapped, within } from "../settings.js";
 
 const NUMBERS = { width: "width", height: "height", blocks: "blocks", seed: "seed", steps: "num_denoising_steps", interp: "interp_steps" };
 const ONLY_LIVE = "acts on live input only";
@@ -22,6 +22,7 @@ export class Controls {
     this.#on = on;
     this.#numbers();
     this.#sliders();
+    this.#adapters();
     this.#switches();
     this.#modes();
     this.#sizes();
@@ -34,6 +35,7 @@ export class Controls {
     const settings = this.#settings;
     for (const name of Object.keys(NUMBERS)) byId(name).value = settings[name];
     for (const name of ["strength", "rate"]) byId(name).value = settings[name];
+    for (const name of Object.keys(this.#page.loras)) byId(loraKey(name)).value = settings[loraKey(name)];
     byId("endless").checked = settings.endless;
     byId("new-seed").checked = settings.newSeed;
     byId("fps").value = settings.fps;
@@ -82,6 +84,22 @@ export class Controls {
         this.#settings[name] = Number(slider.value);
         this.#changed(name);
       });
+    }
+  }
+
+  /** A slider for each adapter of the worker. */
+  #adapters() {
+    const names = Object.keys(this.#page.loras);
+    byId("adapters").hidden = !names.length;
+    for (const name of names) {
+      const key = loraKey(name);
+      const slider = make("input", { id: key, type: "range", min: 0, max: 2, step: 0.01 });
+      slider.addEventListener("input", () => {
+        this.#settings[key] = Number(slider.value);
+        this.#changed(key);
+      });
+      const shown = make("span", { id: `${key}-shown` });
+      byId("adapter-list").append(make("label", { className: "range" }, `${name} `, shown, slider));
     }
   }
 
@@ -143,6 +161,9 @@ export class Controls {
     const { unhonoured, multiple } = this.#page;
     byId("blocks").disabled = settings.endless;
     byId("strength-shown").textContent = settings.strength.toFixed(2);
+    for (const name of Object.keys(this.#page.loras)) {
+      byId(`${loraKey(name)}-shown`).textContent = settings[loraKey(name)].toFixed(2);
+    }
     byId("rate-shown").textContent = `${settings.rate} a second`;
     this.#disable(byId("strength"), unhonoured.strength ?? (isLive(settings.mode) ? "" : ONLY_LIVE));
     const [width, height] = snapped(settings.width, settings.height, multiple);

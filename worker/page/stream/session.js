@@ -186,9 +186,10 @@ export class Session {
       if (this.#state !== "streaming") this.#set("starting");
       this.#on.began(said, this.#startFrame);
     } else if (said.type === "steered") {
-      const { prompt, prompts, strength } = said.values ?? {};
+      const { prompt, prompts, strength, loras } = said.values ?? {};
       if (prompt) Object.assign(this.#params, { prompt, prompts });
       if (strength !== undefined) this.#params.strength = strength;
+      if (loras !== undefined) this.#params.loras = loras;
     }
     this.#on.event(said);
   }

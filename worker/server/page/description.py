@@ -36,6 +36,7 @@ class Description:
         sizes: that are offered: the model's native one first.
         unhonoured: what has no effect, by its key on the wire or the name of a mode, and why.
         expands: whether `/prompt/expand` makes prompts longer.
+        loras: usual strengths of the adapters that a stream may change, by name.
         prompts: to begin with.
         draws: what the model can draw: words by their kind; empty where that is anything.
     """
@@ -55,6 +56,7 @@ class Description:
     frame_seconds: float = FRAME_SECONDS
     unhonoured: Mapping[str, str] = field(default_factory=dict)
     expands: bool = False
+    loras: Mapping[str, float] = field(default_factory=dict)
     prompts: tuple[str, ...] = ()
     draws: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 

@@ -29,6 +29,7 @@ def described(config: Config, backend: Backend) -> Description:
         if defaults.needs_input
         else {},
         expands=bool(config.expansion_url),
+        loras=defaults.loras,
         **suggestions(backend.name),
     )
 
