@@ -1,8 +1,10 @@
 """Nothing hangs when one of several ranks is lost: streams end in words, the ranks come back, none is left."""
 
 import asyncio
+import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,11 +12,15 @@ from pathlib import Path
 
 import httpx
 import pytest
+import torch
 from support.servers.worker_server import Command, command
 
 from framewire.client import Reconnect, connect
 from framewire.client.errors import WorkerFailedError
 from framewire.client.events import Event, Reconnected
+from framewire.worker.backends.ranks.processes import RankProcesses
+from framewire.worker.engine.ranks.leader import RanksLost
+from framewire.worker.engine.ranks.orders import NewTextCache
 
 SHARED = ("--backend", "wan", "--preset", "tiny-random", "--device", "cpu", "--num-gpus", "2")
 SOON = 5.0
@@ -94,7 +100,9 @@ async def test_a_lost_follower_ends_streams_in_words_and_a_client_gets_all_its_f
 
         going_on = asyncio.create_task(go_on())
         failed, seconds = await asyncio.wait_for(give_up(), 60)
-        assert seconds < SOON + 2
+        assert (
+            seconds < 4 * SOON
+        )  # alone on two cores: 1 s, and the time-out's 2 where it is stopped
         began = time.monotonic()
         assert "was lost" in str(failed) and "connect again" in str(failed)
         assert await asyncio.wait_for(going_on, BACK) == list(range(12 * 80 - 6))
@@ -126,3 +134,25 @@ async def test_a_worker_that_is_to_exit_with_a_rank_does_so_with_status_1() -> N
         os.kill(follower, signal.SIGKILL)
         assert await worker.exit_code() == 1
         assert await gone([follower]) < SOON
+
+
+def test_ranks_that_were_told_different_things_are_found_where_that_is_checked() -> None:
+    """Checked after every pass at log level debug: a rank that took another tensor ends it all."""
+    cpu = torch.device("cpu")
+    lost = threading.Event()
+    logging.getLogger("framewire").setLevel(logging.DEBUG)
+    try:
+        processes = RankProcesses([cpu, cpu], threads=1, timeout=30, on_loss=lost.set)
+    finally:
+        logging.getLogger("framewire").setLevel(logging.NOTSET)
+    try:
+        ranks = processes.ranks
+        with ranks.step():
+            ranks.compare()
+        assert ranks._digest is not None
+        ranks._digest.add(NewTextCache(1), [torch.ones(3)])
+        with pytest.raises(RanksLost, match="told different things"), ranks.step():
+            ranks.compare()
+        assert lost.wait(30)
+    finally:
+        processes.close()

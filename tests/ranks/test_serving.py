@@ -1,6 +1,7 @@
 """What a viewer gets of a worker whose ranks share the work is what one process makes."""
 
 import asyncio
+import json
 from io import BytesIO
 from typing import Any
 
@@ -11,6 +12,8 @@ from support.servers.worker_server import command, serving
 from support.viewers.raw_viewer import connected
 
 from framewire.worker.backends.presets import servable_presets
+from framewire.worker.cli import main
+from framewire.worker.engine.options import EngineOptions
 from framewire.worker.models.setup import ModelSetup
 
 SIZE: dict[str, Any] = {"width": 64, "height": 64, "num_denoising_steps": 2}
@@ -86,6 +89,7 @@ async def test_tiny_on_two_ranks_is_tiny() -> None:
         (ModelSetup(num_gpus=3, device="cpu,cpu"), "say one of them"),
         (ModelSetup(device="cpu,cuda:0"), "of one kind"),
         (ModelSetup(device="cuda:0,cuda:7"), "this machine has"),
+        (ModelSetup(device="cpu,cpu", options=EngineOptions(cuda_graph=True)), "for one GPU"),
     ],
 )
 def test_devices_that_cannot_share_a_stream_are_refused_in_a_line(
@@ -94,3 +98,10 @@ def test_devices_that_cannot_share_a_stream_are_refused_in_a_line(
     with pytest.raises(ValueError, match=words) as refused:
         servable_presets()["tiny-random"].make(setup)
     assert "\n" not in str(refused.value)
+
+
+def test_the_bench_measures_several_ranks(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["bench", "engine", "--preset", "tiny-random", "--blocks", "1", "--json"]
+    assert main([*command, "--device", "cpu", "--num-gpus", "2"]) == 0
+    (row,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert row["variant"] == "faithful" and row["fps"] > 0 and "error" not in row

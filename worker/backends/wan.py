@@ -63,6 +63,8 @@ class WanBackend:
         self._devices = devices_of(self.setup)
         if len(self._devices) > 1:
             check_ranks(preset, self.setup.options, len(self._devices))
+            if live:
+                raise ValueError("lora_live is for one GPU: without it adapters are merged")
         self._processes: RankProcesses | None = None
         self._tell_broken: Callable[[], object] = lambda: None
         self._engine: Engine | None = None

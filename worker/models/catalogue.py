@@ -43,12 +43,17 @@ class PublishedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One preset's weights."""
+    """One preset's weights.
+
+    Attributes:
+        needs: what one GPU must have; `several` how it is on more of them.
+    """
 
     preset: str
     title: str
     licence: str
     needs: str
+    several: str = ""
     files: tuple[PublishedFile, ...]
 
     def wanted(self, option: str = "") -> tuple[PublishedFile, ...]:
@@ -93,6 +98,7 @@ def parse(table: Mapping[str, Any]) -> dict[str, Entry]:
             title=entry["title"],
             licence=entry["licence"],
             needs=entry["needs"],
+            several=entry.get("several", ""),
             files=tuple(PublishedFile(**file) for file in entry["files"]),
         )
         for name, entry in table.items()

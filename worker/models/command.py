@@ -106,6 +106,8 @@ def _models(options: argparse.Namespace) -> int:
             f"{name}  ({entry['licence']})  {'complete' if entry['complete'] else 'not complete'}"
         )
         print(f"  {entry['title']}\n  needs {entry['needs']}")
+        if entry["several"]:
+            print(f"  or {entry['several']}")
         for file in entry["files"]:
             mark = "here   " if file["path_here"] else "missing"
             only = f"  only for {file['wanted_by']}" if file["wanted_by"] else ""
@@ -135,6 +137,7 @@ def describe(entry: Entry, cache_dir: Path | None = None) -> dict[str, Any]:
         "title": entry.title,
         "licence": entry.licence,
         "needs": entry.needs,
+        "several": entry.several,
         "complete": not entry.missing(cache_dir=cache_dir),
         "bytes": sum(file.bytes for file in entry.wanted()),
         "files": files,
