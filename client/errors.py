@@ -47,6 +47,7 @@ class FramewireError(Exception):
         code: for programs: the server's code, or this class's own.
         reason: one line for a person.
         hint: what to do about it; empty where nothing is known to help.
+        retry_after: seconds after which the server asks to be called again; None where it does not.
     """
 
     default_code = "ERROR"
@@ -56,6 +57,7 @@ class FramewireError(Exception):
         self.reason = self._in_line(reason)
         self.code = _cut(escaped(code or self.default_code), 64)
         self.hint = self.default_hint if hint is None else hint
+        self.retry_after: float | None = None
         super().__init__(f"{self.reason} ({self.hint})" if self.hint else self.reason)
 
     def _in_line(self, reason: str) -> str:
@@ -225,7 +227,9 @@ def error_from(said: Error) -> FramewireError:
         return ParamsError(said.reason, code=said.code, errors=said.errors)
     kind = _BY_CODE.get(said.code, ServerError)
     repeats = kind.default_hint and kind.default_hint in said.reason
-    return kind(said.reason, code=said.code, hint="" if repeats else None)
+    error = kind(said.reason, code=said.code, hint="" if repeats else None)
+    error.retry_after = said.retry_after
+    return error
 
 
 def _cut(text: str, most: int) -> str:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from .codec import dump_text, pack_map, parse_text, unpack_map
 from .errors import LocalProtocolError, RemoteProtocolError
-from .limits import MAX_BLOCKS, MAX_REJECTIONS_IN_A_ROW
+from .limits import MAX_BLOCKS, MAX_REJECTIONS_IN_A_ROW, MAX_RETRY_AFTER
 from .messages import (
     BlockDone,
     CloseCode,
@@ -165,7 +165,10 @@ def _encode_from_worker(message: Message, envelope: bool) -> bytes | str:
             )
         case Error():
             error = list(message.errors) if message.errors else message.code
-            return dump_text({"type": "x-fal-error", "error": error, "reason": message.reason})
+            said: dict[str, Any] = {"type": "x-fal-error", "error": error, "reason": message.reason}
+            if message.retry_after is not None:
+                said["retry_after"] = message.retry_after
+            return dump_text(said)
         case Unknown():
             raise LocalProtocolError("an unknown message cannot be sent")
         case _:
@@ -230,7 +233,15 @@ def _parse_error(values: dict[str, Any]) -> Error:
     code = (error or "ERROR") if isinstance(error, str) else f"{error!r:.200}"
     if code.upper() in ErrorCode.__members__:
         code = code.upper()
-    return Error(code=code, reason=str(reason or code))
+    return Error(code=code, reason=str(reason or code), retry_after=_seconds(values))
+
+
+def _seconds(values: dict[str, Any]) -> float | None:
+    """When to come back; what is no such number says nothing."""
+    value = values.get("retry_after")
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if 0 <= value <= MAX_RETRY_AFTER else None
 
 
 def _explain(item: dict[str, Any]) -> str:

@@ -25,3 +25,5 @@ DEFAULT_BLOCKS = 20
 """Blocks of a stream whose params name no `num_blocks`."""
 MAX_ADAPTERS = 32
 """That a map may give strengths of."""
+MAX_RETRY_AFTER = 86_400
+"""Seconds; what says more is not heeded."""

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .limits import MAX_BLOCKS, MAX_FPS, MAX_SIDE
+from .limits import MAX_BLOCKS, MAX_FPS, MAX_RETRY_AFTER, MAX_SIDE
 from .params import Params, Steer
 
 
@@ -79,11 +79,16 @@ class Error(_Said):
         code: one of `ErrorCode`, or whatever another server sent.
         reason: one line for a person.
         errors: pydantic's list of what is wrong with the params; empty otherwise.
+        retry_after: seconds after which to connect again; None where that would not help, or
+            where the server does not say.
     """
 
     code: str
     reason: str = ""
     errors: tuple[dict[str, Any], ...] = ()
+    retry_after: Annotated[float, Field(ge=0, le=MAX_RETRY_AFTER, allow_inf_nan=False)] | None = (
+        None
+    )
 
     @property
     def ends_session(self) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -18,6 +19,7 @@ from framewire.protocol.limits import MAX_FPS, MIN_FPS
 from .allowed_hosts import AllowedHosts
 from .engine.setting import check_settings, setting
 from .models.setup import ModelSetup
+from .naming import name_in_ids
 from .settings import from_environment, made, values_of
 
 AuthMode = Literal["none", "jwt", "platform"]
@@ -244,6 +246,11 @@ class Config:
         return is_loopback(self.host)
 
     @property
+    def name_in_ids(self) -> str:
+        """This worker's name, as the ids begin with that it gives out."""
+        return name_in_ids(self.name or socket.gethostname())
+
+    @property
     def page_fps(self) -> float | None:
         """Frames a second for pages that name none; None for the preset's, 0 for no pace."""
         return _page_fps(self.pace)
@@ -260,9 +267,16 @@ class Config:
             values = from_environment(cls, environ) | given
             if values.get("fal"):
                 values = {"fal_key": _fal_key(environ)} | values
-            return made(cls, values)
+            config = made(cls, values)
         except ValueError as error:
             raise ConfigError(str(error)) from None
+        if "forwarded_allow_ips" in values and config.auth == "jwt" and not config.secret:
+            raise ConfigError(
+                "behind a proxy (forwarded_allow_ips) a key alone is not enough: each worker would "
+                "sign with a secret of its own, and a token minted on one would not open the next; "
+                "give all of them the same FRAMEWIRE_SECRET"
+            )
+        return config
 
     def shown(self) -> dict[str, Any]:
         """The settings by name, for a log: secrets say only whether they are set."""

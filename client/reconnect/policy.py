@@ -52,7 +52,7 @@ class Reconnect:
     Attributes:
         attempts: in a row, without a frame between them.
         first_delay: seconds before the first attempt, at most; twice as many before each next.
-        max_delay: the most seconds between attempts.
+        max_delay: the most seconds between attempts, unless the server asks for more.
         give_up_after: seconds from the loss of the connection to the next frame, all attempts
             and cold starts included.
         on_reconnecting: asked before each attempt, sync or async: None or True goes on,
@@ -76,11 +76,18 @@ class Reconnect:
         if not self.give_up_after > 0:
             raise ValueError(f"give_up_after {self.give_up_after:g} s; more than 0")
 
-    def delay(self, attempt: int) -> float:
+    def delay(self, attempt: int, retry_after: float | None = None) -> float:
         """Seconds before `attempt` (from 1): half to all of the doubled delay, by chance, so
-        that the viewers of a worker that restarts do not all come back at once."""
+        that the viewers of a worker that restarts do not all come back at once.
+
+        Args:
+            retry_after: seconds that the server asked for; none come sooner, even beyond `max_delay`.
+        """
         doubled = self.first_delay * 2.0 ** min(attempt - 1, 30)
-        return min(self.max_delay, doubled) * random.uniform(0.5, 1.0)
+        own = min(self.max_delay, doubled) * random.uniform(0.5, 1.0)
+        if retry_after is None:
+            return own
+        return max(own, retry_after + self.first_delay * random.random())
 
 
 def policy_of(reconnect: bool | Reconnect) -> Reconnect | None:

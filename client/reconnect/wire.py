@@ -231,9 +231,13 @@ class ReconnectingWire:
         if self._attempt >= self._policy.attempts:
             logger.info("gave up after %d attempts", self._attempt)
             raise self._cause
+        give_up_at = self._lost_at + self._policy.give_up_after
+        if now + (self._cause.retry_after or 0) >= give_up_at:
+            logger.info("gave up: not wanted back within %g s", self._policy.give_up_after)
+            raise self._cause
         self._attempt += 1
         try:
-            async with asyncio.timeout_at(self._lost_at + self._policy.give_up_after):
+            async with asyncio.timeout_at(give_up_at):
                 await self._try(self._lost_at)
         except TimeoutError:
             logger.info("gave up after %g s", self._policy.give_up_after)
@@ -251,7 +255,7 @@ class ReconnectingWire:
         Raises:
             FramewireError: it failed, or the hook gave up.
         """
-        delay = self._policy.delay(self._attempt)
+        delay = self._policy.delay(self._attempt, self._cause.retry_after)
         event = Reconnecting(self._attempt, delay, self._cause, self._replay.frames)
         logger.info("%s; attempt %d in %.1f s", self._cause, self._attempt, delay)
         tell(self._on_event, event)

@@ -18,12 +18,13 @@ from support.import_graph import (
 
 ENGINE_MAY_NOT = {"asyncio", "socket", "fastapi", "starlette", "uvicorn", "websockets"}
 WEB_FRAMEWORKS = ("fastapi", "starlette", "uvicorn", "websockets")
-SETTINGS = {"allowed_hosts", "config", "reachable", "settings"}
+SETTINGS = {"allowed_hosts", "config", "naming", "reachable", "settings"}
 MAY_IMPORT = {
     "protocol": set[str](),
     "allowed_hosts": set[str](),
     "lifeline": set[str](),
     "reachable": set[str](),
+    "naming": set[str](),
     "tls": set[str](),
     "engine": set[str](),
     "settings": {"engine"},

@@ -99,6 +99,17 @@ def test_what_cannot_be_served_with_is_refused_in_words(
         Config.load({}, **values)
 
 
+def test_behind_a_proxy_a_key_alone_is_refused() -> None:
+    """Each worker would sign with a secret of its own: a token of one would not open the next."""
+    given = {"auth": "jwt", "key": "k", "forwarded_allow_ips": "127.0.0.1"}
+    with pytest.raises(ConfigError, match="FRAMEWIRE_SECRET"):
+        Config.load({}, **given)
+    with pytest.raises(ConfigError, match="FRAMEWIRE_SECRET"):
+        Config.load({"FRAMEWIRE_FORWARDED_ALLOW_IPS": "10.0.0.0/8"}, auth="jwt", key="k")
+    assert Config.load({"FRAMEWIRE_SECRET": SECRET}, **given).secret == SECRET
+    assert Config.load({}, auth="jwt", key="k").key == "k"  # one worker, and nothing in front
+
+
 def test_what_is_shown_says_only_whether_secrets_are_set() -> None:
     config = Config(auth="jwt", secret=SECRET, key="the key", host="0.0.0.0")
     assert SECRET not in str(config.shown()) and "the key" not in str(config.shown())

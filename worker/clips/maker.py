@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import TypeVar
 
 from framewire.protocol import MAX_MESSAGE_BYTES, Params
 from framewire.worker.allowed_hosts import AllowedHosts
-from framewire.worker.backends.base import BackendSession, Picture, Settings
+from framewire.worker.backends.base import BackendSession, Block, Picture, Settings
 from framewire.worker.runtime.resolving import resolved
 from framewire.worker.runtime.to_the_end import to_the_end
 from framewire.worker.runtime.worker import Draining, Worker
@@ -228,15 +229,27 @@ class _Run:
             if not pictures and enough:
                 return False
             pictures = pictures or [upload.last()] * count
-        finish = await self._worker.lane.run(lambda: self._session.next_block(pictures))
+        lane_seconds = 0.0
+
+        def make() -> Callable[[], Block]:
+            nonlocal lane_seconds
+            began = time.perf_counter()
+            finish = self._session.next_block(pictures)
+            lane_seconds = time.perf_counter() - began
+            return finish
+
+        finish, finish_seconds = await self._worker.lane.run(make), 0.0
 
         def write() -> int:
+            nonlocal finish_seconds
+            began = time.perf_counter()
             frames = finish().frames[: most - self._made]
+            finish_seconds = time.perf_counter() - began
             writer.write(frames)
             return len(frames)
 
         self._made += await self._off_loop(write)
-        self._worker.metrics.blocks.inc()
+        self._worker.metrics.block_made(self._worker.backend.name, lane_seconds + finish_seconds)
         return True
 
     async def _off_loop(self, call: Callable[[], T]) -> T:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MOST_CLIPS = 1024
+_NAME_BYTES = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +31,15 @@ class ClipStore:
         folder: nobody else's; made where it is not there.
         life: seconds that a clip is kept.
         most_bytes: bytes of all clips together; a larger one is kept alone.
+        worker: the name that theirs begin with.
     """
 
-    def __init__(self, folder: Path, life: float, most_bytes: int) -> None:
+    def __init__(self, folder: Path, life: float, most_bytes: int, worker: str) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
         self._folder = folder
         self._life = life
         self._most_bytes = most_bytes
+        self._worker = worker
         self._kept: dict[str, _Kept] = {}
 
     def restore(self, lives: Mapping[str, float]) -> None:
@@ -51,7 +54,7 @@ class ClipStore:
 
     def new_path(self) -> Path:
         """Where a clip may be written; `keep` it afterwards, or delete it."""
-        return self._folder / f"{secrets.token_urlsafe(24)}.mp4"
+        return self._folder / f"{self._worker}-{secrets.token_hex(_NAME_BYTES)}.mp4"
 
     def keep(self, path: Path, *, lasting: bool = False) -> str:
         """Keep a finished clip; returns the name that it can be had under.

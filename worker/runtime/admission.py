@@ -22,6 +22,7 @@ class Admission:
         self._queue = queue
         self._line: deque[tuple[asyncio.Future[None], Callable[[int], None]]] = deque()
         self._metrics = metrics
+        metrics.places.set(limit)
 
     @property
     def limit(self) -> int:
@@ -32,11 +33,17 @@ class Admission:
     def limit(self, limit: int) -> None:
         self._free += limit - self._limit
         self._limit = limit
+        self._metrics.places.set(limit)
 
     @property
     def taken(self) -> int:
         """Streams that hold a place."""
         return self._limit - self._free
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more stream would begin at once."""
+        return self._free > 0 and not self._line
 
     @property
     def waiting(self) -> int:
@@ -56,7 +63,7 @@ class Admission:
         Raises:
             Full: the line is full, or no place came free in time.
         """
-        if self._free > 0 and not self._line:
+        if self.has_room:
             self._free -= 1
         else:
             await self._stand_in_line(wait, on_position)

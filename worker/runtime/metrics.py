@@ -25,6 +25,7 @@ class Metrics:
         self.connections = gauge("connections", "Open websockets.")
         self.sockets = gauge("sockets", "Open TCP connections.")
         self.half_message_bytes = gauge("half_message_bytes", "Bytes of messages not whole yet.")
+        self.places = gauge("places", "Streams that there is room for.")
         self.sessions = gauge("sessions", "Streams that hold a place.")
         self.waiting = gauge("waiting", "Streams that wait for a place.")
         self.jobs_queued = gauge("jobs_queued", "Clips that wait in the queue.")
@@ -40,6 +41,13 @@ class Metrics:
         )
         self.pictures = counter("pictures", "Input pictures received.")
         self.pictures_dropped = counter("pictures_dropped", "Input pictures not used.")
+        self.block_seconds = Histogram(
+            "framewire_block_seconds",
+            "Seconds that a block took, from its turn to its pictures, by preset.",
+            ("preset",),
+            buckets=_SECONDS,
+            registry=registry,
+        )
         self.stage_seconds = Histogram(
             "framewire_stage_seconds",
             "Seconds a block spent in a stage.",
@@ -47,6 +55,11 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
+
+    def block_made(self, preset: str, seconds: float) -> None:
+        """A block of this preset was made in so many seconds, its finishing included."""
+        self.blocks.inc()
+        self.block_seconds.labels(preset).observe(seconds)
 
     def observe(self, stage: str, seconds: float) -> None:
         """A block took so long in `stage`."""

@@ -71,7 +71,10 @@ def create_app(config: Config, backend: Backend) -> FastAPI:
             )
             maker = app.state.clip_maker = ClipMaker(worker, uploads.path_of_url)
             clips = app.state.clips = ClipStore(
-                folder.path / "clips", config.clip_life, config.clip_megabytes * 1_000_000
+                folder.path / "clips",
+                config.clip_life,
+                config.clip_megabytes * 1_000_000,
+                config.name_in_ids,
             )
             jobs = app.state.jobs = JobQueue(
                 worker, folder.path / "jobs", JobMaker(worker, maker, clips)
@@ -121,10 +124,12 @@ def _add_status(app: FastAPI, gate: Gate) -> None:
             raise HTTPException(403, str(error)) from error
 
     @app.get("/health")
-    async def health(request: Request) -> JSONResponse:
+    async def health(request: Request, room: bool = False) -> JSONResponse:
+        """Whether the worker serves; with `?room=1`, whether it has a place for one more viewer."""
         check(request)
         worker: Worker = app.state.worker
-        return JSONResponse(worker.status(), status_code=200 if worker.ready else 503)
+        well = worker.ready and (not room or worker.admission.has_room)
+        return JSONResponse(worker.status(), status_code=200 if well else 503)
 
     @app.get("/metrics")
     async def metrics(request: Request) -> Response:

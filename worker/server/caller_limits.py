@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from framewire.protocol import Error, ErrorCode
+from framewire.worker.runtime.retry import FULL_SECONDS
 
 from .doors.callers import EXEMPT, Caller, Visit
 from .doors.refusals import Refused
@@ -22,7 +23,6 @@ from .starlette_socket import refuse
 
 VISIT_EXTENSION = "framewire.visit"
 """By this name in the ASGI scope stands the connection's `Visit`."""
-RETRY_SECONDS = 5
 _CALLER = "framewire.caller"
 
 
@@ -71,4 +71,4 @@ def may_send_for(request: Request, seconds: float) -> None:
 
 def too_many(request: Request, refused: Exception) -> JSONResponse:
     """The answer to a caller that asks for too much."""
-    return JSONResponse({"detail": str(refused)}, 429, headers={"Retry-After": str(RETRY_SECONDS)})
+    return JSONResponse({"detail": str(refused)}, 429, headers={"Retry-After": str(FULL_SECONDS)})

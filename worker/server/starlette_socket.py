@@ -12,6 +12,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from framewire.protocol import CLOSE_CODES, CloseCode, Connection, Error, ErrorCode, Role
 from framewire.worker.runtime.metrics import Metrics
+from framewire.worker.runtime.retry import retry_after
 from framewire.worker.sessions.viewer_socket import Disconnected
 
 ABORT_EXTENSION = "framewire.abort"
@@ -29,9 +30,11 @@ async def refuse(
     """
     metrics.errors.labels(error.code).inc()
     viewer = StarletteSocket(websocket)
+    code = close_code or CLOSE_CODES[ErrorCode(error.code)]
+    error = error.model_copy(update={"retry_after": retry_after(error.code, code)})
     with suppress(Disconnected):
         await viewer.send(Connection(Role.WORKER).send(error))
-        await viewer.close(close_code or CLOSE_CODES[ErrorCode(error.code)], error.reason)
+        await viewer.close(code, error.reason)
 
 
 class StarletteSocket:

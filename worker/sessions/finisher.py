@@ -194,7 +194,9 @@ class Finisher:
             )
         )
         self._frames += count
-        self._worker.metrics.blocks.inc()
+        self._worker.metrics.block_made(
+            self._worker.backend.name, made.lane_ms / 1000 + finished.ready_at - made.at
+        )
         for stage, value in ms.items():
             self._worker.metrics.observe(stage, value / 1000)
 

@@ -27,6 +27,7 @@ from framewire.protocol import (
 )
 from framewire.worker.backends.base import Settings, SettingsError
 from framewire.worker.runtime.pictures import PictureError
+from framewire.worker.runtime.retry import retry_after
 from framewire.worker.runtime.settings import check_adapters
 from framewire.worker.runtime.worker import Draining, Worker
 
@@ -125,7 +126,8 @@ class Session:
     async def _farewell(self, end: Ended, writer: asyncio.Task[None]) -> None:
         """Send what was made, then the error, then close."""
         if not end.said:
-            self._say_error(Error(code=end.code, reason=end.reason))
+            wait = retry_after(end.code, end.close_code)
+            self._say_error(Error(code=end.code, reason=end.reason, retry_after=wait))
         self._writer.hurry()
         sent = asyncio.create_task(self._outbox.empty())
         await asyncio.wait(

@@ -1,6 +1,7 @@
 """Reconnecting: what is tried again, how often, how fast, where; and what is told at once."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -68,6 +69,32 @@ async def test_what_passes_is_worth_another_connection(say: str | None, code: in
     async with session_on(after_params(frames=8, say=say, code=code), streams) as session:
         await session.start("a fox", num_blocks=2)
         assert len(await rest(session)) == 18
+
+
+@pytest.mark.parametrize("seconds", [0.2, 1e9, -1, "soon"])
+async def test_it_comes_back_when_the_server_says(seconds: object) -> None:
+    """No sooner than that, and spread out; what is no such number is not heeded."""
+    said = json.loads(error_text("AT_CAPACITY")) | {"retry_after": seconds}
+    told: list[Event] = []
+    full = after_params(frames=8, say=json.dumps(said), code=1012)
+    async with session_on(full, streams, told=told) as session:
+        await session.start("a fox", num_blocks=2)
+        assert len(await rest(session)) == 18
+    (first,) = (event for event in told if isinstance(event, Reconnecting))
+    assert (first.delay >= 0.2) == (seconds == 0.2)
+    assert first.cause.retry_after == (0.2 if seconds == 0.2 else None)
+
+
+async def test_it_does_not_wait_longer_than_it_would_try() -> None:
+    """A server that wants nobody back for an hour ends it now, with its own words."""
+    said = json.loads(error_text("AT_CAPACITY")) | {"retry_after": 3600}
+    told: list[Event] = []
+    full = after_params(frames=8, say=json.dumps(said), code=1013)
+    async with session_on(full, streams, told=told) as session:
+        await session.start("a fox", num_blocks=2)
+        with pytest.raises(CapacityError):
+            await rest(session)
+    assert not [event for event in told if isinstance(event, Reconnecting)]
 
 
 async def test_silence_is_worth_another_connection() -> None:

@@ -318,3 +318,44 @@ async def test_a_worker_that_shuts_down_says_so_at_the_door() -> None:
         worker.inside.draining.set()
         error, reason, code = await turned_away(worker.url)
         assert (error, code) == ("AT_CAPACITY", 1012) and "shutting down" in reason
+
+
+async def test_health_with_room_turns_red_when_full_and_plain_health_does_not() -> None:
+    """By the one a balancer chooses where viewers go, by the other who can be asked at all."""
+    async with (
+        serving(max_sessions=1) as worker,
+        httpx.AsyncClient(base_url=worker.http, trust_env=False) as http,
+    ):
+        assert (await http.get("/health?room=1")).status_code == 200
+        async with worker.inside.admission.place(None, lambda position: None):
+            full, alive = await http.get("/health?room=1"), await http.get("/health")
+            assert (full.status_code, alive.status_code) == (503, 200)
+            assert full.json()["sessions"] == 1
+        assert (await http.get("/health?room=1")).status_code == 200
+        worker.inside.draining.set()
+        assert (await http.get("/health?room=1")).status_code == 503
+        assert (await http.get("/health")).status_code == 503
+
+
+async def test_metrics_tell_places_and_seconds_a_block_by_preset() -> None:
+    async with serving(max_sessions=3) as worker, connected(worker.url) as viewer:
+        await viewer.say(prompt="a", num_blocks=2, **SMALL)
+        await viewer.stream()
+        async with httpx.AsyncClient(base_url=worker.http, trust_env=False) as http:
+            text = (await http.get("/metrics")).text
+    assert "framewire_places 3.0" in text
+    assert 'framewire_block_seconds_count{preset="testcard"} 2.0' in text
+
+
+@pytest.mark.parametrize(("draining", "seconds"), [(False, 5), (True, 1)])
+async def test_who_is_turned_away_is_told_when_to_come_back(draining: bool, seconds: int) -> None:
+    async with serving(max_sessions=1, queue=0) as worker:
+        if draining:
+            worker.inside.draining.set()
+        place = worker.inside.admission.place(None, lambda position: None)
+        async with place, opened(worker.url) as viewer:
+            if not draining:
+                assert (await viewer.next())["status"] == "ready"
+                await viewer.say(prompt="a", **SMALL)
+            said = await viewer.next()
+    assert (said["error"], said["retry_after"]) == ("AT_CAPACITY", seconds)

@@ -23,6 +23,8 @@ class Reason(StrEnum):
     TOKENS = "tokens"
     CLIPS = "clips"
     JOBS = "jobs"
+    UPLOADS = "uploads"
+    STORAGE = "storage"
     EXPANSIONS = "expansions"
     HALF_MESSAGES = "half_messages"
     LATE_MESSAGE = "late_message"

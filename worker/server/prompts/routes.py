@@ -11,9 +11,10 @@ from framewire.protocol.expansion import ExpansionError
 from framewire.protocol.prompts.blends import Prompt
 from framewire.worker.clips.prompt_expansion import ExpansionOff, expand_prompt
 from framewire.worker.config import Config
+from framewire.worker.runtime.retry import FULL_SECONDS
 from framewire.worker.server.auth import Gate, Unauthorized
 from framewire.worker.server.bodies import read_body
-from framewire.worker.server.caller_limits import RETRY_SECONDS, caller_of
+from framewire.worker.server.caller_limits import caller_of
 
 _BODY_BYTES = 100_000
 _MOST_AT_ONCE = 4
@@ -47,7 +48,7 @@ def add_prompt_routes(app: FastAPI, config: Config, gate: Gate) -> None:
         asked = _parsed(await read_body(request, _BODY_BYTES))
         if under_way >= _MOST_AT_ONCE:
             busy = f"{under_way} prompts are being expanded: ask again"
-            raise HTTPException(429, busy, headers={"Retry-After": str(RETRY_SECONDS)})
+            raise HTTPException(429, busy, headers={"Retry-After": str(FULL_SECONDS)})
         under_way += 1
         try:
             return PromptAnswer(

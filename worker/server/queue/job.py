@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from framewire.worker.naming import name_in_ids
 from framewire.worker.server.clips.kept import KeptClip
 
 _ID_BYTES = 24
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.-]+")
-_NAME_CHARS = 63
 
 
 class State(StrEnum):
@@ -105,8 +103,3 @@ def _in_words(wrong: dict[str, Any]) -> str:
 def new_id(worker: str) -> str:
     """An id that nobody can guess, behind the name of the worker that knows it."""
     return f"{name_in_ids(worker)}-{secrets.token_hex(_ID_BYTES)}"
-
-
-def name_in_ids(worker: str) -> str:
-    """A worker's name with what an URL and a balancer's rule take without quoting."""
-    return _NOT_IN_NAMES.sub("-", worker).strip("-.")[:_NAME_CHARS] or "worker"

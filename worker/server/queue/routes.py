@@ -15,13 +15,15 @@ from fastapi.responses import JSONResponse
 from framewire.worker.clips.errors import in_words
 from framewire.worker.clips.requests import ENDPOINTS
 from framewire.worker.config import Config
+from framewire.worker.runtime.retry import FULL_SECONDS
 from framewire.worker.runtime.worker import Draining
 from framewire.worker.server.auth import Gate
 from framewire.worker.server.bodies import BODY_SECONDS
-from framewire.worker.server.caller_limits import RETRY_SECONDS, caller_of
+from framewire.worker.server.caller_limits import caller_of
 from framewire.worker.server.clips.callers import check_caller
 from framewire.worker.server.clips.events import EventStream
 from framewire.worker.server.clips.parsing import body_limit
+from framewire.worker.server.doors.refusals import Reason
 
 from .bodies import BodyTooLarge, NoRoom
 from .job import Job, State
@@ -121,16 +123,19 @@ def _add_submit(app: FastAPI, config: Config, gate: Gate, endpoint: str) -> None
         except BodyTooLarge:
             raise HTTPException(413, f"a body of more than {limit} bytes") from None
         except NoRoom:
+            words = f"{config.job_megabytes} MB of requests wait already: try again later"
+            caller_of(request).refused(Reason.JOBS, words)
             raise HTTPException(
                 429,
-                f"{config.job_megabytes} MB of requests wait already: try again later",
-                headers={"Retry-After": str(RETRY_SECONDS)},
+                words,
+                headers={"Retry-After": str(FULL_SECONDS)},
             ) from None
         except TimeoutError:
             words = f"the body did not come within {BODY_SECONDS:g} s"
             raise HTTPException(408, words) from None
         except (OSError, sqlite3.Error) as error:
             words = f"the request cannot be kept: {in_words(error)}"
+            caller_of(request).refused(Reason.STORAGE, words)
             raise HTTPException(507, words) from error
         position = await jobs.position(job)
         return JSONResponse(submitted(request, job, position), headers=headers_of(job))

@@ -47,7 +47,7 @@ def add_krea_routes(app: FastAPI, gate: Gate) -> None:
         """A file of a form, from whoever may stream."""
         check_viewer(gate, request)
         store: UploadStore = app.state.uploads
-        with storage_errors_as_http():
+        with storage_errors_as_http(request):
             form = await form_file(request, store.file_limit)
             name = file_name(form.name)
             half = store.begin(

@@ -84,7 +84,7 @@ def _add_begun_by_key(app: FastAPI, gate: Gate) -> None:
     async def whole(request: Request, authorization: Annotated[str, Header()] = "") -> JSONResponse:
         """A file in one request."""
         _admit(gate, request, gate.check_uploader, authorization)
-        with storage_errors_as_http():
+        with storage_errors_as_http(request):
             upload = await _received(request, _begun(request, *_said_in_headers(request)))
         return JSONResponse({"access_url": upload.url})
 
@@ -94,7 +94,7 @@ def _add_begun_by_key(app: FastAPI, gate: Gate) -> None:
     ) -> JSONResponse:
         """A file in parts is to come."""
         _admit(gate, request, gate.check_uploader, authorization)
-        with storage_errors_as_http():
+        with storage_errors_as_http(request):
             half = _begun(request, *_said_in_headers(request))
         return JSONResponse({"access_url": half.about.url, "uploadId": half.id})
 
@@ -115,7 +115,7 @@ def _add_begun_by_key(app: FastAPI, gate: Gate) -> None:
     async def initiated(request: Request, authorization: str) -> HalfUpload:
         _admit(gate, request, gate.check_uploader, authorization)
         said = await _parsed(request, _Initiated, _BODY_BYTES)
-        with storage_errors_as_http():
+        with storage_errors_as_http(request):
             return _begun(request, said.content_type, said.file_name)
 
 
@@ -127,13 +127,13 @@ def _add_sent_by_id(app: FastAPI, gate: Gate) -> None:
 
     @app.put("/files/{name}/upload/{half_id}")
     async def whole(request: Request, name: str, half_id: str) -> JSONResponse:
-        with storage_errors_as_http():
+        with storage_errors_as_http(request):
             upload = await _received(request, under_way(request, name, half_id))
         return JSONResponse({"file_url": upload.url})
 
     @app.put("/files/{name}/multipart/{half_id}/{number}")
     async def part(request: Request, name: str, half_id: str, number: int) -> JSONResponse:
-        with storage_errors_as_http():
+        with storage_errors_as_http(request):
             half = under_way(request, name, half_id)
             limit = request.app.state.uploads.file_limit
             etag = await half.receive(number, pieces(request, limit))
@@ -143,11 +143,11 @@ def _add_sent_by_id(app: FastAPI, gate: Gate) -> None:
     @app.post("/files/{name}/multipart/{half_id}/complete")
     async def complete(request: Request, name: str, half_id: str) -> JSONResponse:
         store: UploadStore = request.app.state.uploads
-        with storage_errors_as_http():
+        with storage_errors_as_http(request):
             if store.completed(name, half_id) is None:
                 under_way(request, name, half_id)
         said = await _parsed(request, _Parts, _PARTS_BYTES)
-        with storage_errors_as_http():
+        with storage_errors_as_http(request):
             upload = store.completed(name, half_id)
             if upload is None:
                 half = under_way(request, name, half_id)

@@ -118,7 +118,7 @@ class UploadStore:
         under_way = Counter(half.about.owner for half in self._halves.values())
         if owner is not None and most and under_way[owner] >= most:
             raise TooManyUploads(f"{most} uploads from your address are under way: finish one")
-        name = secrets.token_urlsafe(24) + _extension(file_name)
+        name = f"{self._config.name_in_ids}-{secrets.token_hex(24)}{_extension(file_name)}"
         about = About(
             name=name,
             url=url_of(name),

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from framewire.worker.server.queue.job import Failure, name_in_ids, new_id
+from framewire.worker.naming import name_in_ids
+from framewire.worker.server.queue.job import Failure, new_id
 
 
 def test_ids_begin_with_the_workers_name_and_are_never_the_same() -> None:

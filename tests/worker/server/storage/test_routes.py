@@ -297,6 +297,10 @@ async def test_what_an_address_may_keep_and_have_under_way_is_bounded() -> None:
         assert (await handed_in(worker, b"x" * 600_000, headers=OTHER)).status_code == 200
         full = await handed_in(worker, b"x" * 600_000, headers=OTHER)
         assert full.status_code == 507 and "from your address" in full.json()["detail"]
+        counted = (await ask(worker, "GET", "/metrics")).text
+        assert 'framewire_refusals_total{reason="uploads"} 1.0' in counted
+        assert 'framewire_refusals_total{reason="storage"} 1.0' in counted
+        assert busy.headers["retry-after"] == "5"
         assert (await handed_in(worker, b"x" * 600_000)).status_code == 200
 
 

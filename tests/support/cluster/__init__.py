@@ -1,0 +1,1 @@
+"""Three workers behind HAProxy, with the configuration that examples/cluster ships."""
