@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "engine": set[str](),
     "settings": {"engine"},
     "models": {"engine", "protocol"},
-    "config": {"allowed_hosts", "engine", "models", "protocol", "settings"},
+    "config": {"allowed_hosts", "engine", "models", "naming", "protocol", "settings"},
     "sdk_env": {"tls", *SETTINGS},
     "testing": {"sdk_env", "settings", "tls"},
     "backends.base": set[str](),
