@@ -60,6 +60,7 @@ def sinks_of(options: argparse.Namespace) -> list[Sink]:
         load_av(Path(target.shown))
         if any(target.place == other.place for other in targets):
             raise SaveError(f"--out {target.shown} is there twice")
+        target.refuse_to_destroy(_inputs(options))
         targets.append(target)
     if options.latency is not None and not targets:
         raise SaveError("--latency is of live sinks, and there is none", hint=f"use {KINDS}")

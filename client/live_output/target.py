@@ -7,6 +7,7 @@ a key.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,7 @@ from framewire.client.live_input.sources.naming import shown
 KINDS = "rtmp://, rtmps://, udp://host:port and DIR/index.m3u8"
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _SEGMENT_SECONDS = 2
+_ELSEWHERE = "name another folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,49 @@ class Target:
         """
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            stem = Path(self.place).stem
-            for old in self.folder.iterdir():
-                if old.suffix == ".ts" and re.fullmatch(rf"{re.escape(stem)}_\d{{5,}}", old.stem):
+            listed = self._listed()
+            for old in self.segments():
+                if old.name in listed:
                     old.unlink()
         return self
+
+    def segments(self) -> list[Path]:
+        """The files that are named like a segment of it."""
+        if self.folder is None or not self.folder.is_dir():
+            return []
+        name = re.compile(rf"{re.escape(Path(self.place).stem)}_\d{{5,}}\.ts")
+        return sorted(path for path in self.folder.iterdir() if name.fullmatch(path.name))
+
+    def refuse_to_destroy(self, inputs: Iterable[tuple[str, Path]]) -> None:
+        """Check that a run replaces no file that is read, and none but those of an earlier run.
+
+        Args:
+            inputs: what is read, and what it is called.
+
+        Raises:
+            SaveError: it would.
+        """
+        if self.folder is None:
+            return
+        mine = [Path(self.place), *self.segments()]
+        for name, path in inputs:
+            if any(path.exists() and one.exists() and one.samefile(path) for one in mine):
+                raise SaveError(f"--out {self.shown} would replace {name}", hint=_ELSEWHERE)
+        listed = self._listed()
+        for path in self.segments():
+            if path.name not in listed:
+                raise SaveError(
+                    f"--out {self.shown} would replace {path.name}, which is of no earlier run",
+                    hint=_ELSEWHERE,
+                )
+
+    def _listed(self) -> set[str]:
+        """The files that the list of an earlier run names."""
+        try:
+            lines = Path(self.place).read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return set()
+        return {Path(line).name for line in lines if line and not line.startswith("#")}
 
     def again(self) -> Target:
         """For another opening in the same run, which keeps the segments that are there."""

@@ -124,6 +124,8 @@ class WanBackend:
             self._warm(width, height)
         if not self.setup.warm_on_demand:
             engine.transformer.stop_compiling()
+        if self.ranks is not None:
+            self.ranks.settled = True
         need = self._footprint.of(self._params())
         logger.info(
             "%s: %.1f GB free, %.2f GB a stream of %dx%d and %.1f GB shared: room for %d",

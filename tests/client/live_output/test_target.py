@@ -69,3 +69,33 @@ async def test_a_command_never_tells_a_sinks_secrets(
 def test_a_latency_without_a_live_sink_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(("stream", "x", "--url", "ws://127.0.0.1:9/ws", "--latency", "1")) == 2
     assert "there is none" in capsys.readouterr().err
+
+
+def test_hls_replaces_what_an_earlier_run_listed_and_no_other_file(tmp_path: Path) -> None:
+    """Neither the input nor a file that only has a segment's name; nothing is touched before."""
+    folder = tmp_path / "show"
+    target = target_of(str(folder / "index.m3u8"))
+    assert target is not None
+    target.cleared()
+    for name in ("index_00000.ts", "index_00001.ts"):
+        (folder / name).write_bytes(b"a segment")
+    (folder / "index.m3u8").write_text("#EXTM3U\n#EXTINF:2,\nindex_00000.ts\n")
+    with pytest.raises(SaveError, match=r"would replace index_00001\.ts"):
+        target.refuse_to_destroy([])
+    (folder / "index_00001.ts").rename(folder / "mine.ts")
+    target.refuse_to_destroy([("--input mine.ts", folder / "mine.ts")])
+    for read in ("index.m3u8", "index_00000.ts"):
+        with pytest.raises(SaveError, match="would replace --input"):
+            target.refuse_to_destroy([("--input", folder / read)])
+    target.cleared()
+    assert sorted(path.name for path in folder.iterdir()) == ["index.m3u8", "mine.ts"]
+
+
+def test_a_command_does_not_write_hls_over_its_own_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = tmp_path / "index.m3u8"
+    clip.write_text("#EXTM3U\n")
+    command = ["stream", "a fox", "--url", "ws://127.0.0.1:1/ws", "--input", str(clip)]
+    assert main([*command, "--out", str(clip)]) != 0
+    assert clip.read_text() == "#EXTM3U\n"

@@ -55,6 +55,7 @@ class Ranks:
 
     Attributes:
         count: with rank 0 itself.
+        settled: all is loaded and warm; before that, a step may take minutes, such as to compile.
         lost: why they can do no more; empty as long as they can.
     """
 
@@ -69,11 +70,12 @@ class Ranks:
         """Lead ranks that have joined.
 
         Args:
-            timeout: seconds that one step of all ranks may take.
+            timeout: seconds that one step of all ranks may take, once they have settled.
             check: compare after every pass what each rank was told. Waits for the device.
         """
         self.count = 1 + len(channels)
         self.lost = ""
+        self.settled = False
         self._channels = channels
         self._device = device
         self._timeout = timeout
@@ -91,12 +93,12 @@ class Ranks:
             RanksLost: they cannot be reached.
         """
         state = cast(nn.Module, model).state_dict()
-        with self.step(self._timeout + _SECONDS_TO_LOAD):
+        with self.step():
             self.tell(Load(dims, tuple(state), options), *state.values())
             self.compare()
 
     @contextmanager
-    def step(self, timeout: float | None = None) -> Iterator[None]:
+    def step(self) -> Iterator[None]:
         """Something that all ranks do. Whatever interrupts it leaves them out of step.
 
         Raises:
@@ -104,7 +106,7 @@ class Ranks:
         """
         if self.lost:
             raise RanksLost(self.lost)
-        until = time.monotonic() + (timeout or self._timeout)
+        until = time.monotonic() + self._timeout + (0 if self.settled else _SECONDS_TO_LOAD)
         self._under_way = (until, None)
         try:
             yield
