@@ -14,7 +14,7 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # a process can be of one group only
 def two_ranks() -> Iterator[Ranks]:
     """This process and another, to share the work of a session."""
     cpu = torch.device("cpu")
