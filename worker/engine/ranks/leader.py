@@ -126,10 +126,10 @@ class Ranks:
 
     def tell(self, order: Order, *tensors: Tensor) -> None:
         """Give the others an order, and the tensors that go with it."""
-        forgotten, self._forgotten = tuple(self._forgotten), []
+        forgotten, self._forgotten = self._forgotten, []  # which any thread may add to
         layouts = tuple((tuple(tensor.shape), tensor.dtype) for tensor in tensors)
         for channel in self._channels:
-            channel.send(Told(order, layouts, forgotten))
+            channel.send(Told(order, layouts, tuple(forgotten)))
         for tensor in tensors:
             dist.broadcast(tensor.contiguous(), 0)
         if self._digest is not None:
