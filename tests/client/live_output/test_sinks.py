@@ -72,6 +72,7 @@ async def test_hls_keeps_every_segment_of_a_run_and_ends(tmp_path: Path) -> None
     folder = tmp_path / "show"
     folder.mkdir()
     (folder / "index_00099.ts").write_bytes(b"of an earlier run")
+    (folder / "index.m3u8").write_text("#EXTM3U\nindex_00099.ts\n")
     (folder / "mine.ts").write_bytes(b"mine")
     sink = sink_at(f"{folder}/index.m3u8")
     async with Recorder([], live=[sink]) as recorder:
