@@ -250,6 +250,41 @@ def _add_stream_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--loop", action="store_true", help="begin the timeline anew at its end")
     parser.add_argument("--frames", type=_count, metavar="N", help="the most that are shown")
     _add_where(parser)
+    _add_outputs(parser)
+    parser.add_argument("--blocks", type=int, metavar="N", help="how many blocks")
+    parser.add_argument("--seed", type=int, metavar="S", help=f"0 to {MAX_SEED}")
+    parser.add_argument(
+        "--size",
+        type=_size,
+        metavar="WxH",
+        help="such as 832x480 (default: the model's; with --input 832x480, 480x832 or 640x640, "
+        "after its shape)",
+    )
+    parser.add_argument("--steps", type=int, metavar="N", help="denoising steps, 1 to 8")
+    _add_what_is_shown(parser)
+    parser.add_argument("--start-frame", metavar="IMG", help="a picture to start from")
+    parser.add_argument(
+        "--fps",
+        type=_rate,
+        metavar="N",
+        help=f"frames a second of the video (default: the input's, or {KREA_FPS:g})",
+    )
+    add_input_options(parser)
+    parser.add_argument(
+        "--reconnect",
+        action=argparse.BooleanOptionalAction,
+        help="go on over another connection when one is lost in mid stream (default: with --url "
+        "and --fal)",
+    )
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="ask for bare JPEGs without events, as the hosted endpoint sends anyway",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
+
+
+def _add_outputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         action="append",
@@ -267,16 +302,10 @@ def _add_stream_options(parser: argparse.ArgumentParser) -> None:
         f"(default: {LATENCY:g})",
     )
     parser.add_argument("--contact-sheet", metavar="FILE", help="the same as --out FILE.png")
-    parser.add_argument("--blocks", type=int, metavar="N", help="how many blocks")
-    parser.add_argument("--seed", type=int, metavar="S", help=f"0 to {MAX_SEED}")
-    parser.add_argument(
-        "--size",
-        type=_size,
-        metavar="WxH",
-        help="such as 832x480 (default: the model's; with --input 832x480, 480x832 or 640x640, "
-        "after its shape)",
-    )
-    parser.add_argument("--steps", type=int, metavar="N", help="denoising steps, 1 to 8")
+
+
+def _add_what_is_shown(parser: argparse.ArgumentParser) -> None:
+    """Prompts and adapters, at the start and from block to block."""
     parser.add_argument(
         "--steer",
         action="append",
@@ -309,26 +338,6 @@ def _add_stream_options(parser: argparse.ArgumentParser) -> None:
         help="have PROMPT made longer first (see framewire prompt expand --help); where that fails "
         "it is used as it is",
     )
-    parser.add_argument("--start-frame", metavar="IMG", help="a picture to start from")
-    parser.add_argument(
-        "--fps",
-        type=_rate,
-        metavar="N",
-        help=f"frames a second of the video (default: the input's, or {KREA_FPS:g})",
-    )
-    add_input_options(parser)
-    parser.add_argument(
-        "--reconnect",
-        action=argparse.BooleanOptionalAction,
-        help="go on over another connection when one is lost in mid stream (default: with --url "
-        "and --fal)",
-    )
-    parser.add_argument(
-        "--plain",
-        action="store_true",
-        help="ask for bare JPEGs without events, as the hosted endpoint sends anyway",
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
 
 
 def _joined(argv: Sequence[str]) -> list[str]:

@@ -1,8 +1,8 @@
-"""A process that encodes pictures and sound and sends them: `python -m framewire.client.live_output.encoder`.
+"""A process that encodes pictures and sends them: `python -m framewire.client.live_output.encoder`.
 
 It has one of its own since FFmpeg, which opens and writes to what may never answer, holds up every
 thread of a Python program meanwhile. It reads msgpack from standard input: first where to send and
-how, then pictures and sound with their numbers. It answers each with an empty line, and says in a
+how, then pictures with their numbers. It answers each with an empty line, and says in a
 line what went wrong. Where standard input ends it finishes what it sends.
 """
 
@@ -17,26 +17,21 @@ import msgpack
 
 from framewire.client.errors import FramewireError, in_words
 from framewire.client.frames import Frame
-from framewire.client.live_input.sources.sound import SOUND_FORMAT, SOUND_LAYOUT, SOUND_RATE
 from framewire.client.savers.decoding import JpegDecoder, rate_of
 from framewire.client.savers.video import as_bt709, tag_as_bt709
 
 _MOST_BYTES = 64_000_000
-_SOUND_BITS = 128_000
 
 
 class Encoder:
-    """H.264, and AAC where there is sound, into one of FFmpeg's formats. All of it blocks.
+    """H.264 into one of FFmpeg's formats. All of it blocks.
 
     Args:
         place, format, options: see `Target`.
         fps: pictures a second.
-        sound: whether there is any.
     """
 
-    def __init__(
-        self, *, place: str, format: str, options: dict[str, str], fps: float, sound: bool
-    ) -> None:
+    def __init__(self, *, place: str, format: str, options: dict[str, str], fps: float) -> None:
         import av
 
         self._av = av
@@ -48,10 +43,6 @@ class Encoder:
         coding = {"preset": "veryfast", "tune": "zerolatency", "g": str(2 * second), "crf": "20"}
         coding |= {"sc_threshold": "0", "bf": "0"}
         self._video: Any = self._container.add_stream("libx264", rate=self._rate, options=coding)
-        self._audio: Any = None
-        if sound:
-            self._audio = self._container.add_stream("aac", rate=SOUND_RATE)
-            self._audio.layout, self._audio.bit_rate = SOUND_LAYOUT, _SOUND_BITS
         self._size: tuple[int, int] | None = None
         self._last: Any = None
 
@@ -69,19 +60,10 @@ class Encoder:
         self._last.pict_type = 0  # the encoder's choice, whatever the picture was before
         self._container.mux(self._video.encode(self._last))
 
-    def sound(self, begin: int, samples: bytes) -> None:
-        """Send s16 interleaved stereo samples, the first of which is number `begin`."""
-        count = len(samples) // 4
-        frame = self._av.AudioFrame(SOUND_FORMAT, SOUND_LAYOUT, count)
-        frame.planes[0].update(samples.ljust(frame.planes[0].buffer_size, b"\0"))
-        frame.sample_rate, frame.pts = SOUND_RATE, begin
-        self._container.mux(self._audio.encode(frame))
-
     def close(self) -> None:
-        """Send what the encoders hold, and the end."""
+        """Send what the encoder holds, and the end."""
         if self._size is not None:
-            for stream in filter(None, (self._video, self._audio)):
-                self._container.mux(stream.encode(None))
+            self._container.mux(self._video.encode(None))
         self._container.close()
 
 
@@ -91,8 +73,8 @@ def main() -> int:
     unpacker = msgpack.Unpacker(unbuffered, max_buffer_size=_MOST_BYTES)
     try:
         encoder = Encoder(**unpacker.unpack())
-        for kind, number, data in unpacker:
-            (encoder.sound if kind == "sound" else encoder.show)(number, data)
+        for number, jpeg in unpacker:
+            encoder.show(number, jpeg)
             os.write(1, b"\n")
         encoder.close()
     except FramewireError as error:

@@ -24,20 +24,17 @@ _END_SECONDS = 3.0
 
 
 class Outlet:
-    """One opening of a target. `show` and `sound` raise once it has failed, or stands still.
+    """One opening of a target. `show` raises once it has failed, or stands still.
 
     Args:
         target: where it sends.
         fps: pictures a second.
-        sound: whether `sound` is used.
         on_shown: told, in another thread, of each picture that was sent, by its number.
     """
 
-    def __init__(
-        self, target: Target, fps: float, sound: bool, on_shown: Callable[[int], None]
-    ) -> None:
+    def __init__(self, target: Target, fps: float, on_shown: Callable[[int], None]) -> None:
         self._on_shown = on_shown
-        self._unanswered: deque[tuple[float, int | None]] = deque()
+        self._unanswered: deque[tuple[float, int]] = deque()
         self._reason: str | None = None
         # A session of its own: Ctrl-C at the terminal is the command's, which ends this in time.
         self._process = subprocess.Popen(
@@ -50,7 +47,7 @@ class Outlet:
         self._answers = threading.Thread(target=self._hear, name="hear encoder", daemon=True)
         self._answers.start()
         said = {"place": target.place, "format": target.format, "options": target.options}
-        self._send({**said, "fps": fps, "sound": sound})
+        self._send({**said, "fps": fps})
 
     def show(self, number: int, jpeg: bytes | None) -> None:
         """Send a picture at tick `number`; None repeats the last.
@@ -60,17 +57,7 @@ class Outlet:
         """
         self._check()
         self._unanswered.append((time.monotonic(), number))
-        self._send(("show", number, jpeg))
-
-    def sound(self, begin: int, samples: bytes) -> None:
-        """Send samples (s16, stereo, 48 kHz), the first of which is number `begin`.
-
-        Raises:
-            SaveError: as `show`.
-        """
-        self._check()
-        self._unanswered.append((time.monotonic(), None))
-        self._send(("sound", begin, samples))
+        self._send((number, jpeg))
 
     def close(self) -> None:
         """Finish it, if that takes no more than three seconds.
@@ -123,5 +110,4 @@ class Outlet:
                     return
                 if self._unanswered:
                     _, number = self._unanswered.popleft()
-                    if number is not None:
-                        self._on_shown(number)
+                    self._on_shown(number)

@@ -143,7 +143,7 @@ class Sink:
         """One opening, to the end."""
         self._came_at.clear()
         target = self.target.again() if self.openings else self.target.cleared()
-        outlet = Outlet(target, self._fps, False, self._was_shown)
+        outlet = Outlet(target, self._fps, self._was_shown)
         self.openings += 1
         try:
             self._keep_time(outlet)

@@ -104,6 +104,7 @@ async def test_a_lost_follower_ends_streams_in_words_and_a_client_gets_all_its_f
         assert (
             seconds < 4 * SOON
         )  # 1 s on an idle machine, and 2 more for what only a time-out tells
+        await healthy(worker, False)  # it was heard before the ranks were started again
         began = time.monotonic()
         assert "was lost" in str(failed) and "connect again" in str(failed)
         assert await asyncio.wait_for(going_on, BACK) == list(range(12 * 80 - 6))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -18,26 +17,15 @@ from torch import Tensor
 
 from framewire.worker.engine.interfaces import Decoder, Encoder
 from framewire.worker.engine.network.graphs import BlockGraphs
+from framewire.worker.engine.network.taken_over import Taken, TakenOver
 
 Remembered = Callable[[Any], list[Any]]
 """The list, in a state, of what a network remembers: tensors, once it has settled, and None."""
 _Shapes = tuple[torch.Size | None, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class _Buffers:
-    """What a stream's network remembers, at addresses that stay, and work recorded on them."""
-
-    entries: list[Tensor | None]
-    records: BlockGraphs
-
-    @property
-    def shapes(self) -> _Shapes:
-        return tuple(None if entry is None else entry.shape for entry in self.entries)
-
-    @property
-    def tensors(self) -> list[Tensor]:
-        return [entry for entry in self.entries if entry is not None]
+_Buffers = list[Tensor | None]
+"""What a stream's network remembers, at addresses that stay."""
 
 
 class RecordedState:
@@ -54,7 +42,7 @@ class RecordedState:
         self.plain = plain
         self.size: torch.Size | None = None
         self.shapes: _Shapes | None = None
-        self.buffers: _Buffers | None = None
+        self.buffers: Taken[_Buffers] | None = None
 
 
 class _Direction:
@@ -63,7 +51,7 @@ class _Direction:
     def __init__(self, remembered: Remembered, graphs: BlockGraphs) -> None:
         self._remembered = remembered
         self._graphs = graphs
-        self._idle: list[_Buffers] = []
+        self._buffers: TakenOver[_Buffers] = TakenOver()
         self._one_at_a_time = threading.Lock()  # streams decode on threads of their own
 
     def call(
@@ -75,29 +63,22 @@ class _Direction:
             state.size = x.shape[2:]
             self._move_if_settled(state)
             return out
-        buffers, plain = state.buffers, state.plain  # and not the state, or no stream would end
+        buffers, plain = state.buffers.memory, state.plain  # not the state: it has to end
         entries = self._remembered(plain)
 
         def work(x: Tensor) -> Tensor:
-            entries[:] = buffers.entries
+            entries[:] = buffers
             out = run(x, plain)
-            new = [entry for entry in entries if entry is not None]
-            for buffer, entry in zip(buffers.tensors, new, strict=True):
-                buffer.copy_(entry)
+            _copy(entries, buffers)
             entries[:] = [None] * len(entries)
             return out
 
         def keep() -> Callable[[], None]:
-            before = [buffer.clone() for buffer in buffers.tensors]
-
-            def restore() -> None:
-                for buffer, old in zip(buffers.tensors, before, strict=True):
-                    buffer.copy_(old)
-
-            return restore
+            before = [None if buffer is None else buffer.clone() for buffer in buffers]
+            return lambda: _copy(before, buffers)
 
         with self._one_at_a_time:
-            return buffers.records.run(name, work, (x,), keep)
+            return state.buffers.records.run(name, work, (x,), keep)
 
     def _move_if_settled(self, state: RecordedState) -> None:
         """Move to buffers, if the shapes of what is remembered repeat."""
@@ -108,23 +89,20 @@ class _Direction:
         if shapes != state.shapes:
             state.shapes = shapes
             return
-        state.buffers = buffers = self._taken(shapes) or _Buffers(
-            [None if entry is None else torch.empty_like(entry) for entry in entries],
-            self._graphs.fresh(),
-        )
-        weakref.finalize(state, self._idle.append, buffers)
-        new = [entry for entry in entries if entry is not None]
-        for buffer, entry in zip(buffers.tensors, new, strict=True):
-            buffer.copy_(entry)
+        state.buffers = self._buffers.take(shapes, lambda: _like(entries), self._graphs)
+        weakref.finalize(state, self._buffers.give_back, state.buffers)
+        _copy(entries, state.buffers.memory)
         entries[:] = [None] * len(entries)
 
-    def _taken(self, shapes: _Shapes) -> _Buffers | None:
-        """Idle buffers of these shapes; where there are none, those of others are let go."""
-        for index, buffers in enumerate(self._idle):
-            if buffers.shapes == shapes:
-                return self._idle.pop(index)
-        self._idle.clear()
-        return None
+
+def _like(entries: _Buffers) -> _Buffers:
+    return [None if entry is None else torch.empty_like(entry) for entry in entries]
+
+
+def _copy(entries: _Buffers, buffers: _Buffers) -> None:
+    for entry, buffer in zip(entries, buffers, strict=True):
+        if entry is not None and buffer is not None:
+            buffer.copy_(entry)
 
 
 class RecordedEncoder:

@@ -137,6 +137,7 @@ class Worker:
         backend = self.backend
         if not isinstance(backend, EncodesPrompts):
             return None
+        await self.mending.over()
         return await self.in_turn(caller, lambda: backend.encode(prompt, blend))
 
     async def unless_draining(self, work: Coroutine[Any, Any, T]) -> T:
@@ -174,10 +175,12 @@ class Worker:
 
         Raises:
             SettingsError, CapacityError: the backend cannot open this stream.
+            Draining: the worker shuts down while its backend is mended.
         """
         if settings.encoded is None:
             encoded = await self.encoded(object(), settings.prompt, settings.blend)
             settings = replace(settings, encoded=encoded)
+        await self.unless_draining(self.mending.over())
         opening = asyncio.ensure_future(self.lane.run(lambda: self.backend.open(settings)))
         try:
             session = await to_the_end(opening)
@@ -185,10 +188,11 @@ class Worker:
             if not opening.cancelled() and opening.exception() is None:
                 await self._close(opening.result())
             raise
-        try:
-            yield session
-        finally:
-            await self._close(session)
+        with self.mending.session():
+            try:
+                yield session
+            finally:
+                await self._close(session)
 
     async def _close(self, session: BackendSession) -> None:
         """Close a session on the lane; who is cancelled meanwhile still waits for it."""

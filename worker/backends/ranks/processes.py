@@ -77,7 +77,6 @@ class RankProcesses:
         except BaseException:
             self.close()
             raise
-        self._channels = channels
 
     def close(self) -> None:
         """End the followers; none is left when this returns."""

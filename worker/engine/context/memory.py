@@ -13,6 +13,7 @@ from torch import Tensor
 from framewire.worker.engine.denoising.passes import Place
 from framewire.worker.engine.denoising.runner import BlockRunner
 from framewire.worker.engine.network.kv_cache import KVCache
+from framewire.worker.engine.network.scratch import Scratch
 from framewire.worker.engine.options import EngineOptions
 from framewire.worker.engine.params import StreamParams
 from framewire.worker.engine.preset import PIXEL_MULTIPLE, Preset
@@ -58,7 +59,7 @@ class StreamMemory:
     Attributes:
         rope: the rotary table of every position that its frames can have.
         records: where its device work is recorded, if that is wanted: with what it works on,
-            the scratch or a cache of the pool.
+            the scratch or a cache of its own.
     """
 
     def __init__(
@@ -81,9 +82,20 @@ class StreamMemory:
         self.records = scratch.graphs
         self._own: KVCache | None = None
         if preset.context != "rebuilt" or options.context_every > 1:
-            pooled = scratch.pool.take(self._tokens, batch, scratch.graphs)
-            weakref.finalize(self, scratch.pool.give_back, pooled)
-            self._own, self.records = pooled.cache, pooled.records
+            self._own = self._own_cache(scratch, batch)
+
+    def _own_cache(self, scratch: Scratch, batch: int) -> KVCache:
+        """One for this stream; where work on it is recorded, one that another has left."""
+
+        def make() -> KVCache:
+            return scratch.new_cache(self._tokens, batch)
+
+        if scratch.graphs is None:
+            return make()
+        taken = scratch.caches.take((self._tokens, batch), make, scratch.graphs)
+        weakref.finalize(self, scratch.caches.give_back, taken)
+        self.records = taken.records
+        return taken.memory
 
     def cache(self) -> KVCache:
         """The stream's cache; where it is the scratch it may move between blocks."""

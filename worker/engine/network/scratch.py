@@ -12,10 +12,10 @@ from torch import Tensor
 
 from framewire.worker.engine.preset import TransformerDims
 
-from .cache_pool import CachePool
 from .graphs import BlockGraphs
 from .kv_cache import KVCache, TextCache
 from .rope import Rope, rope_table
+from .taken_over import TakenOver
 from .transformer import CausalTransformer
 
 _ROPES_KEPT = 8
@@ -27,7 +27,7 @@ class Scratch:
     The KV cache grows to the largest window that any stream has needed and keeps its address.
 
     Attributes:
-        pool: the caches of streams whose keys outlive a block.
+        caches: recorded on, of streams whose keys outlive a block.
         graphs: if set, the device work of blocks is recorded there and replayed.
     """
 
@@ -38,14 +38,14 @@ class Scratch:
         self._cache: KVCache | None = None
         self._text: TextCache | None = None
         self._ropes: OrderedDict[tuple[int, int, int], Rope] = OrderedDict()
-        self.pool = CachePool(self._new_cache)
+        self.caches: TakenOver[KVCache] = TakenOver()
         self.graphs: BlockGraphs | None = None
 
     def cache(self, tokens: int) -> KVCache:
         """The shared KV cache, with room for `tokens` tokens at least."""
         if self._cache is None or self._cache.tokens < tokens:
             self._drop_cache()
-            self._cache = self._new_cache(tokens)
+            self._cache = self.new_cache(tokens)
         return self._cache
 
     def trim(self, tokens: int) -> None:
@@ -58,7 +58,8 @@ class Scratch:
         if self.graphs is not None:
             self.graphs.clear()
 
-    def _new_cache(self, tokens: int, batch: int = 1) -> KVCache:
+    def new_cache(self, tokens: int, batch: int = 1) -> KVCache:
+        """A KV cache of so many tokens in each of `batch` rows."""
         return self._transformer.new_cache(self._dims, tokens, batch)
 
     def text(self, embeds: Tensor) -> TextCache:

@@ -8,8 +8,9 @@ diffusers' `WanTransformer3DModel`, so its loaders, LoRA and quantisation apply.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -61,6 +62,30 @@ class Window(NamedTuple):
     groups: tuple[Group, ...]
     per_row: tuple[tuple[Group, ...], ...] = ()
     ring: Ring | None = None
+
+
+Kind = Literal["forward", "write_context"]
+
+
+class Given(NamedTuple):
+    """What a pass is given; see `CausalTransformer.forward`."""
+
+    x: Tensor
+    modulation: Modulation
+    rope: tuple[Tensor, Tensor]
+    cache: KVCache
+    text: TextCache
+    window: Window
+    slots: Tensor | None
+
+
+class _Own(NamedTuple):
+    """What is the rank's own in a pass, whatever the layer: `places` are [layers, B, tokens]."""
+
+    shard: Shard
+    cos: Tensor
+    sin: Tensor
+    places: Tensor | None
 
 
 class CausalTransformer:
@@ -166,27 +191,10 @@ class CausalTransformer:
         Returns:
             The flow, [B, F, C, h, w], in the model's dtype.
         """
-        shard = self._shard(x, modulation)
-        hidden = self._embed(x, shard)
-        places = _places(slots, shard.tokens, window)
-        cos, sin = (shard.own(part) for part in rope)
-        run = self._runner(hidden, window)
-        layers = zip(self._model.blocks, cache.layers, text.layers, strict=True)
-        for index, (block, keys_values, text_keys_values) in enumerate(layers):
-            hidden = run(
-                block,
-                hidden,
-                modulation.projection,
-                cos,
-                sin,
-                *keys_values,
-                *text_keys_values,
-                window,
-                self.kernel,
-                None if places is None else places[index],
-                shard,
-            )
-        return self._head(hidden, modulation.embedding, x.shape, shard)
+        given = Given(x, modulation, rope, cache, text, window, slots)
+        with self._together("forward", given):
+            hidden, own = self._through(given, len(cache.layers))
+            return self._head(hidden, modulation.embedding, x.shape, own.shard)
 
     def write_context(
         self,
@@ -199,32 +207,43 @@ class CausalTransformer:
         slots: Tensor | None = None,
     ) -> None:
         """Like `forward`, for the cache's sake only: the last layer stops at its keys."""
-        shard = self._shard(x, modulation)
+        given = Given(x, modulation, rope, cache, text, window, slots)
+        with self._together("write_context", given):
+            hidden, own = self._through(given, len(cache.layers) - 1)
+            last = self._model.blocks[-1]
+            table = _block_table(last, modulation.projection)
+            _, k, v = _project(last.attn1, _modulate(last.norm1, hidden, *table[:2]))
+            k, v = own.shard.to_heads(*_keys_values(last.attn1, k, v, own.cos, own.sin))
+            of_last = None if own.places is None else own.places[-1]
+            _write(k, v, *cache.layers[-1], window, of_last)
+
+    def _together(self, kind: Kind, given: Given) -> AbstractContextManager[None]:
+        """Entered around a pass; what else is to run it begins here."""
+        return nullcontext()
+
+    def _through(self, given: Given, count: int) -> tuple[Tensor, _Own]:
+        """Tokens [B, L, dim] behind the first `count` layers, and what layers of this pass share."""
+        x, window = given.x, given.window
+        shard = self._shard(x, given.modulation)
+        cos, sin = (shard.own(part) for part in given.rope)
+        own = _Own(shard, cos, sin, _places(given.slots, shard.tokens, window))
         hidden = self._embed(x, shard)
-        places = _places(slots, shard.tokens, window)
-        cos, sin = (shard.own(part) for part in rope)
         run = self._runner(hidden, window)
-        *body, last = self._model.blocks
-        layers = zip(body, cache.layers[:-1], text.layers[:-1], strict=True)
-        for index, (block, keys_values, text_keys_values) in enumerate(layers):
+        for index in range(count):
             hidden = run(
-                block,
+                self._model.blocks[index],
                 hidden,
-                modulation.projection,
+                given.modulation.projection,
                 cos,
                 sin,
-                *keys_values,
-                *text_keys_values,
+                *given.cache.layers[index],
+                *given.text.layers[index],
                 window,
                 self.kernel,
-                None if places is None else places[index],
+                None if own.places is None else own.places[index],
                 shard,
             )
-        table = _block_table(last, modulation.projection)
-        _, k, v = _project(last.attn1, _modulate(last.norm1, hidden, *table[:2]))
-        k, v = shard.to_heads(*_keys_values(last.attn1, k, v, cos, sin))
-        of_last = None if places is None else places[-1]
-        _write(k, v, *cache.layers[-1], window, of_last)
+        return hidden, own
 
     def _runner(self, hidden: Tensor, window: Window) -> Callable[..., Tensor]:
         if self._compiled is None:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from framewire.worker.engine.network.kv_cache import KVCache, TextCache
 from framewire.worker.engine.network.shard import all_gather
-from framewire.worker.engine.network.transformer import CausalTransformer, Modulation, Window
+from framewire.worker.engine.network.transformer import CausalTransformer, Given, Kind
 from framewire.worker.engine.options import EngineOptions
 from framewire.worker.engine.preset import Preset, TransformerDims
 
@@ -304,62 +304,25 @@ class LeadingTransformer(CausalTransformer):
             self._others.tell(WriteText(cache.key), embeds.to(self.device))
             super().write_text(embeds, cache)
 
-    def forward(
-        self,
-        x: Tensor,
-        modulation: Modulation,
-        rope: tuple[Tensor, Tensor],
-        cache: KVCache,
-        text: TextCache,
-        window: Window,
-        slots: Tensor | None = None,
-    ) -> Tensor:
-        """Predict the flow of x, all ranks together."""
-        with self._others.step():
-            self._tell_pass("forward", x, modulation, rope, cache, text, window, slots)
-            flow = super().forward(x, modulation, rope, cache, text, window, slots)
-            self._others.compare()
-        return flow
-
-    def write_context(
-        self,
-        x: Tensor,
-        modulation: Modulation,
-        rope: tuple[Tensor, Tensor],
-        cache: KVCache,
-        text: TextCache,
-        window: Window,
-        slots: Tensor | None = None,
-    ) -> None:
-        """Leave keys and values in the cache, all ranks together."""
-        with self._others.step():
-            self._tell_pass("write_context", x, modulation, rope, cache, text, window, slots)
-            super().write_context(x, modulation, rope, cache, text, window, slots)
-
-    def _tell_pass(
-        self,
-        kind: Any,
-        x: Tensor,
-        modulation: Modulation,
-        rope: tuple[Tensor, Tensor],
-        cache: KVCache,
-        text: TextCache,
-        window: Window,
-        slots: Tensor | None,
-    ) -> None:
+    @contextmanager
+    def _together(self, kind: Kind, given: Given) -> Iterator[None]:
+        cache, text = given.cache, given.text
         assert isinstance(cache, LeadingCache) and isinstance(text, LeadingTextCache)
-        new_rope = self._rope is None or any(
-            mine is not given for mine, given in zip(self._rope, rope, strict=True)
-        )
-        self._rope = rope
+        new_rope = self._rope is not given.rope
+        slots = () if given.slots is None else (given.slots,)
         order = Pass(
             kind,
             cache.key,
             cache.is_first_row,
             text.key,
-            window,
+            given.window,
             has_rope=new_rope,
-            has_slots=slots is not None,
+            has_slots=bool(slots),
         )
-        more = (*(rope if new_rope else ()), *(() if slots is None else (slots,)))
-        self._others.tell(order, x, *modulation, *more)
+        self._rope = given.rope
+        with self._others.step():
+            self._others.tell(
+                order, given.x, *given.modulation, *(given.rope if new_rope else ()), *slots
+            )
+            yield
+            self._others.compare()

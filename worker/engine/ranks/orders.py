@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import torch
 
-from framewire.worker.engine.network.transformer import Window
+from framewire.worker.engine.network.transformer import Kind, Window
 from framewire.worker.engine.options import EngineOptions
 from framewire.worker.engine.preset import TransformerDims
 
@@ -61,7 +61,7 @@ class Pass:
         has_slots: slots follow.
     """
 
-    kind: Literal["forward", "write_context"]
+    kind: Kind
     cache: int
     first_row: bool
     text: int

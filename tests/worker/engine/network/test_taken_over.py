@@ -113,7 +113,7 @@ def test_another_size_gets_another_cache_and_idle_ones_are_let_go() -> None:
     recorded = tape.recorded
     in_turn([engine.open("a fox", large)])
     assert tape.recorded == 2 * recorded
-    assert len(engine.scratch.pool._idle) == 1
+    assert len(engine.scratch.caches._idle) == 1
     in_turn([engine.open("a fox", small)])
     assert tape.recorded == 3 * recorded
 
@@ -123,12 +123,12 @@ def test_a_stream_that_fails_gives_its_cache_back() -> None:
     stream = engine.open("a fox", params(SELF_FORCING))
     with pytest.raises(ValueError, match="expected pictures"):
         stream.generate_block(torch.zeros(1, 16, 32, 3, dtype=torch.uint8))
-    assert not engine.scratch.pool._idle
+    assert not engine.scratch.caches._idle
     del stream
-    assert len(engine.scratch.pool._idle) == 1
+    assert len(engine.scratch.caches._idle) == 1
 
 
 def test_without_graphs_nothing_is_kept_for_later_streams() -> None:
     engine = tiny_engine(preset=SELF_FORCING)
     in_turn([engine.open("a fox", params(SELF_FORCING))])
-    assert not engine.scratch.pool._idle
+    assert not engine.scratch.caches._idle
