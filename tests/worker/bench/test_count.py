@@ -5,6 +5,7 @@ for torch's own changes from one version to the next.
 """
 
 import json
+from functools import cache
 
 import pytest
 import torch
@@ -47,6 +48,7 @@ COUNTS = {
 """TFLOP, launches and GB moved besides products, at the size each was trained for."""
 
 
+@cache
 def count(name: str, ranks: int = 1) -> BlockCount:
     preset = PRESETS[name]
     size = (512, 512) if preset.follows_input else (preset.width, preset.height)
