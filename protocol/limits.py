@@ -12,8 +12,10 @@ MAX_ID_CHARS = 256
 MAX_SEED = 2**24
 MAX_BLOCKS = 2**63 - 1
 """Of a stream, and of a block's number: what fits into the 64 bits that JSON readers give it."""
-MAX_SIDE = 65535
-"""Of a stream's pictures, in pixels: what a JPEG's header can say."""
+MIN_SIDE, MAX_SIDE = 64, 2048
+"""Of the pictures that params ask for, in pixels."""
+MAX_JPEG_SIDE = 65535
+"""What a JPEG's header can say."""
 MIN_FPS, MAX_FPS = 0.1, 1000
 """Of a paced stream: a slower one would hold a place and show nothing. 0 is no pace."""
 MAX_PICTURE_PIXELS, MAX_PICTURE_SCANS = 40_000_000, 64

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .limits import MAX_BLOCKS, MAX_FPS, MAX_RETRY_AFTER, MAX_SIDE
+from .limits import MAX_BLOCKS, MAX_FPS, MAX_JPEG_SIDE, MAX_RETRY_AFTER
 from .params import Params, Steer
 
 
@@ -51,7 +51,7 @@ CLOSE_CODES = {
 
 
 Count = Annotated[int, Field(ge=0, le=MAX_BLOCKS)]
-Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
+Side = Annotated[int, Field(ge=1, le=MAX_JPEG_SIDE)]
 
 
 class _Said(BaseModel):

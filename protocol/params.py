@@ -15,7 +15,17 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 
 from .from_wire import FromWire, not_bool, not_bytes
-from .limits import MAX_ADAPTERS, MAX_BLOCKS, MAX_FPS, MAX_ID_CHARS, MAX_PLANNED, MAX_SEED, MIN_FPS
+from .limits import (
+    MAX_ADAPTERS,
+    MAX_BLOCKS,
+    MAX_FPS,
+    MAX_ID_CHARS,
+    MAX_PLANNED,
+    MAX_SEED,
+    MAX_SIDE,
+    MIN_FPS,
+    MIN_SIDE,
+)
 from .prompts.blends import Blend, BlendMethod, Interpolation, Prompt, Prompts, blend_of
 
 UPLOAD_PREFIX = "upload:"
@@ -80,7 +90,7 @@ def _falling(steps: tuple[float, ...]) -> tuple[float, ...]:
     return steps
 
 
-Side = Annotated[int, Field(ge=64, le=2048), BeforeValidator(not_bool)]
+Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE), BeforeValidator(not_bool)]
 Count = Annotated[int, Field(ge=1, le=MAX_BLOCKS), BeforeValidator(not_bool)]
 Fps = Annotated[
     float,
@@ -153,6 +163,8 @@ class Params(FromWire):
     keep_first_frame: bool | None = None
     interp_steps: InterpSteps | None = Field(default=None, validation_alias=_INTERP_NAMES)
     transition: Interpolation | None = None
+    prompt_switch: Literal["blend", "flush", "recache"] | None = None
+    mid_block_prompts: bool | None = None
     steers: (
         Annotated[tuple[Steer, ...], Field(max_length=MAX_PLANNED), AfterValidator(_can_be_held)]
         | None

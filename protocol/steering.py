@@ -22,6 +22,7 @@ Strengths = Mapping[str, float]
 
 _KEYS = ("num_blocks", "strength", "noise_controller", "seed")
 _SHOWN = ("prompt", "prompts", "blend")
+_WAY = ("interp_steps", "transition")
 
 
 @dataclass(slots=True)
@@ -107,6 +108,13 @@ class Steering:
         """The maps that wait for a later block, in the order in which they came."""
         return tuple(self._held)
 
+    @property
+    def awaits_prompt_only(self) -> bool:
+        """Whether what waits for the next block is another prompt, and nothing besides."""
+        if self.reset or self.ended or not self._next or self._next.keys() - {*_SHOWN, *_WAY}:
+            return False
+        return self.params.model_copy(update=self._next).shown != self.params.shown
+
     def add(self, steer: Steer, block: int) -> None:
         """Take a map in; `block` is the index of the next block.
 
@@ -188,7 +196,7 @@ class Steering:
         if steer.prompt is not None and not self.repeats(steer):
             if steer.image is not None:
                 self._with_image, self._start_prompt = steer.shown, None
-            for key in (*_SHOWN, "interp_steps", "transition"):
+            for key in (*_SHOWN, *_WAY):
                 self._next[key] = getattr(steer, key)
         for key in _KEYS:
             value = getattr(steer, key)

@@ -9,17 +9,18 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import Field, replace
 from typing import Any
 
-from framewire.protocol import AppId
+from framewire.protocol import AppId, escaped
 
 from .bench.command import add_commands as add_bench
 from .config import Config, ConfigError
 from .engine.setting import Setting
 from .lifeline import hold_lifeline
 from .models.command import add_commands as add_models
+from .plan.command import add_command as add_plan
 from .sdk_env.command import add_command as add_env
 from .sdk_env.command import needs_tls_extra
 from .settings import reader_of, settings_of
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         config = Config.load(os.environ, **options)
     except ConfigError as error:
-        print(f"framewire-worker {command}: {error}", file=sys.stderr)
+        print(f"framewire-worker {command}: {escaped(str(error))}", file=sys.stderr)
         return 2
     return _serve_fal(config, as_json) if config.fal else _serve(config, as_json)
 
@@ -88,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     add_env(commands)
     add_models(commands)
     add_bench(commands)
+    add_plan(commands)
     return parser
 
 
@@ -128,6 +130,7 @@ class _Append(argparse.Action):
 def _serve(config: Config, as_json: bool) -> int:
     try:
         from .backends import choose
+        from .backends.base import KnowsItsSpeed
         from .server.app import create_app
         from .server.on_uvicorn.server import Server, bind
         from .server.page_address import page_address
@@ -139,7 +142,7 @@ def _serve(config: Config, as_json: bool) -> int:
     try:
         backend, why = choose(config.backend, config.model)
     except ValueError as error:
-        print(f"framewire-worker serve: {error}", file=sys.stderr)
+        print(f"framewire-worker serve: {escaped(str(error))}", file=sys.stderr)
         return 2
     try:
         addresses = bind(config)
@@ -158,11 +161,19 @@ def _serve(config: Config, as_json: bool) -> int:
         url = f"{'wss' if config.ssl_certfile else 'ws'}://{host}:{port}/ws"
         page = page_address(config, app.state.gate, port)
         if as_json:
-            said = {"url": url, "page": page, "backend": backend.name, "auth": config.auth}
+            said: dict[str, Any] = {
+                "url": url,
+                "page": page,
+                "backend": backend.name,
+                "auth": config.auth,
+            }
             said |= {"certificate": config.ssl_certfile} if self_signed else {}
+            said |= {"speed": backend.speed()} if isinstance(backend, KnowsItsSpeed) else {}
             print(json.dumps(said), flush=True)
             return
         print(f"framewire worker ({backend.name}) at {url}; Ctrl-C drains it", flush=True)
+        for line in _speed_lines(backend):
+            print(line, flush=True)
         token = ", with a token for a day" if config.auth == "jwt" else ""
         print(f"direct it in a browser{token}: {page}", flush=True)
         if self_signed:
@@ -173,7 +184,7 @@ def _serve(config: Config, as_json: bool) -> int:
     try:
         app.state.folder.open()
     except StateFolderError as error:
-        print(f"framewire-worker serve: {error}", file=sys.stderr)
+        print(f"framewire-worker serve: {escaped(str(error))}", file=sys.stderr)
         return 2
     server = Server(config, app, listening)
     try:
@@ -182,6 +193,20 @@ def _serve(config: Config, as_json: bool) -> int:
         return _cannot_listen(config, error)
     failed: bool = app.state.worker.mending.failed if server.started else True
     return int(failed)
+
+
+def _speed_lines(backend: Any) -> Iterator[str]:
+    """What became of `--speed`: what it does, what it leaves out, what it costs the picture."""
+    from .backends.base import KnowsItsSpeed
+
+    if not isinstance(backend, KnowsItsSpeed):
+        return
+    speed = backend.speed()
+    if speed["asked"] == "faithful":
+        return
+    yield f"speed {speed['asked']}: {', '.join(speed['parts']) or 'as the reference'}"
+    yield from (f"  without {name}: {reason}" for name, reason in speed["left_out"].items())
+    yield from (f"  {name} costs: {costs}" for name, costs in speed["costs"].items())
 
 
 def _serve_fal(config: Config, as_json: bool) -> int:
@@ -250,7 +275,8 @@ def _certified(config: Config) -> Config | None:
     except ModuleNotFoundError as error:
         needs_tls_extra("serve --self-signed", error)
     except (ValueError, OSError) as error:
-        print(f"framewire-worker serve: no certificate could be kept: {error}", file=sys.stderr)
+        said = escaped(str(error))
+        print(f"framewire-worker serve: no certificate could be kept: {said}", file=sys.stderr)
     return None
 
 

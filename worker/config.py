@@ -9,7 +9,7 @@ import ipaddress
 import math
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
@@ -17,6 +17,7 @@ from framewire.protocol import AppId, is_loopback
 from framewire.protocol.limits import MAX_FPS, MIN_FPS
 
 from .allowed_hosts import AllowedHosts
+from .engine.options import EngineOptions
 from .engine.setting import check_settings, setting
 from .models.setup import ModelSetup
 from .naming import name_in_ids
@@ -268,6 +269,7 @@ class Config:
             if values.get("fal"):
                 values = {"fal_key": _fal_key(environ)} | values
             config = made(cls, values)
+            config = replace(config, model=replace(config.model, given=_options_of(values)))
         except ValueError as error:
             raise ConfigError(str(error)) from None
         if "forwarded_allow_ips" in values and config.auth == "jwt" and not config.secret:
@@ -303,6 +305,11 @@ def _fal_key(environ: Mapping[str, str]) -> str:
     pair = f"{found['KEY_ID']}:{found['KEY_SECRET']}"
     both = found["KEY_ID"] and found["KEY_SECRET"]
     return found["KEY"] or (pair if both else "") or found["API_KEY"]
+
+
+def _options_of(values: Mapping[str, Any]) -> frozenset[str]:
+    """The names of those that are the engine's options."""
+    return frozenset(values.keys() & {entry.name for entry in fields(EngineOptions)})
 
 
 def _is_private(url: str) -> bool:

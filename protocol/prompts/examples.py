@@ -11,6 +11,8 @@ from .tiny import PROMPTS as _TINY
 EXAMPLE_PROMPTS: dict[str, tuple[str, ...]] = {
     "krea-realtime-14b": _KREA_REALTIME,
     "self-forcing-1.3b": _SELF_FORCING,
+    "longlive-1.3b": _SELF_FORCING,
+    "causal-forcing": _SELF_FORCING,
     "streamdiffusionv2-1.3b": _STREAMDIFFUSIONV2,
     "testcard": _TESTCARD,
     "tiny": _TINY,

@@ -95,6 +95,7 @@ PARAMS = st.fixed_dictionaries(
         "kv_cache_num_frames": st.integers(1, 12),
         "keep_first_frame": st.booleans(),
         "interp_steps": st.integers(1, 64),
+        "prompt_switch": st.sampled_from(["blend", "flush", "recache"]),
         "webcam_mode": st.booleans(),
         "input": st.sampled_from(["newest", "all"]),
         "fps": st.just(0) | st.floats(0.1, 1000),
@@ -119,7 +120,6 @@ STEERS = st.fixed_dictionaries(
 ).map(Steer.model_validate)
 
 
-@settings(deadline=None)
 @given(FROM_WORKER)
 def test_what_a_worker_says_survives_the_wire(message: Message) -> None:
     state = State.OPENING if isinstance(message, Ready) else State.STREAMING
@@ -129,7 +129,6 @@ def test_what_a_worker_says_survives_the_wire(message: Message) -> None:
     )
 
 
-@settings(deadline=None)
 @given(
     st.builds(
         Frame,
@@ -145,7 +144,6 @@ def test_frames_in_envelopes_survive_the_wire(frame: Frame) -> None:
     assert connection_in(State.STREAMING, Role.CLIENT).receive(worker.send(frame)) == frame
 
 
-@settings(deadline=None)
 @given(PARAMS, STEERS)
 def test_what_a_client_says_survives_the_wire(params: Params, steer: Steer) -> None:
     sent = connection_in(State.READY, Role.CLIENT).send(params)
@@ -177,7 +175,7 @@ ANYTHING = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(ANYTHING, st.sampled_from(Role), st.sampled_from(State))
 def test_anything_in_is_a_message_or_a_remote_error(
     data: bytes | str, role: Role, state: State
@@ -194,7 +192,7 @@ def test_anything_in_is_a_message_or_a_remote_error(
         assert isinstance(message, Message)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(ANYTHING, max_size=30))
 def test_any_run_of_messages_leaves_a_worker_that_still_takes_params(run: list[Any]) -> None:
     worker = Connection(Role.WORKER)

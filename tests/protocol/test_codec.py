@@ -259,7 +259,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.dictionaries(st.text(max_size=8), VALUES, max_size=8))
 def test_a_map_survives_the_wire(values: dict[str, object]) -> None:
     try:
@@ -268,7 +268,6 @@ def test_a_map_survives_the_wire(values: dict[str, object]) -> None:
         assert "deeper" in error.reason
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_map_or_a_remote_error(data: bytes) -> None:
     for candidate in (data, b"\x81" + data, one_entry(data)):
@@ -276,7 +275,6 @@ def test_any_bytes_are_a_map_or_a_remote_error(data: bytes) -> None:
             assert isinstance(unpack_map(candidate), dict)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200) | VALUES.map(repr))
 def test_any_text_is_an_object_or_a_remote_error(text: str) -> None:
     for candidate in (text, "{" + text + "}", '{"k":' + text + "}"):

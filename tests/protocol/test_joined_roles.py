@@ -144,5 +144,5 @@ class Joined(RuleBasedStateMachine):
             take()
 
 
-Joined.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Joined.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
 test_two_roles_that_talk_across_each_other_stay_within_the_table = Joined.TestCase

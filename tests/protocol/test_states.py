@@ -210,5 +210,5 @@ class BothSides(RuleBasedStateMachine):
         self.everything_arrives()
 
 
-BothSides.TestCase.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
+BothSides.TestCase.settings = settings(max_examples=100, stateful_step_count=25)
 TestBothSides = BothSides.TestCase

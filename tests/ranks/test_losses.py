@@ -5,7 +5,6 @@ import logging
 import os
 import signal
 import threading
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,9 +22,12 @@ from framewire.worker.engine.ranks.leader import RanksLost
 from framewire.worker.engine.ranks.orders import NewTextCache
 
 SHARED = ("--backend", "wan", "--preset", "tiny-random", "--device", "cpu", "--num-gpus", "2")
-SOON = 5.0
-"""Seconds within which a viewer hears of a loss, and no follower is left."""
-BACK = 80.0
+NEVER = ("--rank-timeout", "600")
+"""So that nothing is noticed by its time-out alone."""
+BACK = 100.0
+"""Seconds within which all is as it was."""
+
+pytestmark = pytest.mark.timeout(400)
 
 
 @asynccontextmanager
@@ -56,13 +58,11 @@ def runs(pid: int) -> bool:
         return False
 
 
-async def gone(pids: list[int]) -> float:
-    """Seconds until none of them runs."""
-    began = time.monotonic()
-    while any(runs(pid) for pid in pids):
-        assert time.monotonic() - began < 60
-        await asyncio.sleep(0.05)
-    return time.monotonic() - began
+async def gone(pids: list[int]) -> None:
+    """Wait until none of them runs."""
+    async with asyncio.timeout(60):
+        while any(runs(pid) for pid in pids):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
 
 async def healthy(worker: Command, wanted: bool) -> None:
@@ -79,19 +79,18 @@ async def test_a_lost_follower_ends_streams_in_words_and_a_client_gets_all_its_f
     """Killed, or stopped, which only its time-out tells; `/health` is red until the ranks are back."""
     patience = Reconnect(attempts=100, give_up_after=BACK)
     told: list[Event] = []
-    async with sharing("--rank-timeout", "2") as worker:
+    stops = number is signal.SIGSTOP
+    async with sharing(*(("--rank-timeout", "4") if stops else NEVER)) as worker:
         (follower,) = followers(worker.process.pid)
 
-        async def give_up() -> tuple[WorkerFailedError, float]:
-            lost_at = 0.0
+        async def give_up() -> WorkerFailedError:
             async with connect(worker.url, reconnect=False, frame_timeout=BACK) as session:
                 await session.start("a fox", num_blocks=100_000)
                 with pytest.raises(WorkerFailedError) as failed:
                     async for frame in session:
                         if frame.index == 30:
                             os.kill(follower, number)
-                            lost_at = time.monotonic()
-                return failed.value, time.monotonic() - lost_at
+                return failed.value
 
         async def go_on() -> list[int]:
             async with connect(worker.url, reconnect=patience, on_event=told.append) as session:
@@ -99,27 +98,21 @@ async def test_a_lost_follower_ends_streams_in_words_and_a_client_gets_all_its_f
                 return [frame.index async for frame in session]
 
         going_on = asyncio.create_task(go_on())
-        failed, seconds = await asyncio.wait_for(give_up(), 60)
-        print(f"heard of signal {number} after {seconds:.1f} s")
-        assert (
-            seconds < 4 * SOON
-        )  # 1 s on an idle machine, and 2 more for what only a time-out tells
+        failed = await asyncio.wait_for(give_up(), BACK)
         await healthy(worker, False)  # it was heard before the ranks were started again
-        began = time.monotonic()
         assert "was lost" in str(failed) and "connect again" in str(failed)
         assert await asyncio.wait_for(going_on, BACK) == list(range(12 * 80 - 6))
         assert any(isinstance(event, Reconnected) for event in told)
-        assert time.monotonic() - began < BACK
         await healthy(worker, True)
         assert not runs(follower)
         (another,) = followers(worker.process.pid)
         worker.signal()
         assert await worker.exit_code() == 0
-        assert await gone([another]) < SOON
+        await gone([another])
 
 
 async def test_followers_end_with_a_worker_that_is_killed() -> None:
-    async with sharing() as worker, connect(worker.url, reconnect=False) as session:
+    async with sharing(*NEVER) as worker, connect(worker.url, reconnect=False) as session:
         await session.start("a fox", num_blocks=100_000)
         pids = followers(worker.process.pid)
         assert len(pids) == 1
@@ -127,15 +120,15 @@ async def test_followers_end_with_a_worker_that_is_killed() -> None:
             if frame.index == 30:
                 break
         worker.signal(signal.SIGKILL)
-        assert await gone(pids) < SOON
+        await gone(pids)
 
 
 async def test_a_worker_that_is_to_exit_with_a_rank_does_so_with_status_1() -> None:
-    async with sharing("--on-rank-loss", "exit") as worker:
+    async with sharing("--on-rank-loss", "exit", *NEVER) as worker:
         (follower,) = followers(worker.process.pid)
         os.kill(follower, signal.SIGKILL)
         assert await worker.exit_code() == 1
-        assert await gone([follower]) < SOON
+        await gone([follower])
 
 
 def test_ranks_that_were_told_different_things_are_found_where_that_is_checked() -> None:

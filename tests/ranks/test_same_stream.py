@@ -29,6 +29,7 @@ CASES: list[tuple[str, int, dict[str, Any]]] = [
     ("krea-realtime-14b", 2, {"options": EngineOptions(context_every=2)}),
     ("krea-realtime-14b", 2, {"options": EngineOptions(fuse_qkv=True), "keep_first_frame": True}),
     ("self-forcing-1.3b", 2, {"options": EngineOptions(sink_frames=3)}),
+    ("self-forcing-1.3b", 2, {"prompt_switch": "flush"}),
     ("streamdiffusionv2-1.3b", 2, {"options": EngineOptions(batch_steps=True)}),
     ("krea-realtime-14b", 3, {}),  # of 3 heads; 6 tokens a block
     ("streamdiffusionv2-1.3b", 3, {}),  # 2 tokens a frame: a rank has none of its own
@@ -37,7 +38,7 @@ CASES: list[tuple[str, int, dict[str, Any]]] = [
 
 def small(name: str, heads: int) -> Preset:
     """The loop of a preset around a network of so many heads; Self-Forcing's window made short."""
-    changes = {"context_frames": 6} if "self-forcing" in name else {}
+    changes = {"context_frames": 6} if "forcing" in name else {}
     return PRESETS[name].with_dims(f"small {name}", replace(TINY, heads=heads), **changes)
 
 
@@ -101,6 +102,33 @@ def test_ranks_make_what_one_process_makes(
     assert len(alone[1]) > BLOCKS
     assert differs(alone[1], shared[1]) <= BOUND
     assert differs(alone[0], shared[0]) <= 1
+
+
+def test_a_prompt_that_comes_between_two_passes_is_every_ranks(ranks_of: RanksOf) -> None:
+    """It goes to the others as any order does, and the pass after it is the new prompt's on all."""
+    preset = small("krea-realtime-14b", heads=2)
+    params = StreamParams.of(preset, width=32, height=16, num_denoising_steps=4, seed=5)
+
+    def made(ranks: Ranks | None, at: int | None) -> list[Tensor]:
+        stream = engine_of(preset, EngineOptions(), ranks).open("a red ball", params)
+        asked = 0
+
+        def between() -> bool:
+            nonlocal asked
+            asked += 1
+            if asked == at:
+                stream.steer(prompt="a blue ring", interp_steps=1)
+            return asked == at
+
+        latents = []
+        for _ in range(3):
+            latents.append(stream.denoise_block(between=between))
+            stream.decode_block(latents[-1])
+        return latents
+
+    plain, alone, shared = made(None, None), made(None, 5), made(ranks_of(2), 5)
+    assert differs(alone, shared) <= BOUND
+    assert torch.equal(plain[0], alone[0]) and differs(plain[1:2], alone[1:2]) > 100 * BOUND
 
 
 def test_the_shipped_model_of_four_heads_is_the_same_on_two_ranks(ranks_of: RanksOf) -> None:

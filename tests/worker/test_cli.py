@@ -8,7 +8,6 @@ import httpx
 import jwt
 import pytest
 from support.servers.worker_server import PATIENCE, command, launched
-from support.viewers.bad_peers import in_background
 from support.viewers.raw_viewer import SMALL, Closed, connected, opened, streamed
 
 SECRET = "a secret of more than thirty-two bytes"
@@ -63,9 +62,13 @@ async def test_a_drain_finishes_the_block_says_so_closes_with_1012_and_exits_in_
 
 
 async def test_while_it_drains_newcomers_are_told_to_come_again() -> None:
-    async with command(slow=True) as worker, connected(worker.url) as viewer:
+    """For as long as a block is under way: here for good."""
+    async with (
+        command("--grace", "600", slow=True, FRAMEWIRE_TEST_BLOCK="600") as worker,
+        connected(worker.url) as viewer,
+    ):
         await viewer.say(**ENDLESS)
-        await viewer.frame()
+        await blocked_lane(worker.http)
         async with opened(worker.url) as early:
             await early.next()
             worker.signal()
@@ -73,8 +76,6 @@ async def test_while_it_drains_newcomers_are_told_to_come_again() -> None:
         async with opened(worker.url) as late:
             received = await late.end()
             assert received.texts[0]["error"] == "AT_CAPACITY" and received.last.code == 1012
-        assert (await viewer.end()).last.code == 1012
-        assert await worker.exit_code() == 0
 
 
 async def test_a_block_that_outlasts_the_grace_does_not_keep_the_worker() -> None:
@@ -136,10 +137,8 @@ async def test_the_command_drops_a_viewer_that_stalls_whatever_event_loop_it_run
     ):
         await viewer.say(**(ENDLESS | {"width": 832, "height": 480}))
         await viewer.frame()
-        async with in_background(viewer.frame(10**9)):  # it reads on until the other waits
-            await other.say(**(ENDLESS | {"num_blocks": 1}))
-            assert (await other.next())["type"] == "queued"
         viewer.socket.transport.pause_reading()
+        await other.say(**(ENDLESS | {"num_blocks": 1}))
         assert len((await other.stream()).frames) == 6
         viewer.socket.transport.abort()
 
@@ -172,7 +171,7 @@ async def test_neither_tokens_nor_keys_are_ever_written_to_the_log() -> None:
         ):
             async with opened(worker.url + query, additional_headers=headers) as viewer:
                 await viewer.next()
-        async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
             minted = await client.post(
                 f"{worker.http}/tokens/",
                 json={"allowed_apps": ["krea-wan-14b"]},

@@ -34,7 +34,8 @@ def test_every_field_can_be_set_from_the_environment() -> None:
         }
         plain = True if entry.default is False else entry.default or 1
         text = special.get(entry.name, str(plain))
-        loaded = Config.load({f"FRAMEWIRE_{entry.name.upper()}": text})
+        beside = {"FRAMEWIRE_LORA": "gold"} if entry.name == "lora_live" else {}
+        loaded = Config.load(beside | {f"FRAMEWIRE_{entry.name.upper()}": text})
         holders = (loaded, loaded.model, loaded.model.options)
         (value,) = (getattr(one, entry.name) for one in holders if hasattr(one, entry.name))
         assert (",".join(value) if isinstance(value, tuple) else str(value)) == text
@@ -86,6 +87,7 @@ def test_tokens_need_something_to_sign_or_mint_them_with() -> None:
         ({"context_every": 0}, "context_every must be at least 1"),
         ({"warm_sizes": "832x480,big"}, "expected WIDTHxHEIGHT"),
         ({"warm_sizes": "100x100"}, "multiples of 16"),
+        ({"lora_live": True}, "no adapter to keep beside the weights"),
         ({"codec_threads": 0}, "codec_threads must be at least 1"),
         ({"caller_sockets": -1}, "caller_sockets must be at least 0"),
         ({"forwarded_allow_ips": "127.0.0.1, proxy.example"}, "forwarded_allow_ips.*proxy.example"),
@@ -152,6 +154,15 @@ def test_as_many_sessions_as_memory_has_room_for_is_a_word_and_switches_are_word
     assert (config.max_sessions, options.fp8, options.compile) == (0, True, False)
     with pytest.raises(ConfigError, match="FRAMEWIRE_FP8: expected yes or no, got 'maybe'"):
         Config.load({"FRAMEWIRE_FP8": "maybe"})
+
+
+def test_options_that_were_set_by_hand_are_known_from_those_that_were_not() -> None:
+    """Also where they say what is so anyway; a speed leaves them alone."""
+    config = Config.load({"FRAMEWIRE_COMPILE": "no", "FRAMEWIRE_PORT": "1"}, decoder="wan")
+    assert config.model.given == {"compile", "decoder"} and config.model.speed == "faithful"
+    assert Config.load({}, fuse_qkv=None).model.given == frozenset()
+    with pytest.raises(ConfigError, match="speed 'warp': choose one of faithful, fast, max"):
+        Config.load({"FRAMEWIRE_SPEED": "warp"})
 
 
 def test_a_secret_that_can_be_guessed_from_a_token_is_refused() -> None:

@@ -149,10 +149,16 @@ def test_nothing_between_the_command_line_and_the_engine_hands_an_option_on_by_n
     from framewire.worker.engine.build import Build
 
     names = {entry.name for entry in fields(EngineOptions)}
-    inside = {WORKER / "engine", WORKER / "bench"}  # the bench names what it compares
+    # The bench names what it compares, a speed what it is made of.
+    inside = {WORKER / "engine", WORKER / "bench", WORKER / "backends/speed"}
+    others = {
+        "backends/presets.py": {"skip_zero"},  # tiny's usual path
+        "models/differences.py": {"sink_frames"},  # a preset has some too
+        "models/overview.py": {"sink_frames"},
+    }
     paths = [path for path in WORKER.rglob("*.py") if inside.isdisjoint(path.parents)]
     assert WORKER / "cli.py" in paths and WORKER / "backends/presets.py" in paths
     found = {path.relative_to(WORKER).as_posix(): names & set(given_names(path)) for path in paths}
-    assert {path: named for path, named in found.items() if named} == {}
+    assert {path: named for path, named in found.items() if named} == others
     for kind in (Build, ModelSetup, Config):
         assert names.isdisjoint(entry.name for entry in fields(kind))

@@ -6,7 +6,7 @@ from framewire.worker.models.setup import ModelSetup
 
 from .base import Backend
 
-__all__ = ["NAMES", "Backend", "ModelSetup", "choose"]
+__all__ = ["NAMES", "Backend", "ModelSetup", "choose", "named"]
 
 NAMES = ("testcard", "tiny", "wan")
 _BEST = ("krea-realtime-14b", "tiny")
@@ -25,13 +25,31 @@ def choose(name: str, setup: ModelSetup | None = None) -> tuple[Backend, str]:
             what, and what to run instead.
     """
     setup = setup or ModelSetup()
-    if name == "testcard" and not setup.preset:
-        return _testcard(), "asked for"
+    wanted = named(name, setup)
+    if wanted == "testcard":
+        return _testcard(setup), "asked for"
+    if wanted == "auto":
+        return _best(setup)
     from .presets import ELSE, servable_presets
 
+    preset = servable_presets()[wanted]
+    missing = preset.missing(setup)
+    if missing:
+        raise ValueError(f"{wanted} lacks {missing}; without it: {ELSE}")
+    return preset.make(setup), "asked for"
+
+
+def named(name: str, setup: ModelSetup) -> str:
+    """The preset that is asked for, or `testcard`, or `auto`; whether it can run is not looked at.
+
+    Raises:
+        ValueError: there is none of these names; says in a line what there is.
+    """
+    if name in ("auto", "testcard") and not setup.preset:
+        return name
+    from .presets import servable_presets
+
     presets = servable_presets()
-    if name == "auto" and not setup.preset:
-        return _best(setup)
     wanted = setup.preset or (name if name in presets else "")
     if name == "wan" and not wanted:
         raise ValueError(f"backend wan needs --preset: {', '.join(presets)}")
@@ -44,10 +62,7 @@ def choose(name: str, setup: ModelSetup | None = None) -> tuple[Backend, str]:
         raise ValueError(f"no backend {name!r}: choose one of {known}")
     if wanted not in presets:
         raise ValueError(f"no preset {wanted!r}: choose one of {', '.join(presets)}")
-    missing = presets[wanted].missing(setup)
-    if missing:
-        raise ValueError(f"{wanted} lacks {missing}; without it: {ELSE}")
-    return presets[wanted].make(setup), "asked for"
+    return wanted
 
 
 def _best(setup: ModelSetup) -> tuple[Backend, str]:
@@ -62,10 +77,14 @@ def _best(setup: ModelSetup) -> tuple[Backend, str]:
             why = "; ".join(["the best that runs here", *passed_over])
             return presets[name].make(setup), why
         passed_over.append(f"{name} lacks {missing}")
-    return _testcard(), "; ".join(["it runs anywhere", *passed_over])
+    return _testcard(setup), "; ".join(["it runs anywhere", *passed_over])
 
 
-def _testcard() -> Backend:
+def _testcard(setup: ModelSetup) -> Backend:
     from .testcard import TestcardBackend
 
+    if setup.lora:
+        raise ValueError(
+            f"lora {setup.lora[0]!r}: testcard has no weights to adapt: name a --preset"
+        )
     return TestcardBackend()

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]  # [H, W, 3] RGB, at the session's size
 Frames = NDArray[np.uint8]  # [T, H, W, 3] RGB
+PromptSwitch = Literal["blend", "flush", "recache"]
+"""What becomes of what a stream remembers when a new prompt has taken over: it fades as new blocks
+come, or is dropped but for the newest, or is computed anew."""
 Method = Literal["linear", "slerp"]
 """How what lies between two prompts is found: along a line, or along an arc."""
 
@@ -60,6 +63,9 @@ class Defaults:
         fps: frames a second at which what was made looks right.
         needs_input: no stream is made from text alone.
         loras: strengths of the adapters that a stream may change, by name.
+        prompt_switches: what a stream may ask for, the usual one first; none where there is but one
+            way for the model.
+        mid_block_prompts: its sessions are `TakesPromptsMidBlock`; known once the backend is loaded.
     """
 
     width: int = 832
@@ -80,6 +86,8 @@ class Defaults:
     fps: float = 16.0
     needs_input: bool = False
     loras: Mapping[str, float] = field(default_factory=dict)
+    prompt_switches: tuple[PromptSwitch, ...] = ()
+    mid_block_prompts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +97,8 @@ class Settings:
     Attributes:
         prompt: of a `blend` the text that weighs the most.
         encoded: what `EncodesPrompts.encode` has made of it, if it was asked.
+        prompt_switch: None is the usual one.
+        mid_block_prompts: a new prompt is not to wait for the next block.
     """
 
     prompt: str
@@ -107,6 +117,8 @@ class Settings:
     loras: Mapping[str, float] = field(default_factory=dict)
     blend: Blend | None = None
     encoded: Any = None
+    prompt_switch: PromptSwitch | None = None
+    mid_block_prompts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +147,29 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One block's frames, and the milliseconds that each stage of it took.
+    """One block's frames, or a part of them, and the milliseconds that each stage of it took.
 
     Attributes:
+        ms: of a block in parts, with the last of them.
         delay: how many blocks before this one its pictures were given.
+        left: frames of this block that are still to come, in other parts.
     """
 
     frames: Frames
     ms: Mapping[str, float] = field(default_factory=dict)
     delay: int = 0
+    left: int = 0
+
+
+@runtime_checkable
+class InParts(Protocol):
+    """What finishes a block, and can hand over each of its frames as soon as it is there."""
+
+    def __call__(self) -> Block:
+        """All of the block, or what is left of it."""
+
+    def part(self) -> Block:
+        """The next frames of the block; it is called until none are left."""
 
 
 class BackendSession(Protocol):
@@ -168,6 +194,22 @@ class BackendSession(Protocol):
 
     def close(self) -> None:
         """Free what the session holds. Nothing is called after it."""
+
+
+class TakesPromptsMidBlock(BackendSession, Protocol):
+    """One viewer's stream, in whose blocks a prompt can change."""
+
+    def next_block(
+        self,
+        pictures: Sequence[Picture],
+        newest: Callable[[], Change | None] | None = None,
+    ) -> Callable[[], Block]:
+        """As a `BackendSession`'s.
+
+        Args:
+            newest: asked on the lane between two denoise passes; what it returns changes the prompt
+                alone, and the first of its `interp_steps` is taken with the next pass.
+        """
 
 
 class Backend(Protocol):
@@ -205,6 +247,17 @@ class KnowsItsMakeUp(Protocol):
 
     def made_with(self) -> Mapping[str, str | int]:
         """What else the bytes of its frames depend on, by name; known once it is loaded."""
+
+
+@runtime_checkable
+class KnowsItsSpeed(Protocol):
+    """A backend that can be asked to be faster."""
+
+    def speed(self) -> Mapping[str, Any]:
+        """What came of that, once it is loaded: `asked`, `parts`, `left_out` and `costs`.
+
+        The last two are words by part: why it is left out, and what it does to the picture.
+        """
 
 
 @runtime_checkable

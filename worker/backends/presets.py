@@ -14,7 +14,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from framewire.worker.models.adapters import chosen_adapters
-from framewire.worker.models.catalogue import catalogue, gigabytes
+from framewire.worker.models.catalogue import catalogue, gigabytes, presets
 from framewire.worker.models.setup import ModelSetup
 
 from .base import Backend
@@ -29,10 +29,17 @@ TINY_WEIGHTS = "tiny/weights/model.safetensors"
 TINY_PRESETS = {
     "tiny-random": "TINY_RANDOM",
     "tiny-self-forcing": "TINY_SELF_FORCING",
+    "tiny-longlive": "TINY_LONGLIVE",
+    "tiny-framewise": "TINY_FRAMEWISE",
     "tiny-streamdiffusionv2": "TINY_STREAMDIFFUSIONV2",
 }
 """Tiny networks with random weights in the loop of each published model; constants of the engine's
 `random_weights`."""
+_TINY_ABSENT = {
+    "taehv": "this model has a decoder of its own",
+    "tune-convolutions": "this model's are laid out so already",
+}
+"""What of a speed means nothing to `tiny`."""
 INSTALL = "pip install 'framewire[models]'"
 ELSE = "framewire-worker serve --backend testcard"
 
@@ -141,6 +148,7 @@ def published_engine(preset: Preset, build: Build) -> Engine:
         transformer=entry.paths("transformer"),
         text=entry.paths("tokenizer")[0].parent.parent,
         vae=entry.paths("vae")[0],
+        adapter=entry.paths("adapter")[0] if preset.adapter_section else None,
         taehv=entry.paths("taehv")[0] if build.options.decoder == "taehv" else None,
     )
     return load_engine(preset, files, build)
@@ -148,18 +156,22 @@ def published_engine(preset: Preset, build: Build) -> Engine:
 
 def _published(name: str, setup: ModelSetup) -> Backend:
     from framewire.worker.engine.context.memory import check_loop
-    from framewire.worker.engine.preset import PRESETS
 
+    from .speed.parts import served_preset
+    from .speed.resolve import resolve
     from .wan import WanBackend
 
-    preset = PRESETS[name]
+    preset = served_preset(presets()[name], setup)
     build = _with_adapters(build_of(setup), setup, preset.dims, name)
     check_loop(preset, build.options)
     backend = WanBackend(
         preset,
-        lambda: published_engine(preset, replace(build, ranks=backend.ranks)),
+        lambda: published_engine(
+            preset, replace(build, ranks=backend.ranks, options=backend.options)
+        ),
         setup,
         adapters=build.adapters,
+        resolve=partial(resolve, preset, setup, build, absent_parts(name)),
     )
     return backend
 
@@ -169,16 +181,19 @@ def _random(constant: str, setup: ModelSetup) -> Backend:
     from framewire.worker.engine.build import random_engine
     from framewire.worker.engine.context.memory import check_loop
 
+    from .speed.parts import served_preset
+    from .speed.resolve import resolve
     from .wan import WanBackend
 
-    preset = getattr(random_weights, constant)
+    preset = served_preset(getattr(random_weights, constant), setup)
     build = _with_adapters(build_of(setup), setup, preset.dims, preset.name)
     check_loop(preset, build.options)
     backend = WanBackend(
         preset,
-        lambda: random_engine(preset, replace(build, ranks=backend.ranks)),
+        lambda: random_engine(preset, replace(build, ranks=backend.ranks, options=backend.options)),
         setup,
         adapters=build.adapters,
+        resolve=partial(resolve, preset, setup, build),
     )
     return backend
 
@@ -189,27 +204,45 @@ def _tiny_missing(setup: ModelSetup) -> str:
 
 
 def _tiny(setup: ModelSetup) -> Backend:
+    from framewire.worker.engine.context.memory import check_loop
+
     tiny: Any = importlib.import_module("framewire.worker.engine.tiny.model")
 
+    from .speed.parts import served_preset
+    from .speed.resolve import resolve
     from .wan import WanBackend
 
-    device = device_of(setup)
     # Of tensors this small, more threads wait for each other as soon as anything runs beside.
-    setup = replace(setup, threads=setup.threads or 1)
+    dtype = "float32" if setup.dtype == "auto" else setup.dtype
+    setup = replace(setup, threads=setup.threads or 1, dtype=dtype)
+    if "skip_zero" not in setup.given:
+        setup = replace(setup, options=replace(setup.options, skip_zero=True))
     build = _with_adapters(build_of(setup), setup, tiny.TINY.dims, tiny.TINY.name)
+    check_loop(served_preset(tiny.TINY, setup), setup.options)
     backend = WanBackend(
         tiny.TINY,
         lambda: tiny.load_tiny(
-            device,
+            build.device,
+            options=backend.options,
             ranks=backend.ranks,
             adapters=build.adapters,
             live_adapters=build.live_adapters,
+            dtype=build.dtype,
         ),
         setup,
         native=True,
         adapters=build.adapters,
+        resolve=partial(resolve, tiny.TINY, setup, build, _TINY_ABSENT),
     )
     return backend
+
+
+def absent_parts(name: str) -> dict[str, str]:
+    """What parts of a speed need and isn't here of a published preset's files, by part."""
+    missing = catalogue()[name].missing("--decoder taehv")
+    if not missing:
+        return {}
+    return {"taehv": f"its weights are not here (framewire-worker pull {name} --decoder taehv)"}
 
 
 def _option(setup: ModelSetup) -> str:

@@ -9,23 +9,27 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import Any
 
 import torch
 
+from framewire.worker.engine.checkpoint import CheckpointError
 from framewire.worker.engine.context.memory import window_frames
 from framewire.worker.engine.engine import Engine
 from framewire.worker.engine.lora.chosen import ChosenAdapter
 from framewire.worker.engine.options import EngineOptions
-from framewire.worker.engine.params import StreamParams
-from framewire.worker.engine.preset import FRAMES_PER_LATENT, PIXEL_MULTIPLE, Preset
+from framewire.worker.engine.params import StreamParams, check_switch
+from framewire.worker.engine.preset import FRAMES_PER_LATENT, PIXEL_MULTIPLE, Preset, PromptSwitch
 from framewire.worker.engine.ranks.leader import Ranks, RanksLost, check_ranks
-from framewire.worker.models.setup import ModelSetup
+from framewire.worker.engine.vae.layout import fastest_kernels
+from framewire.worker.models.setup import ModelSetup, separated
 
 from .base import BackendBroken, Blend, CapacityError, Defaults, Settings, SettingsError
 from .devices import devices_of
 from .ranks.processes import RankProcesses
+from .speed.parts import Resolved
 from .wan_memory import Budget, Footprint, free_bytes
 from .wan_overlap import Encoded, Overlap
 from .wan_session import WanSession, warm_up
@@ -42,6 +46,7 @@ class WanBackend:
         build: makes the engine; called on the lane, when the worker loads and `ranks` have joined.
         native: the model knows one size only; streams of other sizes are scaled from it.
         adapters: what the engine is built with; of live ones a stream may change the strengths.
+        resolve: finds the options of the setup's speed, on the lane, before the engine is built.
     """
 
     def __init__(
@@ -52,12 +57,15 @@ class WanBackend:
         *,
         native: bool = False,
         adapters: Sequence[ChosenAdapter] = (),
+        resolve: Callable[[], Resolved] | None = None,
     ) -> None:
         self.name = preset.name
         self.preset = preset
         self.native = native
         self.setup = setup or ModelSetup()
         self._build = build
+        self._resolve = resolve
+        self._resolved = Resolved("faithful", self.setup.options)
         self._adapters = tuple(adapters)
         live = self._adapters if self.setup.lora_live else ()
         self._devices = devices_of(self.setup)
@@ -65,6 +73,7 @@ class WanBackend:
             check_ranks(preset, self.setup.options, len(self._devices))
             if live:
                 raise ValueError("lora_live is for one GPU: without it adapters are merged")
+        self._switches = _switches(preset, self.setup)
         self._processes: RankProcesses | None = None
         self._tell_broken: Callable[[], object] = lambda: None
         self._engine: Engine | None = None
@@ -88,7 +97,17 @@ class WanBackend:
             block_frames=FRAMES_PER_LATENT * preset.block_frames,
             needs_input=self.setup.options.batch_steps,
             loras={one.name: one.strength for one in live},
+            prompt_switches=self._switches if preset.context == "appended" else (),
         )
+
+    @property
+    def options(self) -> EngineOptions:
+        """What the engine is built with: those of the setup, and what its speed adds."""
+        return self._resolved.options
+
+    def speed(self) -> dict[str, Any]:
+        """What came of the setup's speed, once loaded."""
+        return self._resolved.as_json()
 
     @property
     def engine(self) -> Engine:
@@ -99,12 +118,38 @@ class WanBackend:
     def load(self) -> None:
         """Build the engine and run every shape of the sizes that are to be warm.
 
-        What an earlier load has left behind is given up, and its sessions are over.
+        What an earlier load has left behind is given up, and its sessions are over. Where what the
+        speed adds fails after all, on the whole model, the engine is built without it.
         """
-        began = time.perf_counter()
         self._give_up()
         if self.setup.threads:
             torch.set_num_threads(self.setup.threads)
+        if self._resolve is not None:
+            self._resolved, self._resolve = self._resolve(), None
+        try:
+            self._load()
+        except (RanksLost, CheckpointError, OSError):  # which no part is at fault for
+            raise
+        except Exception as error:
+            if not self._resolved.parts:
+                raise
+            reason = f"{type(error).__name__} on the whole model"
+            logger.warning(
+                "%s: --speed %s goes without any of its parts: %s: %s",
+                self.name,
+                self._resolved.asked,
+                reason,
+                (str(error).strip().splitlines() or [""])[0],
+            )
+            self._resolved = self._resolved.without_parts(self.setup.options, reason)
+        else:
+            return
+        self._give_up()
+        _release_unused(self._devices[0])
+        self._load()
+
+    def _load(self) -> None:
+        began = time.perf_counter()
         if len(self._devices) > 1:
             self._processes = RankProcesses(
                 self._devices,
@@ -118,12 +163,14 @@ class WanBackend:
         self.overlap = Overlap(device)
         self.budget = Budget(free_bytes(device))
         self._footprint = Footprint(engine)
+        takes = engine.shared.takes_prompts_mid_block
+        self.defaults = replace(self.defaults, mid_block_prompts=takes)
         logger.info("%s: loaded on %s in %.1f s", self.name, device, self.load_seconds)
         own = (self.preset.width, self.preset.height)
         for width, height in (own,) if self.native else self.setup.sizes(own):
             self._warm(width, height)
         if not self.setup.warm_on_demand:
-            engine.transformer.stop_compiling()
+            engine.stop_compiling()
         if self.ranks is not None:
             self.ranks.settled = True
         need = self._footprint.of(self._params())
@@ -159,6 +206,7 @@ class WanBackend:
             "threads": torch.get_num_threads(),
             **({"num_gpus": len(self._devices)} if len(self._devices) > 1 else {}),
             **({"loras": self._adapted()} if self._adapters else {}),
+            **({"prompt_switch": self._switches[0]} if self.setup.prompt_switches else {}),
             "speed": ", ".join(changed) or "as the reference",
             "torch": torch.__version__,
         }
@@ -246,7 +294,8 @@ class WanBackend:
     def _params(self, settings: Settings | None = None) -> StreamParams:
         """The engine's params of a stream."""
         if settings is None:
-            return StreamParams.of(self.preset)
+            dearest = "recache" if "recache" in self._switches else self._switches[0]
+            return StreamParams.of(self.preset, prompt_switch=dearest)
         return StreamParams.of(
             self.preset,
             width=None if self.native else settings.width,
@@ -259,6 +308,7 @@ class WanBackend:
             kv_cache_num_frames=settings.kv_cache_num_frames,
             keep_first_frame=settings.keep_first_frame,
             noise_controller=settings.noise_controller,
+            prompt_switch=settings.prompt_switch or self._switches[0],
             loras=settings.loras,
         )
 
@@ -295,7 +345,10 @@ class WanBackend:
         params = replace(self._params(), width=width, height=height)
         device = self.engine.transformer.device
         peak = _Peak(device)
-        warm_up(self.engine, params)
+        tuned = self.engine.options.tune_convolutions
+        with fastest_kernels() if tuned else nullcontext():
+            for way in self._switches:
+                warm_up(self.engine, replace(params, prompt_switch=way))
         if peak.bytes() is not None and not self._warmed:
             self._footprint.measured(peak.bytes() or 0, params)
         self._warmed.append(params)
@@ -305,13 +358,23 @@ class WanBackend:
     def _say_if_cold(self, params: StreamParams) -> None:
         if any((params.width, params.height) == (one.width, one.height) for one in self._warmed):
             return
-        if not self.setup.options.compile:
+        if not self.options.compile:
             how = "its first blocks are slower"
         elif self.setup.warm_on_demand:
             how = "compiled as it comes, while other streams wait"
         else:
             how = "served without compilation"
         logger.info("%s: %dx%d was not warmed up: %s", self.name, params.width, params.height, how)
+
+
+def _switches(preset: Preset, setup: ModelSetup) -> tuple[PromptSwitch, ...]:
+    """What streams may ask for at a new prompt, the usual one first.
+
+    Raises:
+        ValueError: the preset's context doesn't have one of them.
+    """
+    ways = dict.fromkeys(separated(setup.prompt_switches) or (preset.prompt_switch,))
+    return tuple(check_switch(way, preset) for way in ways)
 
 
 class _Peak:

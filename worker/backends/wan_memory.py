@@ -21,8 +21,6 @@ from framewire.worker.engine.preset import FRAMES_PER_LATENT, LATENT_STRIDE, PIX
 from .base import CapacityError, SettingsError
 
 _FLOAT = 4
-_DECODED_TOGETHER = 3
-"""Latent frames that a decoder takes at once; more of them it takes in groups."""
 _TENSORS_OF_A_DECODE = 10
 """At its peak, each of the first width at full size; counted (`bench engine --count`)."""
 _TAEHV_WIDTH = 15
@@ -56,7 +54,9 @@ class Footprint:
         # Of a token: five tensors of the residual's width in float32, and the two halves of an ffn.
         token = dims.dim * _FLOAT * 5 + dims.ffn_dim * itemsize * 2
         block = engine.preset.block_frames
-        frames = min(block, _DECODED_TOGETHER) * FRAMES_PER_LATENT
+        # What decodes latent by latent takes one at a time; the others, a block.
+        at_once = 1 if engine.decodes_by_latent else block
+        frames = at_once * FRAMES_PER_LATENT
         width = int(engine.preset.vae.get("base_dim", 96))
         if engine.options.decoder == "taehv":
             width = _TAEHV_WIDTH
@@ -64,6 +64,7 @@ class Footprint:
         decoding = frames * _TENSORS_OF_A_DECODE * width * pixels
         passes = block * token / PIXEL_MULTIPLE**2
         self.scratch_per_pixel = passes + decoding
+        self._pass_per_frame = passes / block
         self.recorded_per_pixel = passes + decoding if engine.options.cuda_graph else 0.0
 
     @property
@@ -95,6 +96,10 @@ class Footprint:
         latent = dims.channels * pixels // LATENT_STRIDE**2 * _FLOAT
         pictures = params.kv_cache_num_frames * 3 * pixels * _FLOAT
         own = pictures + latent * (3 * 8 + params.kv_cache_num_frames)
+        again = 0  # frames that a re-cache passes besides those of a block
+        if params.prompt_switch == "recache":
+            again = params.kv_cache_num_frames
+            own += latent * engine.preset.block_frames
         for part, name in (
             (engine.decoder, "decoder_state_bytes"),
             (engine.vae, "encoder_state_bytes"),
@@ -102,6 +107,7 @@ class Footprint:
             measure = getattr(part, name, None)
             own += measure(params.height, params.width) if measure is not None else 0
         scratch = int((self.scratch_per_pixel + self.recorded_per_pixel) * pixels)
+        scratch += int(again * self._pass_per_frame * pixels)
         if self.shares_cache:
             return Need(own, scratch + cache)
         return Need(own + cache, scratch)
@@ -109,6 +115,7 @@ class Footprint:
     def measured(self, peak: int, params: StreamParams) -> None:
         """Take a measured peak of the passes, in bytes, in the place of the estimate."""
         self.scratch_per_pixel = peak / (params.width * params.height)
+        self._pass_per_frame = 0.0  # warming up has passed all that is held again
 
 
 class Budget:

@@ -28,11 +28,17 @@ class Encoded:
 
 
 class Overlap:
-    """The streams of one device: for all sessions one decodes, and one encodes prompts."""
+    """The streams of one device: for all sessions one decodes, and one encodes prompts.
+
+    Attributes:
+        parts_at_once: of a block's decoding, to be asked for before one is waited for: a device of
+            its own is kept busy by a second.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self._cuda: Any = torch.cuda if device.type == "cuda" else None
         self._device = device
+        self.parts_at_once = 2 if self._cuda else 1
         self._encoding: Any = self._cuda.Stream(device) if self._cuda else None
         self._decoding: Any = self._cuda.Stream(device, priority=_URGENT) if self._cuda else None
 

@@ -1,9 +1,10 @@
 """One viewer's stream of an engine: settings in, blocks in two phases out.
 
 A block is denoised on the lane; of the pictures only the few that the next block's context is made
-from are decoded there as well, the rest by whoever finishes the block, while the lane goes on.
-Whoever decodes first decodes what came before, so that the order is the stream's, and the result
-the same, however the threads run.
+from are decoded there as well, the rest by whoever finishes the block, while the lane goes on:
+latent by latent, so that a block's first picture waits for a third of the decoding only. Whoever
+decodes first decodes what came before, so that the order is the stream's, and the result the same,
+however the threads run.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -34,16 +35,51 @@ _WARM_PROMPT = "warming up"
 _GIVEN_UP = "a GPU's process was lost, and this stream with it: connect again"
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Frames on their way to main memory, and how many of their block come after them."""
+
+    arrived: Callable[[], NDArray[np.uint8]]
+    left: int
+
+
 @dataclass(eq=False)
 class _Made:
-    """A denoised block on its way to frames."""
+    """A denoised block on its way to frames.
+
+    Attributes:
+        decoded: latents; `parts` are the frames of them that nobody has taken yet.
+    """
 
     latents: Tensor
     ready: Any
     spent: Spent
     delay: int = 0
     decoded: int = 0
-    parts: list[Callable[[], NDArray[np.uint8]]] = field(default_factory=list)
+    parts: deque[_Part] = field(default_factory=deque)
+
+    @property
+    def undecoded(self) -> int:
+        """Latents."""
+        return len(self.latents) - self.decoded
+
+
+@dataclass(frozen=True, slots=True)
+class _Finish:
+    """What finishes a block, whole or `InParts`."""
+
+    session: WanSession
+    made: _Made
+
+    def __call__(self) -> Block:
+        parts = [self.part()]
+        while parts[-1].left:
+            parts.append(self.part())
+        frames = np.concatenate([part.frames for part in parts]) if parts[1:] else parts[0].frames
+        return replace(parts[-1], frames=frames)
+
+    def part(self) -> Block:
+        return self.session.part_of(self.made)
 
 
 class WanSession:
@@ -68,6 +104,7 @@ class WanSession:
         self._settings = settings
         self._on_close = on_close
         self._live = settings.live
+        self._by_latent = engine.decodes_by_latent
         self._generation: Generation | None = None
         self._clock = StageClock(engine.transformer.device)
         self._decoding = threading.Lock()
@@ -116,8 +153,15 @@ class WanSession:
         if change.live is not None:
             self._live = change.live
 
-    def next_block(self, pictures: Sequence[Picture]) -> Callable[[], Block]:
+    def next_block(
+        self,
+        pictures: Sequence[Picture],
+        newest: Callable[[], Change | None] | None = None,
+    ) -> Callable[[], Block]:
         """Denoise the next block; the returned call decodes it.
+
+        Args:
+            newest: asked for another prompt between two passes; where prompts are taken mid-block.
 
         Raises:
             ValueError: not exactly `pictures_wanted()` pictures.
@@ -132,17 +176,19 @@ class WanSession:
             overlap.after(self._early)
             with self._clock.collecting() as spent:
                 latents = self.generation.denoise_block(
-                    self._pictures(pictures) if pictures else None
+                    self._pictures(pictures) if pictures else None,
+                    between=None if newest is None else self._asking(newest),
                 )
             made = _Made(latents, overlap.mark(), spent, self._delay())
-            self._waiting.append(made)
+            if made.undecoded:
+                self._waiting.append(made)
             self._decode_early(made)
             overlap.wait(made.ready)
         except torch.OutOfMemoryError as error:
             raise CapacityError("the device ran out of memory in this stream") from error
         except RanksLost as error:
             raise BackendBroken(_GIVEN_UP) from error
-        return lambda: self._finish(made)
+        return _Finish(self, made)
 
     def give_up(self) -> None:
         """Free what the session holds, since its engine is gone: whatever is asked of it fails."""
@@ -156,58 +202,74 @@ class WanSession:
         self._waiting.clear()
         self._on_close(self)
 
+    def _asking(self, newest: Callable[[], Change | None]) -> Callable[[], bool]:
+        """Asks while the pass before runs: a device is told of its work long before it comes to it."""
+        queued: Any = None
+
+        def between() -> bool:
+            nonlocal queued
+            self._overlap.wait(queued)
+            queued = self._overlap.mark()
+            change = newest()
+            if change is not None:
+                self.steer(change)
+            return change is not None
+
+        return between
+
     def _delay(self) -> int:
         """Blocks since the pictures came that this one shows; a stream's first shows its own."""
         return self.generation.delay if self.generation.block > 1 else 0
+
+    def part_of(self, made: _Made) -> Block:
+        """The next frames of a block, decoded if nobody has yet."""
+        with self._decoding:
+            self._decode_before(made)
+            while made.undecoded and len(made.parts) < self._overlap.parts_at_once:
+                self._decode(made, made.decoded + 1 if self._by_latent else len(made.latents))
+        if not made.parts:
+            size = (self._settings.height, self._settings.width)
+            return Block(np.empty((0, *size, 3), np.uint8), made.spent.total(), made.delay)
+        part = made.parts.popleft()
+        frames = self._scaled(part.arrived())
+        return Block(frames, {} if part.left else made.spent.total(), made.delay, part.left)
 
     def _decode_early(self, made: _Made) -> None:
         """Decode what the next block's context needs, before the block is handed over."""
         if not self.generation.early_latents:
             return
-        self._decode_until(made)
-        early = self.generation.early_latents  # of this block alone, now that the last is decoded
-        if not early:
-            return
         with self._decoding:
-            self._decode(made, early)
-            self._early = self._overlap.mark_decoding()
-
-    def _finish(self, made: _Made) -> Block:
-        with self._decoding:
-            while made in self._waiting:
-                self._decode(self._waiting[0], None)
-                self._waiting.popleft()
-        parts = [part() for part in made.parts]
-        if not parts:
-            size = (self._settings.height, self._settings.width)
-            return Block(np.empty((0, *size, 3), np.uint8), made.spent.total(), made.delay)
-        frames = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return Block(self._scaled(frames), made.spent.total(), made.delay)
+            self._decode_before(made)
+            early = self.generation.early_latents  # of this block alone, now that it is the next
+            if early:
+                self._decode(made, early)
+                self._early = self._overlap.mark_decoding()
 
     def _catch_up(self) -> None:
         """Decode all that waits but the newest block, of which enough is decoded already."""
         with self._decoding:
-            while len(self._waiting) > 1:
-                self._decode(self._waiting[0], None)
-                self._waiting.popleft()
+            if self._waiting:
+                self._decode_before(self._waiting[-1])
 
-    def _decode_until(self, last: _Made) -> None:
-        """Decode what waits before `last`, in order, unless another thread has."""
-        with self._decoding:
-            while self._waiting and self._waiting[0] is not last and last in self._waiting:
-                self._decode(self._waiting[0], None)
-                self._waiting.popleft()
+    def _decode_before(self, made: _Made) -> None:
+        """Decode what waits before `made`, in order."""
+        while made in self._waiting and (first := self._waiting[0]) is not made:
+            self._decode(first, len(first.latents))
 
-    def _decode(self, made: _Made, only: int | None) -> None:
-        if made.decoded == made.latents.shape[0]:
-            return
+    def _decode(self, made: _Made, until: int) -> None:
+        """Decode a block's latents up to `until`, one by one where the decoder can."""
         overlap = self._overlap
-        with self._clock.collecting() as spent, overlap.decoding(made.ready, made.latents):
-            frames = self.generation.decode_block(made.latents, only=only)
-            if frames.shape[0]:
-                made.parts.append(overlap.to_cpu(frames))
-        made.spent.extend(spent)
-        made.decoded = made.latents.shape[0] if only is None else only
+        while made.decoded < until:
+            upto = made.decoded + 1 if self._by_latent else until
+            with self._clock.collecting() as spent, overlap.decoding(made.ready, made.latents):
+                frames = self.generation.decode_block(made.latents, only=upto)
+                if frames.shape[0]:
+                    left = self.generation.frames_left(made.latents)
+                    made.parts.append(_Part(overlap.to_cpu(frames), left))
+            made.spent.extend(spent)
+            made.decoded = upto
+        if not made.undecoded and made in self._waiting:
+            self._waiting.remove(made)
 
     def _embeds(self, encoded: Encoded | None) -> Tensor | None:
         return None if encoded is None else self._overlap.embeds(encoded)
@@ -234,7 +296,16 @@ def warm_up(engine: Engine, params: StreamParams) -> None:
     generation = engine.open(_WARM_PROMPT, params)
     shape = (params.height, params.width, 3)
     grey = torch.full(shape, 128, dtype=torch.uint8)
-    blocks = 2 + -(-params.kv_cache_num_frames // engine.preset.block_frames)
-    for _ in range(blocks):
-        pictures = grey.expand(generation.pictures_needed, *shape)
-        generation.generate_block(pictures).cpu()
+    full = 1 + -(-params.kv_cache_num_frames // engine.preset.block_frames)
+    switches, blocks = {
+        "blend": ((), full + 1),
+        "flush": ((full,), 2 * full + 1),  # then it fills again, from other places
+        "recache": ((full, full + 1), full + 2),  # of all of it, and of what is behind a sink
+    }[params.prompt_switch]
+    for block in range(blocks):
+        if block in switches:
+            generation.steer(prompt=f"{_WARM_PROMPT}, {block}", interp_steps=1)
+        latents = generation.denoise_block(grey.expand(generation.pictures_needed, *shape))
+        cuts = range(1, len(latents)) if engine.decodes_by_latent else ()
+        for upto in (*cuts, None):
+            generation.decode_block(latents, only=upto).cpu()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from .engine.command import add_engine
+from .front.command import add_front
 from .serving.command import add_serving
 
 
@@ -17,3 +18,4 @@ def add_commands(commands: Any) -> None:
     benches = bench.add_subparsers(dest="bench", required=True, metavar="BENCH")
     add_serving(benches)
     add_engine(benches)
+    add_front(benches)

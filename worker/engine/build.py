@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -10,9 +11,10 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
 
+from .checkpoint import read_tensors
 from .engine import Engine
 from .interfaces import Decoder, Encoder, PromptEncoder
-from .lora.adapter import Adapter
+from .lora.adapter import Adapter, adapter_of
 from .lora.chosen import ChosenAdapter, read_chosen
 from .lora.live import attach
 from .lora.merge import Merge
@@ -27,9 +29,12 @@ from .ranks.leader import Ranks
 from .recorded_vae import RecordedDecoder, RecordedEncoder
 from .text.encoder import TextEncoder
 from .text.random_encoder import random_text_encoder
+from .vae.layout import fastest_kernels
 from .vae.streaming import StreamingVae
 from .vae.taehv import TaehvDecoder, load_taehv
 from .vae.weights import load_vae
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,12 +65,14 @@ class WeightFiles:
         transformer: one file, or the shards of one.
         text: the folder that holds `tokenizer` and `text_encoder`.
         taehv: needed for that decoder only.
+        adapter: that is a part of the model.
     """
 
     transformer: Sequence[Path]
     text: Path
     vae: Path
     taehv: Path | None = None
+    adapter: Path | None = None
 
 
 def load_engine(preset: Preset, files: WeightFiles, build: Build) -> Engine:
@@ -76,13 +83,14 @@ def load_engine(preset: Preset, files: WeightFiles, build: Build) -> Engine:
         SpeedError, ValueError: what was asked for to be faster cannot be had here.
     """
     adapters = read_chosen(build.adapters, preset.dims)
+    merged = [] if build.live_adapters else adapters
     model = load_transformer(
         files.transformer,
         preset.dims,
         device=build.device,
         dtype=build.dtype,
         sections=preset.sections,
-        change=None if build.live_adapters else Merge(adapters),
+        change=Merge([*_own_adapter(preset, files), *merged]),
     )
     vae = load_vae(files.vae, preset.vae, device=build.device, dtype=build.vae_dtype)
     taehv = None
@@ -93,6 +101,16 @@ def load_engine(preset: Preset, files: WeightFiles, build: Build) -> Engine:
     text = TextEncoder.from_pretrained(files.text, build.device, build.dtype)
     live = adapters if build.live_adapters else ()
     return assemble(preset, model, vae, taehv, text, build, live)
+
+
+def _own_adapter(preset: Preset, files: WeightFiles) -> list[tuple[Adapter, float]]:
+    """The adapter without which the model isn't what was published, whole; none of most models."""
+    if not preset.adapter_section:
+        return []
+    if files.adapter is None:
+        raise ValueError(f"preset {preset.name} has no file of its adapter")
+    tensors = read_tensors(files.adapter, sections=(preset.adapter_section,))
+    return [(adapter_of(tensors, preset.dims, source=str(files.adapter)), 1.0)]
 
 
 def random_engine(
@@ -129,13 +147,58 @@ def assemble(
     build: Build,
     live: Sequence[tuple[Adapter, float]] = (),
 ) -> Engine:
-    """Put loaded parts together: fuse first, then quantise what was fused, then compile it.
+    """Put loaded parts together; where work is recorded, encoding and decoding are as well.
 
     Args:
         live: adapters that stay beside the weights, each with its usual strength.
     """
-    if build.options.cuda_graph and build.device.type != "cuda":
+    autoencoder = StreamingVae(vae)
+    encoder: Encoder = autoencoder
+    decoder: Decoder = taehv or autoencoder
+    if build.options.tune_convolutions:
+        _tune(preset, autoencoder, taehv)
+    graphs = block_graphs(build)
+    if graphs is not None:
+        encoder = RecordedEncoder(encoder, attrgetter("slots"), graphs)
+        remembered = attrgetter("slots" if taehv is None else "memories")
+        # Decoding runs beside denoising, so it has records, and their memory, of its own.
+        decoder = RecordedDecoder(decoder, remembered, BlockGraphs())
+    engine = around(preset, model, encoder, decoder, text, build, live, graphs)
+    for part in (autoencoder, taehv) if build.options.compile else ():
+        if part is not None:
+            part.compile_steps()
+            engine.compiled.append(part)
+    return engine
+
+
+def block_graphs(build: Build) -> BlockGraphs | None:
+    """Where blocks are to be recorded, if they are.
+
+    Raises:
+        SpeedError: this device records nothing.
+    """
+    if not build.options.cuda_graph:
+        return None
+    if build.device.type != "cuda":
         raise SpeedError(f"CUDA graphs need a CUDA device, not {build.device.type}")
+    return BlockGraphs()
+
+
+def around(
+    preset: Preset,
+    model: WanTransformer3DModel,
+    encoder: Encoder,
+    decoder: Decoder,
+    text: PromptEncoder,
+    build: Build,
+    live: Sequence[tuple[Adapter, float]] = (),
+    graphs: BlockGraphs | None = None,
+) -> Engine:
+    """An engine around a transformer: fuse first, then quantise what was fused, then compile it.
+
+    Raises:
+        SpeedError, ValueError: what was asked for to be faster cannot be had here.
+    """
     if build.ranks is not None:
         if live:
             raise ValueError("several ranks have no live adapters: merge them")
@@ -146,14 +209,6 @@ def assemble(
     strengths = attach(model, live) if live else None
     if build.options.fp8:
         to_fp8(model)
-    encoder: Encoder = StreamingVae(vae)
-    decoder: Decoder = taehv or StreamingVae(vae)
-    graphs = BlockGraphs() if build.options.cuda_graph else None
-    if graphs is not None:
-        encoder = RecordedEncoder(encoder, attrgetter("slots"), graphs)
-        remembered = attrgetter("slots" if taehv is None else "memories")
-        # Decoding runs beside denoising, so it has records, and their memory, of its own.
-        decoder = RecordedDecoder(decoder, remembered, BlockGraphs())
     engine = Engine(
         preset,
         model,
@@ -169,3 +224,14 @@ def assemble(
         engine.transformer.compile()
     engine.scratch.graphs = graphs
     return engine
+
+
+def _tune(preset: Preset, vae: StreamingVae, taehv: TaehvDecoder | None) -> None:
+    """Keep the faster layout of all convolutions, at the preset's size."""
+    with fastest_kernels():
+        found = vae.tune(preset.height, preset.width)
+        if taehv is not None:
+            found |= taehv.tune(preset.height, preset.width)
+    for name, gain in found.items():
+        kept = f"channels last, {gain:.2f} times as fast" if gain > 1 else "as they were"
+        logger.info("convolutions of the %s: %s", name, kept)

@@ -48,7 +48,8 @@ def read_tensors(
         else _read_torch(path, prefix, sections)
     )
     if not tensors:
-        raise CheckpointError(f"{path}: holds no tensor whose name starts with {prefix!r}")
+        named = f" whose name starts with {prefix!r}" if prefix else ""
+        raise CheckpointError(f"{path}: holds no tensor{named}")
     return tensors
 
 

@@ -13,7 +13,16 @@ from .context.memory import check_loop
 from .denoising.blending import PromptBlender
 from .denoising.noise import NoiseSource
 from .generation import Generation
-from .interfaces import Blend, Decoder, Encoder, PassTrace, PromptEncoder, StageTimer, untimed
+from .interfaces import (
+    Blend,
+    Compiled,
+    Decoder,
+    Encoder,
+    PassTrace,
+    PromptEncoder,
+    StageTimer,
+    untimed,
+)
 from .network.scratch import Scratch
 from .network.transformer import CausalTransformer
 from .options import EngineOptions
@@ -28,6 +37,7 @@ class Engine:
 
     Attributes:
         shared: the parts; they stay for as long as the engine lives.
+        compiled: those whose shapes are compiled as they come.
     """
 
     def __init__(
@@ -66,6 +76,7 @@ class Engine:
             text_encoder=text_encoder,
             scratch=Scratch(preset.dims, network),
         )
+        self.compiled: list[Compiled] = [network]
 
     @property
     def preset(self) -> Preset:
@@ -93,9 +104,19 @@ class Engine:
         return self.shared.decoder
 
     @property
+    def decodes_by_latent(self) -> bool:
+        """Whether a stream's frames are the same bits, and no later, if latents come one by one."""
+        return bool(getattr(self.decoder, "by_latent", False))
+
+    @property
     def scratch(self) -> Scratch:
         """The memory that every block overwrites."""
         return self.shared.scratch
+
+    def stop_compiling(self) -> None:
+        """Compile no further shape, so that no stream of another size stalls the others."""
+        for part in self.compiled:
+            part.stop_compiling()
 
     def encode_prompt(self, text: str) -> Tensor:
         """Prompt embeds [512, text_dim] of `text`; may run beside a block, on another thread."""

@@ -7,7 +7,7 @@ become context is a `Context`'s; what streams share (weights, scratch) is in `Sh
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from .input_encoder import InputEncoder, encode_start
 from .interfaces import Blend, Method, PassTrace, StageTimer
 from .params import StreamParams
 from .pixels import eight_bit
-from .preset import LATENT_STRIDE
+from .preset import FRAMES_PER_LATENT, LATENT_STRIDE
 from .schedule import add_noise
 from .shared import Shared
 
@@ -114,6 +114,11 @@ class Generation:
         """How many blocks later than it was begun a block comes out (where steps are batched)."""
         return 0 if self._progress.batch is None else self._progress.batch.size - 1
 
+    @property
+    def takes_prompts_mid_block(self) -> bool:
+        """Whether a prompt can be taken in between two denoise passes of a block."""
+        return self._shared.takes_prompts_mid_block and self.params.prompt_switch == "blend"
+
     def steer(
         self,
         *,
@@ -185,16 +190,25 @@ class Generation:
         return self.decode_block(self.denoise_block(pictures))
 
     @torch.no_grad()
-    def denoise_block(self, pictures: Tensor | None = None) -> Tensor:
+    def denoise_block(
+        self, pictures: Tensor | None = None, *, between: Callable[[], bool] | None = None
+    ) -> Tensor:
         """Make the next block's clean latents, float32 [F, C, h, w]; `decode_block` is due then.
 
         Decoding may lag one block behind, on another thread, but for the `early_latents`, whose
         pictures the next context needs.
 
+        Args:
+            between: called between two denoise passes of the block; may steer to another prompt,
+                says whether it has, and then the first step towards it is taken with the next pass.
+                Only where `takes_prompts_mid_block`.
+
         Raises:
             ValueError: wrong number or size of pictures; the stream is as before.
             RuntimeError: the last block's pictures are needed, or two blocks wait to be decoded.
         """
+        if between is not None and not self.takes_prompts_mid_block:
+            raise ValueError("no prompt can be taken in between the passes of this stream's blocks")
         if len(self._progress.waiting) >= _MAX_WAITING:
             raise RuntimeError(f"decode first: {_MAX_WAITING} blocks wait already")
         progress, strength = self._progress, self.params.strength
@@ -208,18 +222,19 @@ class Generation:
         if pictures is not None:
             source, strength = progress.input_encoder.encode(pictures, frames, self.params)
         params = replace(self.params, strength=strength)
-        plan = self._planner.plan(params, with_input=source is not None)
+        first = not progress.blocks
+        plan = self._planner.plan(params, with_input=source is not None, first=first)
         noise = progress.noise.next_block().to(self._device, non_blocking=True)
-        if self._shared.options.context_prompt == "current":
+        if self._advances_first:
             self._ramp.advance()
         self._runner.block = progress.blocks
         place = progress.context.enter(frames)
-        if self._shared.options.context_prompt == "previous":
+        if not self._advances_first:
             self._ramp.advance()
         x = noise[0]
         if source is not None:
             x = add_noise(source, x, plan.start_sigma)
-        latents = self._denoise(place, x, noise, plan)
+        latents = self._denoise(place, x, noise, plan, between)
         progress.context.leave(latents)
         if latents.shape[0]:
             progress.waiting.append(latents)
@@ -264,9 +279,23 @@ class Generation:
                 progress.begun = 0
             return eight_bit(pixels[withheld:])
 
+    def frames_left(self, latents: Tensor) -> int:
+        """How many frames a block of which some is decoded has yet to give."""
+        progress = self._progress
+        if not progress.waiting or progress.waiting[0] is not latents:
+            return 0
+        to_withhold = self._preset.dropped_frames - progress.withheld
+        return FRAMES_PER_LATENT * (latents.shape[0] - progress.begun) - to_withhold
+
     @property
     def _device(self) -> torch.device:
         return self._shared.transformer.device
+
+    @property
+    def _advances_first(self) -> bool:
+        """Whether a block's context already knows of its prompt."""
+        current = self._shared.options.context_prompt == "current"
+        return current or self.params.prompt_switch != "blend"
 
     def _strengths_of(self, params: StreamParams) -> tuple[float, ...]:
         live = self._shared.transformer.strengths
@@ -294,15 +323,26 @@ class Generation:
 
     def _noise_shape(self) -> tuple[int, ...]:
         # A stream may turn from text to input and back; the seed means the same noise throughout.
-        draws = max(len(self._planner.timesteps(self.params, with_input=w)) for w in (False, True))
+        draws = max(
+            len(self._planner.timesteps(self.params, with_input=with_input, first=first))
+            for with_input in (False, True)
+            for first in (False, True)
+        )
         sides = (self.params.height // LATENT_STRIDE, self.params.width // LATENT_STRIDE)
         return (draws, self._preset.block_frames, self._preset.dims.channels, *sides)
 
-    def _denoise(self, place: Place, x: Tensor, noise: Tensor, plan: BlockPlan) -> Tensor:
+    def _denoise(
+        self,
+        place: Place,
+        x: Tensor,
+        noise: Tensor,
+        plan: BlockPlan,
+        between: Callable[[], bool] | None,
+    ) -> Tensor:
         """Clean latents of this block, or, from batched steps, of the one that is done."""
         batch, runner = self._progress.batch, self._runner
         if batch is None or not place.positions:
-            return runner.denoise(place, x, noise, plan)
+            return runner.denoise(place, x, noise, plan, between)
         inputs = runner.inputs(place, x.shape[0])
         return batch.advance(inputs, x, noise, plan, runner.block, self._timer, runner.trace)
 

@@ -54,6 +54,14 @@ class Encoder(Protocol):
         ...
 
 
+class Compiled(Protocol):
+    """What compiles shapes when they first come."""
+
+    def stop_compiling(self) -> None:
+        """Compile no further shape."""
+        ...
+
+
 class PromptEncoder(Protocol):
     """Text to prompt embeds."""
 
@@ -82,5 +90,5 @@ class PassTrace(Protocol):
     def __call__(
         self, kind: str, block: int, first_frame: int, timestep: float, x: Tensor, x0: Tensor
     ) -> None:
-        """One pass: `context` or `denoise`, where it stood, what went in and what it made clean."""
+        """One pass: `context`, `recache` or `denoise`, where it stood, what went in and what it made clean."""
         ...

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast, get_args
 
-from .preset import PIXEL_MULTIPLE, Preset
+from .preset import PIXEL_MULTIPLE, Preset, PromptSwitch
 from .schedule import MIN_STRENGTH, check_timesteps
 
 MAX_CONTEXT_FRAMES = 12
@@ -27,6 +28,7 @@ class StreamParams:
         noise_controller: input that moves lowers its own strength, where the preset has a motion
             controller.
         interp_steps: blocks over which a new prompt comes in.
+        prompt_switch: what an appended context becomes when a new prompt has taken over.
         loras: strengths of live adapters by name, 0-2; those left out are as the engine says.
     """
 
@@ -41,6 +43,7 @@ class StreamParams:
     keep_first_frame: bool = False
     noise_controller: bool = True
     interp_steps: int = 4
+    prompt_switch: PromptSwitch = "blend"
     loras: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -75,6 +78,7 @@ class StreamParams:
             "timestep_shift": preset.timestep_shift,
             "kv_cache_num_frames": preset.context_frames,
             "interp_steps": preset.interp_steps,
+            "prompt_switch": preset.prompt_switch,
         }
         chosen = {name: value for name, value in given.items() if value is not None}
         params = cls(**{**defaults, **chosen})  # type: ignore[arg-type]
@@ -83,7 +87,22 @@ class StreamParams:
             raise ValueError(
                 f"kv_cache_num_frames must be 1-{most}, got {params.kv_cache_num_frames}"
             )
+        check_switch(params.prompt_switch, preset)
         return params
+
+
+def check_switch(switch: str, preset: Preset) -> PromptSwitch:
+    """A way to a new prompt that the preset's context has.
+
+    Raises:
+        ValueError: says which it has.
+    """
+    ways: tuple[str, ...] = get_args(PromptSwitch) if preset.context == "appended" else ("blend",)
+    if switch not in ways:
+        raise ValueError(
+            f"prompt_switch {switch!r}: of preset {preset.name} it can be {', '.join(ways)}"
+        )
+    return cast(PromptSwitch, switch)
 
 
 def check_strength(strength: float) -> float:

@@ -16,6 +16,9 @@ LATENT_STRIDE = 8
 """Pixels a side that one latent cell stands for."""
 PIXEL_MULTIPLE = 16
 """Widths and heights are multiples of this: 8 by the VAE times 2 by the transformer's patches."""
+PromptSwitch = Literal["blend", "flush", "recache"]
+"""What an appended context becomes when a new prompt has taken over: it is left, and the old prompt
+goes as its frames do; dropped, but for the sink and the newest frames; or computed anew."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ class Preset:
     Attributes:
         block_frames: latent frames denoised together; `first_block_frames` for a stream's first.
         context_frames: latent frames attended to besides the block's own (`kv_cache_num_frames`).
+        contexts: the numbers of context frames that an operator can choose from, the shortest
+            first; empty where the model was made for its own alone.
         context: what a block sees of the past, and how it gets into the KV cache. `rebuilt`: before
             each block, computed anew from clean latents. `appended`: after each block, by one more
             pass on the clean latents. `ring`: the keys of the last denoise pass stay, the newest
@@ -93,6 +98,8 @@ class Preset:
             a new frame the least like of them is, in the layers that find it so.
         wrap_at: frame positions are the stream's, but at `wrap_at` set back to the cache's last;
             0: they are the cache's, so that a window starts at 0.
+        first_block_steps: as many steps as a stream's first block takes at least, which has nothing
+            before it to go by.
         last_step: whether `num_denoising_steps` spread steps end `at_zero` or one step `above` it.
         steps: those that `num_denoising_steps` takes the first so many of, instead of spread ones;
             `text_steps` for blocks that are made from no input.
@@ -105,8 +112,12 @@ class Preset:
         normalise_input: whether encoded input is brought to the latents' mean and deviation.
         dropped_frames: frames withheld at the start of a stream, while the decoder warms up.
         follows_input: the size is the input's where none is asked for.
+        prompt_switch: what an appended context becomes when a new prompt has taken over.
+        recache: of the sink when a context is computed anew, once frames have left the window: it
+            keeps its keys, or the oldest frames that are left become the sink.
         sections: which part of the published checkpoint holds the transformer, the best first;
             files without parts are read whole.
+        adapter_section: likewise of the adapter that is a part of the model, if one is.
     """
 
     name: str
@@ -114,6 +125,7 @@ class Preset:
     block_frames: int = 3
     first_block_frames: int = 3
     context_frames: int = 3
+    contexts: tuple[int, ...] = ()
     context: Literal["rebuilt", "appended", "ring"] = "rebuilt"
     first_context: Literal["reencode", "window"] = "reencode"
     sink_frames: int = 0
@@ -122,6 +134,7 @@ class Preset:
     timestep_shift: float = 5.0
     loader_shift: float = 5.0
     num_denoising_steps: int = 4
+    first_block_steps: int = 1
     last_step: Literal["at_zero", "above"] = "at_zero"
     steps: tuple[float, ...] | None = None
     text_steps: tuple[float, ...] | None = None
@@ -135,12 +148,36 @@ class Preset:
     width: int = 832
     height: int = 480
     follows_input: bool = False
+    prompt_switch: PromptSwitch = "blend"
+    recache: Literal["keep_sink", "new_sink"] = "keep_sink"
     sections: tuple[str, ...] = ()
+    adapter_section: str = ""
     vae: dict[str, Any] = field(default_factory=dict)
 
     def with_dims(self, name: str, dims: TransformerDims, **changes: Any) -> Preset:
         """The same loop around another transformer, such as a tiny one for tests."""
         return replace(self, name=name, dims=dims, **changes)
+
+    def with_context(self, frames: int) -> Preset:
+        """The same model with as many context frames; 0 leaves it as it is.
+
+        Raises:
+            ValueError: that is none of its `contexts`.
+        """
+        if frames in (0, self.context_frames):
+            return self
+        if not self.contexts:
+            raise ValueError(
+                f"context {frames}: {self.name} was made for {self.context_frames} latent frames "
+                "of context and is served with no other"
+            )
+        if frames not in self.contexts:
+            sizes = ", ".join(map(str, self.contexts))
+            hint = f"choose one of {sizes}"
+            if frames - self.block_frames in self.contexts:
+                hint += f" ({frames} is {frames - self.block_frames} with a block's own)"
+            raise ValueError(f"context {frames}: {self.name} is served with other sizes: {hint}")
+        return replace(self, context_frames=frames)
 
     @property
     def first_pictures(self) -> int:
@@ -157,6 +194,7 @@ SELF_FORCING_1_3B = Preset(
     name="self-forcing-1.3b",
     dims=WAN_1_3B,
     context_frames=18,
+    contexts=(6, 9, 18),
     context="appended",
     last_step="above",
     dropped_frames=0,
@@ -165,6 +203,42 @@ SELF_FORCING_1_3B = Preset(
 )
 """Text to video; 21 frames of cache with the block's own. The reference ends where it is full;
 here the window rolls on."""
+LONGLIVE_1_3B = replace(
+    SELF_FORCING_1_3B,
+    name="longlive-1.3b",
+    context_frames=9,
+    contexts=(),
+    sink_frames=3,
+    prompt_switch="recache",
+    sections=("generator",),
+    adapter_section="generator_lora",
+)
+"""Text to video without end, and prompts that change on the way: 3 frames of sink, 6 before a block."""
+CAUSAL_FORCING_1_3B = replace(
+    SELF_FORCING_1_3B, name="causal-forcing-1.3b", sections=("generator",)
+)
+"""Self-Forcing's loop with weights of another training."""
+CAUSAL_FORCING_FRAMEWISE_1_3B = replace(
+    SELF_FORCING_1_3B,
+    name="causal-forcing-framewise-1.3b",
+    block_frames=1,
+    first_block_frames=1,
+    context_frames=20,
+    contexts=(),
+)
+"""A block is one latent frame: the first one a single picture, each later one four."""
+CAUSAL_FORCING_FRAMEWISE_2STEP_1_3B = replace(
+    CAUSAL_FORCING_FRAMEWISE_1_3B,
+    name="causal-forcing-framewise-2step-1.3b",
+    num_denoising_steps=2,
+    first_block_steps=4,
+)
+CAUSAL_FORCING_FRAMEWISE_1STEP_1_3B = replace(
+    CAUSAL_FORCING_FRAMEWISE_2STEP_1_3B,
+    name="causal-forcing-framewise-1step-1.3b",
+    num_denoising_steps=1,
+)
+"""The least delay: one pass a block, and one more to remember it."""
 STREAMDIFFUSIONV2_1_3B = Preset(
     name="streamdiffusionv2-1.3b",
     dims=WAN_1_3B,
@@ -190,6 +264,16 @@ STREAMDIFFUSIONV2_1_3B = Preset(
 )
 """Live video to video, and text to video where no picture comes."""
 PRESETS = {
-    preset.name: preset for preset in (KREA_REALTIME_14B, SELF_FORCING_1_3B, STREAMDIFFUSIONV2_1_3B)
+    preset.name: preset
+    for preset in (
+        KREA_REALTIME_14B,
+        SELF_FORCING_1_3B,
+        LONGLIVE_1_3B,
+        CAUSAL_FORCING_1_3B,
+        CAUSAL_FORCING_FRAMEWISE_1_3B,
+        CAUSAL_FORCING_FRAMEWISE_2STEP_1_3B,
+        CAUSAL_FORCING_FRAMEWISE_1STEP_1_3B,
+        STREAMDIFFUSIONV2_1_3B,
+    )
 }
 """The published models by name."""

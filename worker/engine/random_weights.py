@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from .network.weights import build_transformer, load_transformer
 from .preset import (
+    CAUSAL_FORCING_FRAMEWISE_2STEP_1_3B,
     KREA_REALTIME_14B,
+    LONGLIVE_1_3B,
     SELF_FORCING_1_3B,
     STREAMDIFFUSIONV2_1_3B,
     Preset,
@@ -37,6 +39,8 @@ def _tiny(preset: Preset, name: str) -> Preset:
 TINY_RANDOM = _tiny(KREA_REALTIME_14B, "tiny-random")
 """Noise, but noise that every param shows in."""
 TINY_SELF_FORCING = _tiny(SELF_FORCING_1_3B, "tiny-self-forcing")
+TINY_LONGLIVE = _tiny(LONGLIVE_1_3B, "tiny-longlive")
+TINY_FRAMEWISE = _tiny(CAUSAL_FORCING_FRAMEWISE_2STEP_1_3B, "tiny-framewise")
 TINY_STREAMDIFFUSIONV2 = _tiny(STREAMDIFFUSIONV2_1_3B, "tiny-streamdiffusionv2")
 
 

@@ -154,6 +154,7 @@ class RecordedDecoder:
         self._way = _Direction(remembered, graphs)
         self.dtype, self.device = part.dtype, part.device
         self.decoder_state_bytes = part.decoder_state_bytes
+        self.by_latent: bool = part.by_latent
 
     def open_decoder(self) -> RecordedState:
         """Begin a stream of latents."""

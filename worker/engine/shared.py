@@ -27,3 +27,8 @@ class Shared:
     decoder: Decoder
     text_encoder: PromptEncoder
     scratch: Scratch
+
+    @property
+    def takes_prompts_mid_block(self) -> bool:
+        """Whether a block's passes are run one by one, each for one block, so that text can change."""
+        return not (self.options.cuda_graph or self.options.batch_steps)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .catalogue import PublishedFile
+from .places import file_at, on_hub
 
 if TYPE_CHECKING:
     from framewire.worker.engine.lora.chosen import ChosenAdapter
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from .setup import ModelSetup
 
 ENDING = ".safetensors"
-_HUB = re.compile(rf"([\w.-]+/[\w.-]+)/([\w./ -]+{re.escape(ENDING)})", re.ASCII)
 _SHIPPED_WITH = "tiny"
 _MOST_LIVE, _MOST_MERGED = 2.0, 10.0
 
@@ -44,12 +44,12 @@ def chosen_adapters(setup: ModelSetup, preset: str) -> tuple[ChosenAdapter, ...]
     return tuple(found.values())
 
 
-def on_hub(text: str) -> PublishedFile | None:
+def published_adapter(text: str) -> PublishedFile | None:
     """`OWNER/REPOSITORY/FILE.safetensors` as that file; None of what is something else."""
-    match = _HUB.fullmatch(text)
-    if match is None or ".." in text.split("/"):
+    place = on_hub(text)
+    if place is None or not text.endswith(ENDING):
         return None
-    return PublishedFile(part="lora", repo=match[1], path=match[2], bytes=0, licence="its own")
+    return PublishedFile(part="lora", repo=place[0], path=place[1], bytes=0, licence="its own")
 
 
 def _parsed(said: str, most: float) -> tuple[str, float]:
@@ -69,15 +69,15 @@ def _parsed(said: str, most: float) -> tuple[str, float]:
 
 
 def _located(text: str, preset: str) -> Path:
-    path = Path(text).expanduser()
-    if path.is_file():
+    path = file_at(text)
+    if path is not None:
         return path
     shipped = resources.files("framewire.worker") / "engine" / "tiny" / "adapters"
     if preset == _SHIPPED_WITH and re.fullmatch(r"\w+", text):
-        one = Path(str(shipped)) / f"{text}{ENDING}"
-        if one.is_file():
+        one = file_at(f"{text}{ENDING}", Path(str(shipped)))
+        if one is not None:
             return one
-    published = on_hub(text)
+    published = published_adapter(text)
     if published is None:
         raise ValueError(
             f"lora {text!r}: no such file; expected the path of a {ENDING} file, or "

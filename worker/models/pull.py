@@ -92,7 +92,12 @@ def pull(
     Raises:
         PullError: the hub, the network, the disk or the content stands in the way.
     """
+    if entry.notice:
+        say(f"{entry.preset}: {entry.notice}")
     wanted = [file for file in files if file.local(hub.cache_dir) is None]
+    for file in wanted:
+        if file.at:
+            raise PullError(f"{file.at}: no such file: put it there, and pull again")
     here = len(files) - len(wanted)
     if here:
         say(f"{entry.preset}: {here} of {len(files)} files are here already")

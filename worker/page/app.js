@@ -2,6 +2,7 @@
 
 import { Director } from "./director.js";
 import { byId, make } from "./dom.js";
+import { keepPage } from "./modes/file_drop.js";
 import { makeSources, MODE_NAMES } from "./modes/modes.js";
 import { Controls } from "./panel/controls.js";
 import { expanded } from "./panel/expand.js";
@@ -39,9 +40,8 @@ async function main() {
   const sources = makeSources(() => showSource());
   const director = new Director(page, settings, sources, tokens);
   const start = () => {
-    if (director.running) return;
+    if (director.begun) return;
     if (settings.newSeed) controls.randomSeed();
-    prompt.started(settings.prompt.trim());
     director.start();
   };
   const prompt = new Prompt(page, settings, {
@@ -72,6 +72,7 @@ async function main() {
     },
     trouble: (reason) => director.say({ title: "This is no timeline", reason }),
   });
+  director.setPanel({ start, began: (text) => prompt.started(text.trim()) });
   director.setTimeline({ entries: () => timeline.playing, follow: (text) => prompt.follow(text) });
 
   async function expand() {
@@ -106,6 +107,7 @@ async function main() {
     byId("source-controls").replaceChildren(...source.controls, ...note);
   }
 
+  keepPage();
   byId("preset").textContent = page.preset;
   byId("expand").hidden = !page.expands;
   byId("where").textContent = page.hosted ? `in front of ${new URL(page.socket).host}` : `worker at ${location.host}`;

@@ -42,6 +42,8 @@ export class Director {
   #saving;
   #prompt = ""; // that was sent last
   #stale = false; // frames of before a reset
+  #asking = false; // a source is being opened: the browser may ask for a camera
+  #panel = { start: () => this.start(), began: () => {} };
 
   constructor(page, settings, sources, tokens) {
     this.#page = page;
@@ -69,6 +71,11 @@ export class Director {
     return this.#session.active;
   }
 
+  /** Whether something runs, or is about to. */
+  get begun() {
+    return this.running || this.#asking;
+  }
+
   get source() {
     return this.#sources[this.#settings.mode];
   }
@@ -85,6 +92,14 @@ export class Director {
     this.#timeline = timeline;
   }
 
+  /**
+   * @param panel.start what START does.
+   * @param panel.began told of the prompt that a stream is begun with.
+   */
+  setPanel(panel) {
+    this.#panel = panel;
+  }
+
   /** Say something that is not an error. */
   say(words, actions = []) {
     this.#message.show(words, { kind: "note", actions });
@@ -92,15 +107,11 @@ export class Director {
 
   /** Begin with what is set. `startFrame` stands in for the source: see `goOn`. */
   async start({ startFrame, keep = false } = {}) {
+    if (this.#asking) return;
     this.#message.clear();
     const { source } = this;
     if (this.#lacksPrompt()) return;
-    try {
-      if (!startFrame) await source?.open();
-    } catch (error) {
-      this.#message.show({ title: `There is no ${source.title}`, reason: error.message });
-      return;
-    }
+    if (!startFrame && !(await this.#opens(source))) return;
     const params = paramsOf(this.#settings, this.#page, startFrame ?? source?.bytes?.());
     this.#play(params);
     this.#settled(params);
@@ -109,9 +120,25 @@ export class Director {
     this.#playback.live();
     this.#input = isLive(this.#settings.mode) ? this.#liveInput(params) : null;
     this.#prompt = params.prompt;
+    this.#panel.began(params.prompt);
     this.#clock.asked(performance.now(), { first: true });
     const endless = this.#settings.endless && this.#cues === null;
     this.#session.start(params, { input: this.#input, endless });
+  }
+
+  /** Whether a source could be opened, and is still the one that is wanted. */
+  async #opens(source) {
+    this.#asking = true;
+    try {
+      await source?.open();
+      return source === this.source;
+    } catch (error) {
+      const words = { title: `There is no ${source.title}`, reason: error.message };
+      if (source === this.source) this.#message.show(words);
+      return false;
+    } finally {
+      this.#asking = false;
+    }
   }
 
   /** Put the timeline, if one is to be played, into the params. */
@@ -288,13 +315,13 @@ export class Director {
     const running = !STEADY.includes(name);
     enableFor(running, name === "idle");
     if (name === "completed") this.#offerMore();
-    else if (detail.words) this.#message.show(detail.words);
+    else if (detail.words) this.#message.show(detail.words, { ofState: running });
     else if (name === "waiting") {
       this.#message.show(
         { title: "The worker is full", reason: `place ${detail.position} in the line`, advice: "It begins by itself; STOP gives up." },
-        { kind: "note" },
+        { kind: "note", ofState: true },
       );
-    } else if (name === "streaming" || name === "starting") this.#message.clear();
+    } else if (name === "streaming" || name === "starting") this.#message.clearState();
   }
 
   #offerMore() {
@@ -304,7 +331,7 @@ export class Director {
         kind: "note",
         actions: [
           { label: "CONTINUE", act: () => this.#goOn() },
-          { label: "AGAIN", act: () => this.start() },
+          { label: "AGAIN", act: () => this.#panel.start() },
         ],
       },
     );

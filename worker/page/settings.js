@@ -24,6 +24,7 @@ export function defaultSettings(page) {
     strength: defaults.strength,
     rate: 12,
     fps: 0,
+    promptSwitch: page.prompt_switches[0],
     ...Object.fromEntries(Object.entries(page.loras).map(([name, usual]) => [loraKey(name), usual])),
   };
 }
@@ -107,6 +108,7 @@ export function paramsOf(settings, page, startFrame) {
     interp_steps: settings.interp,
     strength: settings.strength,
     loras: lorasOf(settings, page),
+    prompt_switch: page.prompt_switches.length > 1 ? settings.promptSwitch : undefined,
     // Said of a start frame too, behind which the worker would wait a second for a camera.
     webcam_mode: live || (startFrame && !page.hosted ? false : undefined),
     start_frame: live ? undefined : startFrame,

@@ -19,6 +19,7 @@ export function readAddress(hash, page) {
   for (const [name, value] of said) {
     if (TEXTS.includes(name)) settings[name] = value.slice(0, 8192);
     else if (SWITCHES.includes(name)) settings[name] = value === "1";
+    else if (name === "promptSwitch" && page.prompt_switches.includes(value)) settings[name] = value;
     else if (name === "mode" && MODES.includes(value)) settings.mode = value;
     else if (Object.hasOwn(all, name)) {
       const number = within(value, all[name], null);

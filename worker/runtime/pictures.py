@@ -19,11 +19,10 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from framewire.protocol.limits import MAX_SIDE, MIN_SIDE
 from framewire.protocol.picture_header import START_FRAME, Bounds, PictureRefused, judge_picture
 from framewire.protocol.pictures import picture_kind
 from framewire.worker.backends.base import Frames
-
-MIN_SIDE, MAX_SIDE = 64, 2048
 
 _Picture = JpegImageFile | PngImageFile | WebPImageFile
 # What Pillow's plugins raise on bytes that are not what they claim to be; its warnings (of broken

@@ -9,7 +9,13 @@ import secrets
 from collections.abc import Mapping
 
 from framewire.protocol import MAX_SEED, Params
-from framewire.worker.backends.base import Defaults, Picture, Settings, SettingsError
+from framewire.worker.backends.base import (
+    Defaults,
+    Picture,
+    PromptSwitch,
+    Settings,
+    SettingsError,
+)
 
 from .pictures import PictureError, decode_picture, picture_size, snapped
 
@@ -35,7 +41,8 @@ def resolve_settings(
         start_frame: that of the params, where it was decoded elsewhere to `stream_size`.
 
     Raises:
-        SettingsError: the start frame is no picture that can be used, or there is no such adapter.
+        SettingsError: the start frame is no picture that can be used, or there is no such adapter, or a
+            way to new prompts that is not allowed.
     """
     for loras in (params.loras, *(steer.loras for steer in params.steers or ())):
         check_adapters(loras, defaults)
@@ -68,6 +75,8 @@ def resolve_settings(
         seed=secrets.randbelow(MAX_SEED + 1) if params.seed is None else params.seed,
         start_frame=start_frame,
         live=bool(params.webcam_mode),
+        prompt_switch=_prompt_switch(params, defaults),
+        mid_block_prompts=_mid_block_prompts(params, defaults),
         loras={**defaults.loras, **(params.loras or {})} if defaults.loras else {},
         **{key: either(key) for key in keys},  # type: ignore[arg-type]
     )
@@ -85,6 +94,35 @@ def check_adapters(loras: Mapping[str, float] | None, defaults: Defaults) -> Non
             "loras",
             f"there is no adapter {min(unknown)!r} here, only {', '.join(sorted(defaults.loras))}",
         )
+
+
+def _prompt_switch(params: Params, defaults: Defaults) -> PromptSwitch | None:
+    """Refuse a way to a new prompt that is not allowed, unless there is one way only."""
+    asked, allowed = params.prompt_switch, defaults.prompt_switches
+    if not allowed or asked is None:
+        return None
+    if asked not in allowed:
+        raise SettingsError(
+            "prompt_switch", f"{asked!r} is not to be had here, only {', '.join(allowed)}"
+        )
+    return asked
+
+
+def _mid_block_prompts(params: Params, defaults: Defaults) -> bool:
+    """Refuse what the backend cannot do, and what takes a new prompt at a block's start only."""
+    if not params.mid_block_prompts:
+        return False
+    if not defaults.mid_block_prompts:
+        raise SettingsError(
+            "mid_block_prompts", "not to be had here: leave it out, and prompts wait for a block"
+        )
+    usual = next(iter(defaults.prompt_switches), "blend")
+    switch = _prompt_switch(params, defaults) or usual
+    if switch != "blend":
+        raise SettingsError(
+            "mid_block_prompts", f"prompt_switch {switch!r} waits for a block; ask for 'blend'"
+        )
+    return True
 
 
 def stream_size(params: Params, defaults: Defaults, first: bytes | None) -> tuple[int, int]:

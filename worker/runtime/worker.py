@@ -22,6 +22,7 @@ from framewire.worker.backends.base import (
     EncodesPrompts,
     KnowsItsMakeUp,
     KnowsItsRoom,
+    KnowsItsSpeed,
     Settings,
 )
 from framewire.worker.config import Config
@@ -114,7 +115,16 @@ class Worker:
             "connections": len(self.connections),
             "max_sessions": self.admission.limit,
             "backend": self.backend.name,
+            **self._speed(),
         }
+
+    def _speed(self) -> dict[str, object]:
+        """By names alone: reasons may tell of the machine."""
+        if not isinstance(self.backend, KnowsItsSpeed):
+            return {}
+        speed = self.backend.speed()
+        names = {part: list(speed[part]) for part in ("parts", "left_out")}
+        return {"speed": {"asked": speed["asked"], **names}}
 
     async def encode(self, call: Callable[[], T]) -> T:
         """Run a blocking call that makes a live stream's frames, on the encoding threads."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 
 from framewire.protocol import BlockDone, Frame, Warned
-from framewire.worker.backends.base import Block, Frames, Settings
+from framewire.worker.backends.base import Block, Frames, InParts, Settings
 from framewire.worker.runtime.pictures import encode_jpegs
 from framewire.worker.runtime.worker import Worker
 
@@ -42,19 +42,42 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
-class _Finished:
-    """What a block became.
+class _Part:
+    """Frames of a block as JPEGs, and the milliseconds that finishing and encoding them took."""
+
+    block: Block
+    jpegs: list[bytes]
+    finish_ms: float
+    jpeg_ms: float
+
+
+@dataclass
+class _Delivery:
+    """A block on its way to the viewer, as far as its parts have come.
 
     Attributes:
-        ready_at: when its pixels could have been there: as it left the lane, plus the time that
-            finishing took. What it waited for a thread counts to its delivery.
-        delay: how many blocks before it its pictures were given.
+        index: of its first frame in the stream.
+        frames: delivered.
     """
 
-    jpegs: list[bytes]
-    ms: Mapping[str, float]
-    ready_at: float
-    delay: int = 0
+    made: Made
+    index: int
+    frames: int = 0
+    finish_ms: float = 0.0
+    jpeg_ms: float = 0.0
+
+    def took(self, part: _Part) -> None:
+        self.finish_ms += part.finish_ms
+        self.jpeg_ms += part.jpeg_ms
+
+    @property
+    def ready_at(self) -> float:
+        """When the pixels so far could have been there, by `time.perf_counter`.
+
+        That is as the block left the lane, and the time that finishing took. What it waited for a
+        thread counts to its delivery.
+        """
+        return self.made.at + self.finish_ms / 1000
 
 
 class Finisher:
@@ -107,42 +130,44 @@ class Finisher:
 
     async def _run(self) -> None:
         while (made := await self._made.get()) is not None:
-            if self._discard:
-                continue
             self._inputs.append(made.pictures)
-            finished = await self._finish(made)
-            if self._recording is not None and not self._discard:
-                # Before the viewer can hear that the stream is complete, and ask for all of it.
-                reason = await self._recording.add(finished.jpegs)
-                if reason is not None:
-                    self._outbox.say(Warned(reason=reason))
-            if not self._discard:
-                self._deliver(made, finished)
+            delivery, left = _Delivery(made, self._frames), 1
+            while left and not self._discard:
+                part = await self._part(made.finish)
+                left = part.block.left
+                delivery.took(part)
+                if self._recording is not None and not self._discard:
+                    # Before the viewer can hear that the stream is complete, and ask for all of it.
+                    reason = await self._recording.add(part.jpegs)
+                    if reason is not None:
+                        self._outbox.say(Warned(reason=reason))
+                if not self._discard:
+                    self._deliver(delivery, part)
 
-    async def _finish(self, made: Made) -> _Finished:
-        """Encode on several threads where they idle.
+    async def _part(self, finish: Callable[[], Block]) -> _Part:
+        """The next frames of a block, encoded on several threads where they idle.
 
         Where they don't, one does all of it: no more blocks are unencoded than there are threads.
         """
         if self._worker.encode_share(2) == 1:
-            return await self._worker.encode(lambda: self._finish_alone(made))
-        block, ready_at = await self._worker.encode(lambda: self._block(made))
+            return await self._worker.encode(lambda: self._part_alone(finish))
+        block, finish_ms = await self._worker.encode(lambda: self._block(finish))
         began = time.perf_counter()
         jpegs = await self._encode(block.frames)
-        return _finished(made, block, jpegs, ready_at, began)
+        return _Part(block, jpegs, finish_ms, _ms_since(began))
 
-    def _finish_alone(self, made: Made) -> _Finished:
-        block, ready_at = self._block(made)
+    def _part_alone(self, finish: Callable[[], Block]) -> _Part:
+        block, finish_ms = self._block(finish)
         began = time.perf_counter()
         jpegs = encode_jpegs(block.frames, self._worker.config.jpeg_quality)
-        return _finished(made, block, jpegs, ready_at, began)
+        return _Part(block, jpegs, finish_ms, _ms_since(began))
 
-    def _block(self, made: Made) -> tuple[Block, float]:
+    def _block(self, finish: Callable[[], Block]) -> tuple[Block, float]:
         began = time.perf_counter()
-        block = made.finish()
-        took = time.perf_counter() - began
+        block = finish.part() if isinstance(finish, InParts) else finish()
+        took = _ms_since(began)
         self._check(block.frames)
-        return block, made.at + took
+        return block, took
 
     def _check(self, frames: Frames) -> None:
         height, width = self._settings.height, self._settings.width
@@ -163,51 +188,54 @@ class Finisher:
         parts = await asyncio.gather(*(self._worker.encode(call) for call in calls))
         return [jpeg for part in parts for jpeg in part]
 
-    def _deliver(self, made: Made, finished: _Finished) -> None:
-        jpegs, ms = finished.jpegs, finished.ms
-        count = len(jpegs)
-        pictures = list(self._inputs)[-1 - finished.delay] if jpegs else []
+    def _deliver(self, delivery: _Delivery, part: _Part) -> None:
+        made, block = delivery.made, part.block
+        total = delivery.frames + len(part.jpegs) + block.left
+        pictures = list(self._inputs)[-1 - block.delay] if total else []
         self._outbox.put_block(
             [
                 Frame(
                     jpeg,
                     index=self._frames + place,
                     block=made.block,
-                    request_id=_source(pictures, place, count),
+                    request_id=_source(pictures, delivery.frames + place, total),
                     prompt_version=made.prompt_version,
                 )
-                for place, jpeg in enumerate(jpegs)
+                for place, jpeg in enumerate(part.jpegs)
             ],
-            finished.ready_at,
+            delivery.ready_at,
+            left=block.left,
         )
+        delivery.frames += len(part.jpegs)
+        self._frames += len(part.jpegs)
+        if not block.left:
+            self._report(delivery, block, pictures)
+
+    def _report(self, delivery: _Delivery, last: Block, pictures: list[Origin]) -> None:
+        """Say that a block is done, and count it."""
+        made = delivery.made
+        ms = {**last.ms, "lane": made.lane_ms, "jpeg": delivery.jpeg_ms}
         if pictures:
             newest = max(origin.at for origin in pictures)
-            age = 1000 * (asyncio.get_running_loop().time() - newest)
-            ms = {**ms, "input_to_frame": age}
+            ms["input_to_frame"] = 1000 * (asyncio.get_running_loop().time() - newest)
         self._outbox.say(
             BlockDone(
                 block=made.block,
-                index=self._frames,
-                frames=count,
+                index=delivery.index,
+                frames=delivery.frames,
                 prompt_version=made.prompt_version,
                 ms={stage: round(value, 3) for stage, value in ms.items()},
             )
         )
-        self._frames += count
         self._worker.metrics.block_made(
-            self._worker.backend.name, made.lane_ms / 1000 + finished.ready_at - made.at
+            self._worker.backend.name, (made.lane_ms + delivery.finish_ms) / 1000
         )
         for stage, value in ms.items():
             self._worker.metrics.observe(stage, value / 1000)
 
 
-def _finished(
-    made: Made, block: Block, jpegs: list[bytes], ready_at: float, began: float
-) -> _Finished:
-    jpeg_ms = 1000 * (time.perf_counter() - began)
-    return _Finished(
-        jpegs, {**block.ms, "lane": made.lane_ms, "jpeg": jpeg_ms}, ready_at, block.delay
-    )
+def _ms_since(began: float) -> float:
+    return 1000 * (time.perf_counter() - began)
 
 
 def _source(pictures: list[Origin], place: int, count: int) -> str | None:

@@ -54,6 +54,7 @@ class Outbox:
         self._items: deque[Outgoing] = deque()
         self._blocks = self._frames = 0
         self._begun: deque[float] = deque()  # when each block in the making was, by perf_counter
+        self._given = 0  # frames of the first of these, which came in parts
         self._changed = asyncio.Event()
 
     def say(self, message: Message) -> None:
@@ -64,12 +65,18 @@ class Outbox:
         self._changed.set()
 
     def expect_block(self) -> None:
-        """A block is being made; `put_block` delivers it."""
+        """A block is being made; `put_block` delivers it, whole or in parts."""
         self._begun.append(time.perf_counter())
 
-    def put_block(self, frames: Sequence[Frame], ready_at: float | None = None) -> None:
-        """Append the frames of an expected block, which was made at `ready_at`."""
-        last = len(frames) - 1
+    def put_block(
+        self, frames: Sequence[Frame], ready_at: float | None = None, *, left: int = 0
+    ) -> None:
+        """Append the frames of an expected block, which were made at `ready_at`.
+
+        Args:
+            left: of its frames, how many will come in further calls.
+        """
+        last = -1 if left else len(frames) - 1
         self._items.extend(
             Outgoing(
                 self._connection.send(frame),
@@ -79,21 +86,25 @@ class Outbox:
             )
             for index, frame in enumerate(frames)
         )
-        self._blocks += bool(frames)
         self._frames += len(frames)
-        self._pace.saw_block(len(frames), time.perf_counter() - self._begun.popleft())
+        self._given += len(frames)
+        if not left:
+            self._blocks += bool(frames)
+            self._pace.saw_block(self._given, time.perf_counter() - self._begun.popleft())
+            self._given = 0
         self._changed.set()
 
     def drop_frames(self) -> None:
         """Drop every frame that waits and expect none; texts stay."""
         self._items = deque(item for item in self._items if not item.is_frame)
-        self._blocks = self._frames = 0
+        self._blocks = self._frames = self._given = 0
         self._begun.clear()
         self._changed.set()
 
     def expect_nothing(self) -> None:
         """What was being made will not come."""
         self._begun.clear()
+        self._given = 0
         self._changed.set()
 
     async def head(self) -> Outgoing:
@@ -116,7 +127,7 @@ class Outbox:
 
     async def room(self) -> None:
         """Wait until one block more may be made."""
-        while self._is_full or not self._pace.is_due(self._frames, len(self._begun)):
+        while self._is_full or not self._pace.is_due(self._frames - self._given, len(self._begun)):
             await self._change()
 
     async def empty(self) -> None:

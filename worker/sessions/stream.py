@@ -12,12 +12,20 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from enum import Enum
-from typing import Any, Final, TypeVar
+from functools import partial
+from typing import Any, Final, TypeVar, cast
 
 from framewire.protocol import Completed, Started, Steered, Warned
 from framewire.protocol.prompts.blends import Blend
 from framewire.protocol.steering import Due, Steering
-from framewire.worker.backends.base import BackendSession, Block, Change, Settings, SettingsError
+from framewire.worker.backends.base import (
+    BackendSession,
+    Block,
+    Change,
+    Settings,
+    SettingsError,
+    TakesPromptsMidBlock,
+)
 from framewire.worker.runtime.worker import Draining, Worker
 
 from .camera import CameraWait
@@ -25,7 +33,8 @@ from .decoded_input import DecodedInput
 from .finisher import Finisher, Made
 from .input_queue import Arrived, InputQueue
 from .outbox import Outbox
-from .prompts import Prompts
+from .prompts.ahead import Prompts
+from .prompts.mid_block import MidBlock
 from .video_input import VideoInput
 from .viewer_files import StreamFiles
 
@@ -253,21 +262,62 @@ class Stream:
         origins, pictures = self._decoded.pop(wanted)
         self._outbox.expect_block()
 
+        mid_block = MidBlock(self._steering.prompt_version)
+        make = opened.next_block
+        if self._settings.mid_block_prompts:
+            make = partial(cast(TakesPromptsMidBlock, opened).next_block, newest=mid_block.take)
+
         def call() -> tuple[Callable[[], Block], float]:
             began = time.perf_counter()
-            if change is not None:
-                opened.steer(change)
-            finish = opened.next_block(pictures)
+            for waiting in (change, mid_block.take()):
+                if waiting is not None:
+                    opened.steer(waiting)
+            finish = make(pictures)
             return finish, 1000 * (time.perf_counter() - began)
 
-        finish, lane_ms = await self._worker.lane.run(call)
-        finisher.add(Made(finish, self.block, self._steering.prompt_version, origins, lane_ms))
+        async with self._filling(mid_block):
+            finish, lane_ms = await self._worker.lane.run(call)
+        finisher.add(Made(finish, self.block, mid_block.version, origins, lane_ms))
         self.block += 1
+
+    @asynccontextmanager
+    async def _filling(self, mid_block: MidBlock) -> AsyncIterator[None]:
+        """Meanwhile hand over the prompts that are said, if the stream is to take them mid-block."""
+        if not self._settings.mid_block_prompts:
+            yield
+            return
+        filling = asyncio.create_task(self._fill(mid_block))
+        try:
+            yield
+        finally:
+            filling.cancel()
+            await asyncio.gather(filling, return_exceptions=True)  # the next block raises it again
+        for steered in mid_block.told(self.block):
+            self._outbox.say(steered)
+        if mid_block.said and mid_block.version == self._steering.prompt_version:
+            self._change = self._shows = None
+
+    async def _fill(self, mid_block: MidBlock) -> None:
+        while True:
+            await self._interrupt.wait()
+            self._interrupt.clear()
+            if not self._steering.awaits_prompt_only:
+                continue
+            self._take_in(due := self._steering.due(self.block))
+            mid_block.said.append(self._steered(due))
+            assert self._change is not None and self._shows is not None
+            if self._prompts.encodes:
+                encoded = await self._prompts.encoded(self._shows)
+                self._change = replace(self._change, encoded=encoded)
+            mid_block.put(self._change, self._steering.prompt_version)
 
     def _apply(self, due: Due) -> None:
         """Report what takes effect, and keep it for the backend until a block is made."""
-        if not due.applied:
-            return
+        if due.applied:
+            self._take_in(due)
+            self._outbox.say(self._steered(due))
+
+    def _take_in(self, due: Due) -> None:
         waiting = self._change or Change()
         if due.prompt is not None:
             params, defaults = self._steering.params, self._worker.backend.defaults
@@ -292,13 +342,13 @@ class Stream:
                 waiting.noise_controller if due.noise_controller is None else due.noise_controller
             ),
         )
-        self._outbox.say(
-            Steered(
-                block=self.block,
-                prompt_version=self._steering.prompt_version,
-                applied=due.applied,
-                values=self._values(due),
-            )
+
+    def _steered(self, due: Due) -> Steered:
+        return Steered(
+            block=self.block,
+            prompt_version=self._steering.prompt_version,
+            applied=due.applied,
+            values=self._values(due),
         )
 
     def _values(self, due: Due) -> dict[str, Any]:

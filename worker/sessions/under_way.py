@@ -19,7 +19,7 @@ from framewire.worker.runtime.worker import Worker
 
 from .camera import CameraWait, may_follow
 from .input_queue import Arrived, InputQueue, Origin
-from .prompts import Prompts
+from .prompts.ahead import Prompts
 from .stream import Stream
 
 _PROMPTS_AHEAD = 4

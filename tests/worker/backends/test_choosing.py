@@ -9,7 +9,8 @@ import pytest
 import torch
 from support.servers.worker_server import command
 
-from framewire.worker.backends import choose
+from framewire.worker.backends import _BEST, choose
+from framewire.worker.models.catalogue import catalogue
 from framewire.worker.models.setup import ModelSetup
 
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
@@ -34,6 +35,13 @@ def test_auto_says_what_the_better_ones_lack() -> None:
     assert "of weights (framewire-worker pull krea-realtime-14b)" in why
 
 
+def test_auto_never_takes_a_model_that_is_not_for_commerce() -> None:
+    """Whoever wants one asks for it."""
+    restricted = {name for name, entry in catalogue().items() if entry.notice}
+    assert "longlive-1.3b" in restricted
+    assert restricted.isdisjoint(_BEST)
+
+
 @pytest.mark.parametrize(
     ("name", "preset", "words"),
     [
@@ -46,6 +54,17 @@ def test_auto_says_what_the_better_ones_lack() -> None:
 def test_what_does_not_exist_is_answered_with_what_does(name: str, preset: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         choose(name, ModelSetup(preset=preset))
+
+
+@pytest.mark.parametrize("said", ["~nobody-here/style", "s" * 5000, "a\0b", "", "/dev/zero"])
+def test_an_adapter_that_can_be_no_file_is_told_as_one_that_is_none(said: str) -> None:
+    with pytest.raises(ValueError, match="no such file; expected the path"):
+        choose("tiny", ModelSetup(lora=(said,)))
+
+
+def test_an_adapter_is_not_left_out_where_there_is_no_model_for_it() -> None:
+    with pytest.raises(ValueError, match="lora 'gold': testcard has no weights to adapt"):
+        choose("testcard", ModelSetup(lora=("gold",)))
 
 
 @pytest.mark.parametrize(

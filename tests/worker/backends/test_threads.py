@@ -1,4 +1,4 @@
-"""How many threads a model runs on is fixed when it is loaded: on a CPU its bytes depend on it."""
+"""Threads and dtype of a model are fixed when it is loaded: on a CPU its bytes depend on them."""
 
 from collections.abc import Iterator
 
@@ -28,6 +28,15 @@ def test_the_trained_model_runs_on_one_thread_unless_told_otherwise(
     backend.load()
     assert torch.get_num_threads() == used
     assert backend.made_with()["threads"] == used
+
+
+@pytest.mark.parametrize(("asked", "used"), [("auto", "float32"), ("bfloat16", "bfloat16")])
+def test_the_trained_model_computes_in_float32_unless_told_otherwise(asked: str, used: str) -> None:
+    backend = servable_presets()["tiny"].make(ModelSetup(preset="tiny", dtype=asked))
+    assert isinstance(backend, WanBackend)
+    backend.load()
+    assert backend.made_with()["dtype"] == used
+    assert str(backend.engine.vae.dtype) == f"torch.{used}"  # type: ignore[attr-defined]
 
 
 def test_a_number_of_threads_that_means_nothing_is_refused(

@@ -2,16 +2,17 @@
 
 import logging
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from support.viewers.plain_stream import tiny_backend, tiny_random
 
-from framewire.worker.backends.base import Change, Settings, SettingsError
+from framewire.worker.backends.base import Change, InParts, Settings, SettingsError
 from framewire.worker.backends.wan import WanBackend
 from framewire.worker.engine.engine import Engine
-from framewire.worker.engine.options import EngineOptions
+from framewire.worker.engine.options import DecoderName, EngineOptions
 from framewire.worker.engine.random_weights import TINY_RANDOM
 from framewire.worker.models.setup import ModelSetup
 
@@ -38,6 +39,20 @@ def settings(width: int = 64, height: int = 64, **values: object) -> Settings:
         "live": False,
     }
     return Settings(**(given | values))  # type: ignore[arg-type]
+
+
+def calls_of(decoder: Any) -> list[int]:
+    """Grows by the number of latents of each call."""
+    calls: list[int] = []
+    plain = decoder.decode
+
+    def decode(z: torch.Tensor, state: Any) -> torch.Tensor:
+        calls.append(len(z))
+        decoded: torch.Tensor = plain(z, state)
+        return decoded
+
+    decoder.decode = decode
+    return calls
 
 
 def compiled() -> Engine:
@@ -131,6 +146,44 @@ def test_blocks_finished_late_or_by_other_threads_are_the_same_blocks() -> None:
         thread.join()
     made.append(finishes.pop()().frames)
     assert all(map(np.array_equal, made, wanted))
+
+
+@pytest.mark.parametrize("decoder", ["wan", "taehv"])
+@pytest.mark.parametrize("live", [False, True])
+def test_a_block_leaves_latent_by_latent_with_the_bytes_of_the_whole_one(
+    decoder: DecoderName, live: bool
+) -> None:
+    options = EngineOptions(decoder=decoder)
+    backend = WanBackend(TINY_RANDOM, lambda: tiny_random(options=options), ModelSetup())
+    backend.load()
+    whole, parted = (backend.open(settings(live=live)) for _ in range(2))
+    decoded = calls_of(backend.engine.decoder)
+    for block in range(4):
+        pictures = [np.full((64, 64, 3), 40 * block, np.uint8)] * whole.pictures_wanted()
+        wanted = whole.next_block(pictures)().frames
+        finish = parted.next_block(pictures)
+        assert isinstance(finish, InParts)
+        parts, before = [finish.part()], len(decoded)
+        while parts[-1].left:
+            assert not parts[-1].ms
+            parts.append(finish.part())
+        assert len(decoded) - before == len(parts) - 1, "later latents were decoded after it"
+        assert [len(part.frames) for part in parts] == ([2, 4] if block == 0 else [4, 4, 4])
+        assert [part.left for part in parts] == ([4, 0] if block == 0 else [8, 4, 0])
+        assert {"denoise", "decode"} <= set(parts[-1].ms)
+        assert np.array_equal(np.concatenate([part.frames for part in parts]), wanted)
+
+
+def test_what_is_left_of_a_block_can_be_had_whole() -> None:
+    backend = tiny_backend()
+    backend.load()
+    first, second = (backend.open(settings()) for _ in range(2))
+    wanted = [first.next_block([])().frames for _ in range(2)][1]
+    second.next_block([])()
+    finish = second.next_block([])
+    assert isinstance(finish, InParts)
+    assert np.array_equal(finish.part().frames, wanted[:4])
+    assert np.array_equal(finish().frames, wanted[4:])
 
 
 def test_a_block_takes_exactly_the_pictures_that_it_wants() -> None:

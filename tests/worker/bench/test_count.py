@@ -11,17 +11,25 @@ import pytest
 import torch
 
 from framewire.worker.backends.wan_memory import _TENSORS_OF_A_DECODE
+from framewire.worker.bench.engine import count as counting
 from framewire.worker.bench.engine.count import BlockCount, count_block
 from framewire.worker.bench.engine.counting import Counter
-from framewire.worker.bench.engine.measure import Workload
+from framewire.worker.bench.engine.workload import Workload
 from framewire.worker.cli import main
+from framewire.worker.engine.network.transformer import block_forward
 from framewire.worker.engine.options import EngineOptions
-from framewire.worker.engine.preset import PRESETS
-from framewire.worker.engine.random_weights import TINY_RANDOM
+from framewire.worker.engine.preset import FRAMES_PER_LATENT, PRESETS, Preset
+from framewire.worker.engine.random_weights import (
+    TINY_RANDOM,
+    TINY_SELF_FORCING,
+    TINY_STREAMDIFFUSIONV2,
+)
+from framewire.worker.plan.cards import MODELS
 
-KREA, SELF_FORCING, STREAMDIFFUSION = (
+KREA, SELF_FORCING, LONGLIVE, STREAMDIFFUSION = (
     "krea-realtime-14b",
     "self-forcing-1.3b",
+    "longlive-1.3b",
     "streamdiffusionv2-1.3b",
 )
 COUNTS = {
@@ -29,17 +37,23 @@ COUNTS = {
         "encode": (2.718, 307, 16.7),
         "context": (129.237, 3118, 385.6),
         "denoise": (598.965, 12721, 1572.6),
-        "decode": (40.650, 552, 300.0),
+        "decode": (40.650, 1532, 323.1),
         "between passes": (0.0, 15, 0.02),
     },
     SELF_FORCING: {
         "context": (39.125, 2349, 89.1),
         "denoise": (161.627, 9581, 365.8),
-        "decode": (40.650, 549, 300.0),
+        "decode": (40.650, 1529, 323.0),
         "between passes": (0.0, 30, 0.03),
     },
+    LONGLIVE: {  # its sink's keys are turned on with every block
+        "context": (27.421, 2349, 89.1),
+        "denoise": (113.178, 9581, 365.8),
+        "decode": (40.650, 1529, 323.0),
+        "between passes": (0.0, 258, 11.3),
+    },
     STREAMDIFFUSION: {
-        "encode": (5.272, 364, 38.8),
+        "encode": (5.272, 365, 38.8),
         "denoise": (7.635, 4783, 40.0),
         "decode": (8.881, 513, 70.5),
         "between passes": (0.0, 180, 0.6),
@@ -79,6 +93,7 @@ def test_memory_is_told_by_its_owner(counted: tuple[str, BlockCount]) -> None:
     weights, cache, decoder = {
         KREA: (28.58, 7.67, 1.89),
         SELF_FORCING: (2.84, 6.04, 1.89),
+        LONGLIVE: (2.84, 3.88, 1.89),
         STREAMDIFFUSION: (2.84, 1.13, 1.24),
     }[name]
     assert gigabytes["transformer, weights"] == pytest.approx(weights, rel=0.01)
@@ -88,6 +103,23 @@ def test_memory_is_told_by_its_owner(counted: tuple[str, BlockCount]) -> None:
     assert ("encoder state, a stream" in gigabytes) == (name == STREAMDIFFUSION)
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_plans_reckon_with_what_is_counted(name: str) -> None:
+    """`framewire-worker plan` has the sums in a table, so that it needs no torch."""
+    model, block = MODELS[name], count(name)
+    own = [size for owner, size in block.memory.items() if owner.endswith("a stream")]
+    if name == KREA:  # it takes live pictures too, though it is counted without
+        own.append(1_120_000_000)
+    stays = sum(size for owner, size in block.memory.items() if "a stream" not in owner)
+    stays -= sum(size for owner, size in block.memory.items() if owner.endswith(", beside"))
+    peak = max(work.peak for work in block.stages.values())
+    assert model.frames == block.frames
+    assert model.tflop == pytest.approx(block.flops / 1e12, rel=0.005)
+    assert model.traffic == pytest.approx(block.traffic / 1e9, rel=0.005)
+    assert model.gb == pytest.approx((stays + peak) / 1e9, rel=0.01)
+    assert model.gb_a_stream == pytest.approx(sum(own) / 1e9, rel=0.01)
+
+
 def test_the_room_that_is_kept_for_decoding_is_what_it_takes(
     counted: tuple[str, BlockCount],
 ) -> None:
@@ -95,9 +127,55 @@ def test_the_room_that_is_kept_for_decoding_is_what_it_takes(
     name, block = counted
     preset = PRESETS[name]
     width, height = (512, 512) if preset.follows_input else (preset.width, preset.height)
-    frames = min(preset.block_frames, 3) * 4
-    decoding = frames * _TENSORS_OF_A_DECODE * 96 * 2 * width * height
+    decoding = FRAMES_PER_LATENT * _TENSORS_OF_A_DECODE * 96 * 2 * width * height
     assert decoding == pytest.approx(block.stages["decode"].peak, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("preset", "ranks"), [(TINY_RANDOM, 1), (TINY_SELF_FORCING, 2), (TINY_STREAMDIFFUSIONV2, 1)]
+)
+def test_a_layer_counted_once_for_all_of_its_shapes_counts_as_if_each_were_looked_at(
+    preset: Preset, ranks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = Workload(64, 64, 2, live=preset.follows_input, context=5)
+
+    def counted() -> BlockCount:
+        return count_block(preset, work.params(preset), live=work.live, ranks=ranks)
+
+    once = counted()
+    monkeypatch.setattr(counting, "unseen", block_forward)
+    monkeypatch.setattr(counting, "CountedOnce", lambda counter: block_forward)
+    assert once == counted()
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_live_adapter_adds_its_two_thin_products_to_every_linear_layer(fused: bool) -> None:
+    """Fused or not: 2 x tokens x rank x (inputs + outputs) in each of a pass."""
+    params, rank, options = (
+        Workload(64, 64, 4).params(TINY_RANDOM),
+        8,
+        EngineOptions(fuse_qkv=fused),
+    )
+    plain = count_block(TINY_RANDOM, params, options)
+    adapted = count_block(TINY_RANDOM, params, options, lora_rank=rank)
+    dims, tokens, passes = TINY_RANDOM.dims, 3 * 4 * 4, 4
+    widths = 6 * 2 * dims.dim + 2 * (dims.dim + dims.ffn_dim)  # without the text's keys and values
+    added = passes * dims.layers * 2 * tokens * rank * widths
+    assert adapted.stages["denoise"].flops - plain.stages["denoise"].flops == added
+    assert adapted.stages["decode"] == plain.stages["decode"]
+    text = 2 * 2 * dims.dim
+    assert adapted.memory["live adapter"] >= 2 * dims.layers * rank * (widths + text)
+    assert "live adapter" not in plain.memory
+
+
+def test_a_rank_is_for_counting_and_for_one_gpu(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["bench", "engine", "--preset", "tiny-random", "--lora-rank", "8"]
+    assert main(command) == 2 and "for --count only" in capsys.readouterr().err
+    assert main([*command, "--count", "--num-gpus", "2"]) == 2
+    assert "merged" in capsys.readouterr().err
+    assert main([*command, "--count", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["lora_rank"] == 8 and report["memory_gb"]["live adapter"] >= 0
 
 
 def test_options_that_leave_work_out_are_seen_in_the_counts() -> None:
@@ -112,9 +190,9 @@ def test_options_that_leave_work_out_are_seen_in_the_counts() -> None:
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_ranks_share_the_transformers_work_and_its_cache(name: str) -> None:
-    """Of 2 and 4 each does a half and a quarter, and holds so much; what it sends is said."""
+    """Of 4 each does a quarter and holds so much, of Self-Forcing's 2 a half; what it sends is said."""
     alone = count(name)
-    for ranks in (2, 4):
+    for ranks in (2, 4) if name == SELF_FORCING else (4,):
         shared = count(name, ranks)
         for stage in {"context", "denoise"} & set(alone.stages):
             share = shared.stages[stage].flops * ranks
@@ -149,6 +227,13 @@ def test_the_command_needs_no_weights_and_gives_the_ceilings_of_a_card(
     assert main(command) == 0
     out = capsys.readouterr().out
     assert "| stage | TFLOP | launches, eager |" in out and "H200, as seen" in out
+
+
+@pytest.mark.parametrize("peak", ["nan", "0", "-1", "inf", "fast"])
+def test_a_card_without_a_speed_is_refused(peak: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["bench", "engine", "--preset", "tiny-random", "--count", "--peak", peak])
+    assert f"--peak: '{peak}': expected a number above 0" in capsys.readouterr().err
 
 
 def test_views_and_empty_memory_are_no_launches_and_what_is_freed_does_not_count() -> None:

@@ -12,13 +12,15 @@ from framewire.worker.bench.serving.content import frames_of, planes_of
 from framewire.worker.bench.serving.table import table
 from framewire.worker.runtime.pictures import encode_jpegs
 
+pytestmark = pytest.mark.timeout(300)
+
 TINY = ["--size", "64x64", "--sessions", "2", "--contents", "card", "--frames", "24"]
 TINY += ["--memory-frames", "12,24", "--saving-times", "1"]
 
 
 def bench(*options: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "framewire.worker.cli", "bench", "serving", *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
 
 
 @pytest.fixture(scope="module")

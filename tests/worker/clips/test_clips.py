@@ -73,7 +73,7 @@ async def test_fal_client_calls_it_unchanged_but_for_its_host(
     client = fal_client.AsyncClient(key="id:secret")
     said = await client.run("fal-ai/krea-wan-14b/text-to-video", SMALL | {"num_frames": 18})
     await (await client._client).aclose()
-    async with httpx.AsyncClient(verify=False) as plain:
+    async with httpx.AsyncClient(verify=False, timeout=PATIENCE) as plain:
         file = (await plain.get(said["video"]["url"])).content
     assert len(seen(file).frames) == 18
 
@@ -155,7 +155,7 @@ async def test_damaged_packets_of_an_upload_are_left_out_and_counted(
     async with serving(backend) as worker:
         answer = await ask(worker, "/video-to-video", video_url=data_url(upload))
         assert answer.status_code == 200
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=PATIENCE) as client:
             metrics = (await client.get(worker.http + "/metrics")).text
     assert "framewire_pictures_dropped_total 2.0" in metrics
     assert "2 damaged packets of an upload were left out" in caplog.text
@@ -278,7 +278,7 @@ async def test_every_endpoint_asks_for_a_key_or_a_token() -> None:
             for headers in ({}, {"Authorization": "Key wrong"}, {"Authorization": "Bearer x.y.z"}):
                 assert (await ask(worker, path, headers)).status_code == 401
         assert (await ask(worker, "/text-to-video", KEY, num_frames=18)).status_code == 200
-        async with httpx.AsyncClient(verify=False) as client:
+        async with httpx.AsyncClient(verify=False, timeout=PATIENCE) as client:
             minted = await client.post(
                 worker.http + "/tokens/", headers=KEY, json={"allowed_apps": ["krea-wan-14b"]}
             )
@@ -423,6 +423,6 @@ async def test_a_clip_that_finds_no_room_is_507_and_the_worker_goes_on(
 
 
 async def test_a_name_that_is_no_clip_is_not_found(worker: Running) -> None:
-    async with httpx.AsyncClient(verify=False) as client:
+    async with httpx.AsyncClient(verify=False, timeout=PATIENCE) as client:
         for name in ("x.mp4", "..%2f..%2fetc%2fpasswd"):
             assert (await client.get(f"{worker.http}/clips/{name}")).status_code == 404

@@ -44,7 +44,7 @@ async def test_what_a_killed_worker_has_left_is_removed_by_the_next_and_a_live_o
     )
     try:
         assert holder.stdout is not None
-        line = await asyncio.wait_for(holder.stdout.readline(), 15)
+        line = await asyncio.wait_for(holder.stdout.readline(), 60)
         left = Path(line.decode().strip())
         remove_abandoned(PREFIX)
         assert there(left), "its worker lives"

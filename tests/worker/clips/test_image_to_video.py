@@ -44,7 +44,7 @@ async def ask(worker: Running, **body: Any) -> httpx.Response:
 async def test_the_clip_begins_with_the_picture(worker: Running) -> None:
     answer = await ask(worker, image_url=picture())
     assert answer.status_code == 200, answer.text
-    async with httpx.AsyncClient(verify=False) as client:
+    async with httpx.AsyncClient(verify=False, timeout=PATIENCE) as client:
         clip = seen((await client.get(answer.json()["video"]["url"])).content)
     assert (len(clip.frames), clip.size) == (18, (128, 64))
     first, last = (np.median(frame, axis=(0, 1)) for frame in (clip.frames[0], clip.frames[-1]))

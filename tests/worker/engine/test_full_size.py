@@ -1,9 +1,10 @@
 """The published sizes without their memory: whole blocks of 14B at 832x480 on the meta device.
 
 A meta tensor has no values, so any step of a block that would read one back fails here, as it
-would make the host wait for a GPU.
+would make the host wait for a GPU. All layers do the same, so only the largest has all of its own.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from framewire.worker.engine.options import EngineOptions
 from framewire.worker.engine.params import StreamParams
 from framewire.worker.engine.preset import (
     KREA_REALTIME_14B,
+    LONGLIVE_1_3B,
     SELF_FORCING_1_3B,
     STREAMDIFFUSIONV2_1_3B,
     TEXT_TOKENS,
@@ -27,6 +29,13 @@ from framewire.worker.engine.preset import (
     TransformerDims,
 )
 from framewire.worker.engine.vae.streaming import StreamingVae
+
+SHALLOW_1_3B = replace(WAN_1_3B, layers=4)
+
+
+def shallow(preset: Preset, **changes: Any) -> Preset:
+    """The loop and the widths of a preset in four layers."""
+    return replace(preset, dims=SHALLOW_1_3B, **changes)
 
 
 class MetaPrompts:
@@ -49,7 +58,7 @@ def meta_engine(preset: Preset, options: EngineOptions, **vae_config: Any) -> En
 
 @pytest.mark.parametrize(
     ("dims", "options"),
-    [(WAN_14B, EngineOptions()), (WAN_1_3B, EngineOptions(kv_attention_bias=0.3))],
+    [(WAN_14B, EngineOptions()), (SHALLOW_1_3B, EngineOptions(kv_attention_bias=0.3))],
     ids=["14B", "1.3B-bias"],
 )
 def test_blocks_of_the_published_sizes_read_nothing_back(
@@ -79,9 +88,9 @@ def test_blocks_of_the_published_sizes_read_nothing_back(
 @pytest.mark.parametrize(
     ("preset", "frames", "cache_frames", "options"),
     [
-        (SELF_FORCING_1_3B, [9, 12, 12], 21, EngineOptions()),
-        (STREAMDIFFUSIONV2_1_3B, [5, 4, 4, 4, 4, 4, 4], 6, EngineOptions()),
-        (STREAMDIFFUSIONV2_1_3B, [5, 0, 4, 4], 12, EngineOptions(batch_steps=True)),
+        (shallow(SELF_FORCING_1_3B), [9, 12, 12], 21, EngineOptions()),
+        (shallow(STREAMDIFFUSIONV2_1_3B), [5, 4, 4, 4, 4, 4, 4], 6, EngineOptions()),
+        (shallow(STREAMDIFFUSIONV2_1_3B), [5, 0, 4, 4], 12, EngineOptions(batch_steps=True)),
     ],
     ids=["self-forcing", "streamdiffusionv2", "streamdiffusionv2-batched"],
 )
@@ -98,3 +107,23 @@ def test_blocks_with_keys_of_their_own_read_nothing_back(
         made.append(generation.generate_block(pictures).shape[0])
     assert made == frames
     assert generation._memory.cache().nbytes == preset.dims.kv_bytes(cache_frames * 1560)
+
+
+@pytest.mark.parametrize(
+    ("preset", "switch", "positions"),
+    [
+        (shallow(LONGLIVE_1_3B), "recache", "next"),
+        (shallow(LONGLIVE_1_3B, recache="new_sink"), "recache", "made"),
+        (shallow(LONGLIVE_1_3B), "flush", "next"),
+    ],
+    ids=["recache", "new-sink", "flush"],
+)
+def test_a_new_prompt_reads_nothing_back(preset: Preset, switch: Any, positions: Any) -> None:
+    """What is passed again, where frames are moved to and how far a sink is turned are known here."""
+    engine = meta_engine(preset, EngineOptions(sink_positions=positions), **VAE)
+    generation = engine.open("a fox", StreamParams.of(preset, prompt_switch=switch))
+    for block in range(7):
+        if block in (2, 4, 5):
+            generation.steer(prompt=f"a fox {block}")
+        assert generation.denoise_block().is_meta
+        generation.decode_block(generation._progress.waiting[0])

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ from typing import Any, Self
 import pytest
 from support.servers.stand_in_hub import StandInHub, hub_serving
 
-from framewire.worker.engine.preset import PRESETS
-from framewire.worker.models.catalogue import Entry, catalogue, parse
-from framewire.worker.models.command import describe
+from framewire.worker.engine.preset import PRESETS, SELF_FORCING_1_3B
+from framewire.worker.models.adapters import published_adapter
+from framewire.worker.models.catalogue import Entry, catalogue, parse, published
+from framewire.worker.models.overview import describe
 from framewire.worker.models.pull import Hub, PullError, pull
 
 REPO = "someone/small-model"
@@ -70,7 +72,7 @@ def test_pulled_files_lie_in_the_hubs_cache_and_are_not_pulled_twice(
     Bar.bars = []
     pull(small, small.files, settings(hub, tmp_path, progress=Bar), said.append)
     assert small.paths("transformer", tmp_path)[0].read_bytes() == BIG
-    assert describe(small, tmp_path)["complete"]
+    assert describe(small, SELF_FORCING_1_3B, tmp_path)["complete"]
     assert [(bar.initial, bar.done, bar.total) for bar in Bar.bars] == [
         (0, len(BIG), len(BIG)),
         (0, 2, 2),
@@ -105,7 +107,7 @@ def test_a_download_that_was_stopped_goes_on_in_the_next_run(
     small, said = entry(), []
     with pytest.raises(KeyboardInterrupt):
         pull(small, small.files, settings(hub, tmp_path, progress=Stopping))
-    assert not describe(small, tmp_path)["complete"]
+    assert not describe(small, SELF_FORCING_1_3B, tmp_path)["complete"]
     pull(small, small.files, settings(hub, tmp_path, progress=Stopping), said.append)
     starts = [first for name, first in hub.ranges if name == WEIGHTS]
     assert starts == [0, 600_000]
@@ -205,10 +207,11 @@ def test_the_catalogue_names_every_part_its_licence_and_its_size() -> None:
 @pytest.mark.parametrize("name", list(PRESETS))
 def test_every_published_preset_is_in_the_catalogue_whole(name: str) -> None:
     """With its own transformer and whatever else it runs on; and nothing else is in there."""
-    assert set(catalogue()) == set(PRESETS)
-    entry = catalogue()[name]
+    assert set(published()) == set(PRESETS)
+    entry = published()[name]
     parts = [file.part for file in entry.files]
-    assert set(parts) == {"transformer", "text_encoder", "tokenizer", "vae", "taehv"}
+    own = {"transformer", "adapter"} if PRESETS[name].adapter_section else {"transformer"}
+    assert set(parts) == own | {"text_encoder", "tokenizer", "vae", "taehv"}
     assert parts.count("transformer") == parts.count("vae") == parts.count("taehv") == 1
     repos = {file.repo for file in entry.files if file.part in ("text_encoder", "tokenizer", "vae")}
     size = "14B" if "14b" in name else "1.3B"
@@ -232,9 +235,44 @@ def test_the_command_lists_what_is_here_and_heeds_hf_home(tmp_path: Path) -> Non
     assert table["krea-realtime-14b"]["complete"] is False
     assert table["krea-realtime-14b"]["licence"] == "Apache-2.0"
     assert all(file["path_here"] is None for file in table["krea-realtime-14b"]["files"])
-    text = run("models", HF_HOME=str(tmp_path)).stdout
+    text = run("models", "krea-realtime-14b", HF_HOME=str(tmp_path)).stdout
     assert "framewire-worker pull krea-realtime-14b" in text
-    assert "missing   28.6 GB  krea/krea-realtime-video" in text
+    assert "missing   28.6 GB  krea/krea-realtime-video" in text and "~" not in text
+    assumed = run("models", "causal-forcing-1.3b", HF_HOME=str(tmp_path)).stdout
+    assert "missing   ~5.7 GB  zhuhz22/Causal-Forcing" in assumed and "~: assumed" in assumed
+
+
+def test_an_adapter_is_pulled_by_its_name_on_the_hub_and_found_by_it(
+    hub: StandInHub, tmp_path: Path
+) -> None:
+    """By the command; what the hub does not have is told in one line, and nothing is kept."""
+    name = f"{REPO}/weights.safetensors"
+    where = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": hub.url}
+    done = run("pull", name, **where)
+    assert done.returncode == 0, done.stderr
+    assert f"{name}: complete" in done.stderr
+    published_file = published_adapter(name)
+    assert published_file is not None
+    here = published_file.local(tmp_path / "hub")
+    assert here is not None and here.read_bytes() == BIG
+    assert f"{name}: 1 of 1 files are here already" in run("pull", name, **where).stderr
+    missing = run("pull", f"{REPO}/other.safetensors", **where)
+    assert missing.returncode == 1
+    assert (
+        missing.stderr.strip().splitlines()[-1].startswith(f"framewire-worker pull: {REPO}/other")
+    )
+
+
+def test_the_family_is_shown_at_a_glance(tmp_path: Path) -> None:
+    """A line a model with its licence, counts and what is here; and what is not for commerce."""
+    lines = run("models", HF_HOME=str(tmp_path)).stdout.splitlines()
+    rows = {line.split()[0]: line for line in lines[1 : 1 + len(PRESETS)]}
+    assert list(rows) == list(published())
+    framewise = re.split(" {2,}", rows["causal-forcing-framewise-2step-1.3b"])
+    assert framewise[1:6] == ["Apache-2.0", "28.9 GB", "1, 4", "20", "4, 2"]
+    assert framewise[6] == "0 of 13" and framewise[7]
+    assert "CC-BY-NC-SA-4.0*" in rows["longlive-1.3b"]
+    assert any(line.startswith("* longlive-1.3b: not for commercial use") for line in lines)
 
 
 def test_the_command_fails_in_one_line_offline(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from fal.app import wrap_app
 from fal.cli.deploy_check import _build_deployment_check_summary
 from httpx_sse import aconnect_sse
 from PIL import Image
-from support.servers.fal_server import PREFIX, ROOT, RunningApp, fal_app, fal_run
+from support.servers.fal_server import PATIENCE, PREFIX, ROOT, RunningApp, fal_app, fal_run
 from support.video_files_made import data_url, seen, video
 from support.viewers.raw_viewer import SMALL, Closed, connected, opened
 
@@ -72,7 +72,7 @@ async def test_fal_client_streams_from_it(
 
 
 async def test_clips_are_uploaded_by_fals_toolkit(running: RunningApp) -> None:
-    async with httpx.AsyncClient(verify=False, timeout=30) as client:
+    async with httpx.AsyncClient(verify=False, timeout=PATIENCE) as client:
         body: dict[str, Any] = {"prompt": "a red circle", **SMALL}
         answers = [
             await client.post(f"{running.http}/text-to-video", json=body | {"num_frames": 30}),
@@ -109,7 +109,7 @@ async def test_every_clip_endpoint_streams_its_progress(running: RunningApp) -> 
         ("video-to-video", {"video_url": data_url(video([(0, 99, 0)] * 18))}),
     ):
         async with (
-            httpx.AsyncClient(verify=False, timeout=30) as client,
+            httpx.AsyncClient(verify=False, timeout=PATIENCE) as client,
             aconnect_sse(
                 client, "POST", f"{running.http}/{endpoint}/stream", json=body | more
             ) as source,
@@ -127,7 +127,7 @@ async def test_clips_ask_for_a_key_where_the_operator_wants_one(
     monkeypatch.setenv("FRAMEWIRE_AUTH", "jwt")
     monkeypatch.setenv("FRAMEWIRE_KEY", "k1")
     body = {"prompt": "x", "num_frames": 18, **SMALL}
-    async with fal_app() as guarded, httpx.AsyncClient(verify=False, timeout=30) as client:
+    async with fal_app() as guarded, httpx.AsyncClient(verify=False, timeout=PATIENCE) as client:
         url = f"{guarded.http}/text-to-video"
         assert (await client.post(url, json=body)).status_code == 401
         answer = await client.post(url, json=body, headers={"Authorization": "Key k1"})
@@ -138,7 +138,7 @@ async def test_health_tells_a_drain_from_a_backend_that_hangs(running: RunningAp
     """fal replaces a runner whose health check answers 503: one that drains must not be."""
     worker = running.app._worker
     assert worker is not None
-    async with httpx.AsyncClient(verify=False) as client:
+    async with httpx.AsyncClient(verify=False, timeout=PATIENCE) as client:
         fine = await client.get(f"{running.http}/health")
         assert fine.status_code == 200 and fine.json()["backend"] == "testcard"
         assert (await client.post(f"{running.http}/alive")).status_code == 200

@@ -9,7 +9,7 @@ import pytest
 
 from framewire.worker.on_fal.drain_on_signal import DrainOnSignal
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 class Before:

@@ -14,12 +14,14 @@ from framewire.worker.runtime.pictures import decode_picture
 
 MODULE = "framewire.worker.runtime.picture_process"
 SECONDS = 60.0
-LARGE = jpeg_of_scans(64, (8_000, 5_000))
+LARGE = (64, (8_000, 5_000))
 
 
 def children() -> list[int]:
+    """Of this process, but for what other tests of the run may have left to themselves."""
     tasks = Path("/proc/self/task")
-    return [int(pid) for path in tasks.glob("*/children") for pid in path.read_text().split()]
+    found = [int(pid) for path in tasks.glob("*/children") for pid in path.read_text().split()]
+    return [pid for pid in found if MODULE in told(pid, "cmdline")]
 
 
 def told(pid: int, name: str) -> str:
@@ -44,7 +46,7 @@ async def test_what_is_refused_is_so_in_the_words_of_who_decodes(data: bytes) ->
 
 async def test_it_is_gone_after_the_block_whatever_it_was_at() -> None:
     with pytest.raises(KeyError):
-        async with decoding(MODULE, LARGE, seconds=SECONDS):
+        async with decoding(MODULE, jpeg_of_scans(*LARGE), seconds=SECONDS):
             assert len(children()) == 1
             raise KeyError
     assert children() == []
@@ -52,14 +54,14 @@ async def test_it_is_gone_after_the_block_whatever_it_was_at() -> None:
 
 async def test_its_seconds_are_bounded() -> None:
     with pytest.raises(DecodingRefused, match=r"more than 0\.01 s"):
-        async with decoding(MODULE, LARGE, seconds=0.01) as process:
+        async with decoding(MODULE, jpeg_of_scans(*LARGE), seconds=0.01) as process:
             await process.ask(width=64, height=64)
     assert children() == []
 
 
 async def test_where_it_dies_the_file_is_refused() -> None:
     """Too much memory ends it, or a fault in a decoder."""
-    async with decoding(MODULE, LARGE, seconds=SECONDS) as process:
+    async with decoding(MODULE, jpeg_of_scans(*LARGE), seconds=SECONDS) as process:
         (pid,) = children()
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(DecodingRefused, match="more than it may"):

@@ -12,7 +12,7 @@ import pytest
 from framewire.worker.runtime import fair_threads
 from framewire.worker.runtime.fair_threads import FairThreads
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 class Clock:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import AsyncIterator
 
 import pytest
+from support.clock import time_passes
 from support.engines.scripted_backend import Gate
 
 from framewire.worker.runtime.lane import Lane, LaneStuck
@@ -91,9 +92,13 @@ async def test_a_call_that_hangs_is_told_to_every_caller_and_to_all_who_come_lat
 
 async def test_the_time_limit_is_one_calls_own_and_not_the_lines() -> None:
     """Many short calls may take longer together than one may alone."""
-    lane = Lane(timeout=1)
-    pause = threading.Event()
-    await asyncio.gather(*(lane.run(lambda: pause.wait(0.02)) for _ in range(60)))
+    lane, gates = Lane(timeout=600), [Gate() for _ in range(3)]
+    calls = [asyncio.create_task(lane.run(gate)) for gate in gates]
+    for gate in gates:
+        await asyncio.to_thread(gate.entered.wait)
+        time_passes(400)
+        gate.open()
+    await asyncio.gather(*calls)
     assert not lane.stuck
     lane.close()
 
@@ -113,5 +118,5 @@ async def test_a_loop_that_has_closed_does_not_break_the_thread() -> None:
     lane = await asyncio.to_thread(elsewhere)
     lane.close()
     gate.open()
-    await asyncio.to_thread(lane._thread.join, 10)
+    await asyncio.to_thread(lane._thread.join, 60)
     assert not lane._thread.is_alive()

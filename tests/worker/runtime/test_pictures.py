@@ -357,7 +357,7 @@ SEEDS = [
 ]
 
 
-@hypothesis_settings(max_examples=300, deadline=None)
+@hypothesis_settings(max_examples=300)
 @given(st.data())
 def test_damaged_pictures_decode_or_are_refused_and_nothing_else(data: st.DataObject) -> None:
     damaged = bytearray(data.draw(st.sampled_from(SEEDS)))

@@ -25,12 +25,12 @@ def token(secret: str = SECRET, **claims: Any) -> str:
 
 
 async def post(worker: Running, path: str, **request: Any) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=worker.http, trust_env=False, timeout=10) as client:
+    async with httpx.AsyncClient(base_url=worker.http, trust_env=False, timeout=60) as client:
         return await client.post(path, **request)
 
 
 async def get(worker: Running, path: str) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=worker.http, trust_env=False, timeout=10) as client:
+    async with httpx.AsyncClient(base_url=worker.http, trust_env=False, timeout=60) as client:
         return await client.get(path)
 
 
@@ -189,14 +189,14 @@ async def test_with_tokens_no_origin_stands_for_the_key_nor_the_key_for_an_origi
 
 @pytest.mark.parametrize("path", ["/health", "/metrics"])
 async def test_what_the_worker_is_doing_is_told_to_no_rebound_name(path: str) -> None:
-    async with serving() as worker, httpx.AsyncClient(trust_env=False, timeout=10) as client:
+    async with serving() as worker, httpx.AsyncClient(trust_env=False, timeout=60) as client:
         for headers in ({"Host": "rebound.example"}, {"Origin": EVIL}):
             answer = await client.get(worker.http + path, headers=headers)
             assert answer.status_code == 403
         assert (await client.get(worker.http + path)).status_code == 200
         reader, writer = await asyncio.open_connection("127.0.0.1", worker.port)
         writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())  # as a balancer's check sends it
-        assert (await asyncio.wait_for(reader.read(), 10)).split()[1] == b"200"
+        assert (await asyncio.wait_for(reader.read(), PATIENCE)).split()[1] == b"200"
         writer.close()
 
 
@@ -324,7 +324,7 @@ async def test_health_with_room_turns_red_when_full_and_plain_health_does_not() 
     """By the one a balancer chooses where viewers go, by the other who can be asked at all."""
     async with (
         serving(max_sessions=1) as worker,
-        httpx.AsyncClient(base_url=worker.http, trust_env=False) as http,
+        httpx.AsyncClient(base_url=worker.http, trust_env=False, timeout=PATIENCE) as http,
     ):
         assert (await http.get("/health?room=1")).status_code == 200
         async with worker.inside.admission.place(None, lambda position: None):
@@ -341,7 +341,9 @@ async def test_metrics_tell_places_and_seconds_a_block_by_preset() -> None:
     async with serving(max_sessions=3) as worker, connected(worker.url) as viewer:
         await viewer.say(prompt="a", num_blocks=2, **SMALL)
         await viewer.stream()
-        async with httpx.AsyncClient(base_url=worker.http, trust_env=False) as http:
+        async with httpx.AsyncClient(
+            base_url=worker.http, trust_env=False, timeout=PATIENCE
+        ) as http:
             text = (await http.get("/metrics")).text
     assert "framewire_places 3.0" in text
     assert 'framewire_block_seconds_count{preset="testcard"} 2.0' in text

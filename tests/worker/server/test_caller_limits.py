@@ -12,7 +12,7 @@ from support.viewers.raw_viewer import SMALL, Closed, connected, opened
 
 from framewire.worker.server.doors import callers
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 KEY = "key-id:key-secret"
 ONE, OTHER = "203.0.113.7", "203.0.113.8"
 

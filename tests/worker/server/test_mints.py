@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.servers.worker_server import Running, serving
+from support.servers.worker_server import PATIENCE, Running, serving
 from support.viewers.raw_viewer import SMALL, connected
 
 KEY = "the-key"
@@ -12,7 +12,7 @@ ALIAS = "krea-wan-14b"
 
 
 async def asked(worker: Running, path: str, body: Any, key: str = KEY) -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
         return await client.post(
             worker.http + path, json=body, headers={"Authorization": f"Key {key}"}
         )

@@ -7,7 +7,7 @@ import websockets
 from support.servers.worker_server import command
 from support.viewers.raw_viewer import RawViewer, connected
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @pytest.mark.parametrize(

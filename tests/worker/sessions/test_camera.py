@@ -1,10 +1,10 @@
 """A start frame and no word of a camera: the stream waits a moment for one after its first block."""
 
-import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from support.engines.scripted_backend import ScriptedBackend
+from support.engines.scripted_backend import Gate, ScriptedBackend
 from support.viewers.memory_viewer import (
     MemoryViewer,
     blocks_of,
@@ -20,6 +20,7 @@ from support.viewers.memory_viewer import (
 
 from framewire.worker.backends.testcard import TestcardBackend
 from framewire.worker.runtime.worker import Worker
+from framewire.worker.sessions import camera
 from framewire.worker.sessions.camera import CameraWait
 
 LONG = 3600.0
@@ -41,7 +42,8 @@ async def first_block(viewer: MemoryViewer, **params: Any) -> None:
 
 async def test_a_short_stream_is_not_over_before_the_first_picture() -> None:
     backend = ScriptedBackend(live=2)
-    async with running_worker(backend, max_sessions=2, camera_wait=LONG) as worker:
+    waits = {"camera_wait": LONG, "input_patience": LONG}
+    async with running_worker(backend, max_sessions=2, **waits) as worker:
         viewer = await ready(worker)
         await first_block(viewer)
         await others_turn(worker)
@@ -86,11 +88,15 @@ async def test_nothing_is_waited_for_where_the_params_leave_nothing_open(
         assert is_completed((await viewer.stream())[-1])
 
 
-async def test_the_wait_is_spent_once() -> None:
-    wait = CameraWait(0.01)
-    assert wait.left() > 0
-    await asyncio.sleep(wait.left() + 0.001)
-    assert wait.left() <= 0
+def test_the_wait_is_spent_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(camera, "time", SimpleNamespace(monotonic=lambda: now))
+    wait = CameraWait(0.5)
+    assert wait.left() == 0.5
+    now += 0.25
+    assert wait.left() == 0.25
+    now += 0.25
+    assert wait.left() == 0
 
 
 async def test_a_reset_an_end_and_a_new_length_do_not_wait_for_a_camera() -> None:
@@ -153,13 +159,16 @@ async def test_a_picture_after_the_last_frame_is_told_of_to_who_asked_for_events
 
 
 async def test_a_picture_after_the_end_of_the_input_is_told_of() -> None:
-    async with running_worker(ScriptedBackend(live=2)) as worker:
+    backend, gate = ScriptedBackend(live=2), Gate()
+    backend.lane[0] = gate  # what comes after the last frame is told of in other words
+    async with running_worker(backend) as worker:
         viewer = await ready(worker, events=True)
         viewer.say(prompt="a", num_blocks=9, webcam_mode=True)
         await viewer.until(is_event("started"))
         viewer.say(image=picture(1), action="end")
         viewer.say(image=picture(2), request_id="late")
         await viewer.taken_in()
+        gate.open()
         told = [text for text in texts_in(await viewer.stream()) if text.get("type") == "warning"]
         assert [text["request_id"] for text in told] == ["late"]
         assert told[0]["reason"].startswith("image: it came after the end of the input")

@@ -4,6 +4,7 @@ import asyncio
 from typing import Literal
 
 import pytest
+from support.clock import time_passes
 
 from framewire.worker.runtime.input_room import InputRoom
 from framewire.worker.sessions.input_queue import Arrived, InputGap, InputQueue, Origin
@@ -131,8 +132,8 @@ async def test_no_picture_at_all_ends_the_stream_after_the_limit() -> None:
 
 async def test_the_limit_counts_from_when_a_picture_was_wanted() -> None:
     """Time spent in line for a place, or in a block from text, is not the sender's fault."""
-    door = Door(limit=0.05)
-    await asyncio.sleep(0.06)
+    door = Door(limit=600)
+    time_passes(700)
     taking = asyncio.create_task(door.take(1))
     assert await waits(taking)
     await door.put("a")
@@ -186,7 +187,7 @@ async def test_before_the_stream_has_a_place_all_takes_two_pictures_and_makes_th
     assert await waits(sender)
     assert door.room.held == 2
     door.queue.take_place()
-    await asyncio.wait_for(sender, 5)
+    await asyncio.wait_for(sender, 60)
     assert door.room.held == 0
     assert await door.take(5) == "0 1 2 3 4"
 
@@ -209,7 +210,7 @@ async def test_what_waits_is_bounded_in_bytes_and_a_block_comes_in_parts() -> No
     parts.append(await door.take(4))
     assert await waits(sender)
     parts.append(await door.take(2))
-    await asyncio.wait_for(sender, 5)
+    await asyncio.wait_for(sender, 60)
     assert parts == ["0 1", "2 3", "4 5"]
     door.queue.end()
     assert await door.take(2) == "6 6" and door.dropped == 0
@@ -244,7 +245,7 @@ async def test_streams_without_a_place_share_their_bytes_and_those_with_one_have
     await seated.put_large("e", "f", size=200)
     assert await seated.take(2) == "e f"
     first.queue.close()
-    await asyncio.wait_for(sender, 5)
+    await asyncio.wait_for(sender, 60)
     assert room.held == 200
     second.queue.take_place()
     assert room.held == 0
@@ -256,6 +257,6 @@ async def test_closing_frees_what_waited_and_drops_what_comes() -> None:
     sender = asyncio.create_task(door.put(*named(3)))
     assert await waits(sender)
     door.queue.close()
-    await asyncio.wait_for(sender, 5)
+    await asyncio.wait_for(sender, 60)
     assert door.room.held == 0 and door.dropped == 1
     assert await door.take(1) == ""

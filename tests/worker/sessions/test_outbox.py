@@ -171,3 +171,37 @@ async def test_a_cancelled_wait_leaves_the_outbox_as_it_was() -> None:
         await head
     say(outbox, "x")
     assert await drained(outbox) == ["x"]
+
+
+async def test_a_block_in_parts_is_one_block_and_in_the_making_until_its_last_part() -> None:
+    outbox = new_outbox()
+    put_block(outbox, b"a", b"b")
+    outbox.expect_block()
+    outbox.put_block([Frame(b"c")], left=2)
+    await outbox.room()
+    outbox.expect_block()
+    room = asyncio.create_task(outbox.room())
+    assert await waits(room)
+    for _ in range(3):
+        outbox.sent(await outbox.head())
+    await asyncio.wait_for(room, 30)
+    outbox.put_block([Frame(b"d"), Frame(b"e")])
+    empty = asyncio.create_task(outbox.empty())
+    for _ in range(2):
+        outbox.sent(await outbox.head())
+    assert await waits(empty), "the block behind it is still being made"
+    outbox.expect_nothing()
+    await asyncio.wait_for(empty, 30)
+
+
+async def test_what_has_come_of_a_block_in_the_making_is_not_counted_twice() -> None:
+    """A paced stream's next block is begun by what will be unsent, not by more than that."""
+    pace = Pace()
+    pace.fps = 10
+    pace.saw_block(6, 0.6)
+    outbox = Outbox(Plain(), pace, events=True)
+    outbox.expect_block()
+    outbox.put_block([Frame(b"a"), Frame(b"b"), Frame(b"c")], left=3)
+    outbox.sent(await outbox.head())
+    room = asyncio.create_task(outbox.room())
+    await asyncio.wait_for(room, 30)

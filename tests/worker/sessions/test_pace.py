@@ -1,10 +1,12 @@
 """A paced stream: who is paced, when its blocks are begun, and what a viewer finds made already."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from support.engines.scripted_backend import ScriptedBackend
 from support.viewers.memory_viewer import (
+    PATIENCE,
     blocks_of,
     frames_in,
     frames_up_to,
@@ -13,6 +15,7 @@ from support.viewers.memory_viewer import (
 )
 
 from framewire.protocol import Params
+from framewire.worker.sessions import outbox
 from framewire.worker.sessions.pace import Pace, pace_for
 
 
@@ -86,6 +89,13 @@ def test_a_block_that_took_long_is_forgotten_after_a_few() -> None:
     assert not paced(16, 60, 0.1, 0.1, 0.1, 0.1).is_due(12, 0)
 
 
+@pytest.fixture
+def in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks are made in no time, however busy the machine is: none is begun early for it."""
+    monkeypatch.setattr(outbox, "time", SimpleNamespace(perf_counter=lambda: 0.0))
+
+
+@pytest.mark.usefixtures("in_no_time")
 async def test_a_page_that_does_not_read_has_one_block_made_ahead_at_most() -> None:
     backend = ScriptedBackend(frames=12)
     async with running_worker(backend, max_sessions=2) as worker:
@@ -108,7 +118,7 @@ async def test_a_page_that_says_how_it_wants_its_frames_gets_them_so(
     async with running_worker(ScriptedBackend(frames=12)) as worker:
         page = await ready(worker, browser=True)
         page.say(prompt="a", num_blocks=100, **wish)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             assert len(frames_in(await page.stream())) == 1200
 
 
@@ -116,10 +126,11 @@ async def test_the_operator_may_have_pages_served_as_fast_as_scripts() -> None:
     async with running_worker(ScriptedBackend(frames=12), pace="off") as worker:
         page = await ready(worker, browser=True)
         page.say(prompt="a", num_blocks=100)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             assert len(frames_in(await page.stream())) == 1200
 
 
+@pytest.mark.usefixtures("in_no_time")
 async def test_a_prompt_shows_within_two_blocks_of_what_a_page_has_read() -> None:
     backend = ScriptedBackend(frames=12)
     async with running_worker(backend, pace="60") as worker:
@@ -143,7 +154,7 @@ async def test_a_later_stream_on_the_same_socket_has_the_pace_that_its_params_as
         page = await ready(worker, browser=True)
         page.say(prompt="a", num_blocks=1, fps=0)
         await page.stream()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             page.say(prompt="b", num_blocks=500)
             assert len(frames_in(await page.stream())) == 1000
         loop = asyncio.get_running_loop()
@@ -152,5 +163,5 @@ async def test_a_later_stream_on_the_same_socket_has_the_pace_that_its_params_as
         assert len(frames_in(await page.stream())) == 12
         assert loop.time() - began >= 11 / 50
         page.say(prompt="d", num_blocks=500, events=True, fps=0)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             assert len(frames_in(await page.stream())) == 1000

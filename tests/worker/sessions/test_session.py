@@ -4,6 +4,7 @@ and what is left behind, whatever the backend does."""
 import asyncio
 
 import pytest
+from support.clock import time_passes
 from support.engines.scripted_backend import Gate, ScriptedBackend, entered
 from support.viewers.memory_viewer import (
     blocks_of,
@@ -87,7 +88,7 @@ async def test_the_backend_session_is_closed_after_its_last_block_was_finished()
         await worker.lane.run(lambda: None)
         assert not backend.sessions[0].closed
         gate.open()
-        await asyncio.wait_for(viewer.task, 10)
+        await asyncio.wait_for(viewer.task, 60)
         assert backend.sessions[0].closed
 
 
@@ -135,11 +136,13 @@ async def test_frames_of_the_wrong_shape_are_an_error_that_names_both_shapes(
 async def test_a_backend_that_hangs_is_an_error_for_all_and_the_worker_is_not_ready() -> None:
     backend, gate = ScriptedBackend(), Gate()
     backend.lane[1] = gate
-    async with running_worker(backend, block_timeout=1.5) as worker:
+    async with running_worker(backend, block_timeout=600, max_sessions=2) as worker:
         one, two = await ready(worker), await ready(worker)
         one.say(prompt="a", num_blocks=9)
         await entered(gate)
         two.say(prompt="b")
+        await two.taken_in()
+        time_passes(700)
         for viewer in (one, two):
             messages = await viewer.end()
             assert errors(messages) == [("INTERNAL_ERROR", "the backend hangs")]

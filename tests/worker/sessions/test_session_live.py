@@ -5,8 +5,10 @@ from typing import Any
 
 import msgpack
 import numpy as np
+from support.clock import time_passes
 from support.engines.scripted_backend import Gate, ScriptedBackend, entered
 from support.viewers.memory_viewer import (
+    PATIENCE,
     errors,
     frames_in,
     frames_up_to,
@@ -58,7 +60,7 @@ async def test_the_first_picture_switches_a_stream_from_text_to_live_input() -> 
         gate.open()
         frames = [
             msgpack.unpackb(frame)
-            for frame in frames_in(await asyncio.wait_for(frames_up_to(viewer, 6), 10))
+            for frame in frames_in(await asyncio.wait_for(frames_up_to(viewer, 6), 60))
         ]
         assert [frame["request_id"] for frame in frames] == [None] * 4 + ["id 9", "id 10"]
         assert [frame["index"] for frame in frames] == list(range(6))
@@ -110,7 +112,8 @@ async def test_a_picture_that_is_none_is_counted_and_the_stream_goes_on() -> Non
 
 async def test_broken_pictures_of_a_clip_are_told_of_and_the_next_ones_taken_for_them() -> None:
     """Nothing is repeated for them: each good picture is used once, and no frame is of a bad one."""
-    backend = ScriptedBackend()
+    backend, gate = ScriptedBackend(), Gate()
+    backend.lane[0] = gate  # so that all of it comes before the stream is complete
     async with running_worker(backend) as worker:
         viewer = await ready(worker, events=True)
         viewer.say(prompt="a", webcam_mode=True, input="all")
@@ -118,6 +121,8 @@ async def test_broken_pictures_of_a_clip_are_told_of_and_the_next_ones_taken_for
         for number, data in enumerate(clip):
             viewer.say(image=data, request_id=str(number))
         viewer.say(action="end")
+        await viewer.taken_in()
+        gate.open()
         messages = await viewer.stream()
         assert worker.metrics.pictures_dropped._value.get() == 3
     assert backend.sessions[0].pictures == [[1, 4], [5, 6]]
@@ -165,13 +170,15 @@ async def test_live_input_of_broken_pictures_alone_does_not_spin() -> None:
 
 async def test_a_broken_picture_after_good_ones_repeats_the_last_good_one() -> None:
     backend = ScriptedBackend()
-    async with running_worker(backend, input_patience=0.02) as worker:
+    async with running_worker(backend, input_patience=600) as worker:
         viewer = await ready(worker)
         viewer.say(prompt="a", webcam_mode=True, num_blocks=3)
         for data in (picture(5), picture(6)):
             viewer.say(image=data)
         await frames_up_to(viewer, 2)
         viewer.say(image=picture(7)[:60])
+        await viewer.taken_in()
+        time_passes(700)
         await viewer.stream()
     assert backend.sessions[0].pictures == [[5, 6], [6, 6], [6, 6]]
 
@@ -210,6 +217,9 @@ async def test_pictures_that_follow_refused_params_do_not_end_the_session() -> N
         viewer.say(prompt="a", start_frame=b"no picture", webcam_mode=True)
         for red in range(10):
             viewer.say(image=picture(red))
+        await viewer.until(
+            is_event("x-fal-error")
+        )  # a prompt before that would steer what is refused
         viewer.say(prompt="b", num_blocks=1)
         assert len(frames_in(await viewer.stream())) == 2
 
@@ -272,6 +282,9 @@ async def test_who_waits_for_a_place_is_read_no_further_than_two_pictures() -> N
             for red in range(5):
                 viewer.say(image=picture(red) + bytes(100_000))
             await viewer.until(is_event("queued"))
+            async with asyncio.timeout(PATIENCE):
+                while worker.input_room.held < 200_000:  # noqa: ASYNC110 (it tells nobody)
+                    await asyncio.sleep(0)
             third = asyncio.create_task(viewer.taken_in())
             done, _ = await asyncio.wait({third}, timeout=0.5)
             assert not done and 200_000 < worker.input_room.held < 300_000

@@ -12,13 +12,13 @@ import logging
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
 
+from framewire.worker.backends.children import end_with_parent
 from framewire.worker.engine.ranks.follower import Follower
 from framewire.worker.engine.ranks.orders import Told
 
@@ -37,7 +37,7 @@ def main() -> int:
     given = parser.parse_args()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_end_with_rank_0, name="lifeline", daemon=True).start()
+    end_with_parent(lambda: _end(0))
     logging.basicConfig(format=f"%(asctime)s %(levelname)s rank {given.rank}: %(message)s")
     if given.threads:
         torch.set_num_threads(given.threads)
@@ -57,14 +57,6 @@ def _told(orders: Connection) -> Iterator[Told]:
     with contextlib.suppress(EOFError):
         while True:
             yield orders.recv()
-
-
-def _end_with_rank_0() -> None:
-    """Rank 0 holds the other end of standard input and never writes."""
-    with contextlib.suppress(OSError):
-        while os.read(sys.stdin.fileno(), 4096):
-            pass
-    _end(0)
 
 
 def _end(code: int) -> None:

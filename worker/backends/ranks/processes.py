@@ -7,7 +7,6 @@ one ends or stalls the rest is ended, so that nothing waits for ever.
 from __future__ import annotations
 
 import logging
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from framewire.worker.backends.children import environment
 from framewire.worker.engine.ranks.leader import Ranks
 
 from .group import join, leave
@@ -26,8 +26,6 @@ from .group import join, leave
 logger = logging.getLogger(__name__)
 
 _LOOK_EVERY = 0.25
-_SECRETS = ("FRAMEWIRE_", "FAL_", "HF_", "AWS_")
-"""How variables begin that a follower has no use for."""
 
 
 class RankProcesses:
@@ -134,14 +132,10 @@ def _started(
         "check": int(check),
     }
     arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(_SECRETS)
-    }
-    environment["PYTHONPATH"] = os.pathsep.join(entry for entry in sys.path if entry)
     return subprocess.Popen(
         [sys.executable, "-m", "framewire.worker.backends.ranks.child", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
-        env=environment,
+        env=environment(),
         pass_fds=(orders.fileno(),),
     )

@@ -27,7 +27,9 @@ from framewire.worker.engine.tiny import model as tiny
 from framewire.worker.engine.vae.streaming import StreamingVae
 from framewire.worker.engine.vae.taehv import TaehvDecoder
 
+from .beside import put_beside
 from .counting import Counter, Work
+from .layers import CountedOnce, unseen
 
 _META = torch.device("meta")
 _BETWEEN = "between passes"
@@ -84,15 +86,17 @@ def count_block(
     dtype: torch.dtype = torch.bfloat16,
     vae_dtype: torch.dtype = torch.float16,
     ranks: int = 1,
+    lora_rank: int = 0,
 ) -> BlockCount:
     """Count one settled block, in eager mode; the mean of a period where the context has one.
 
     Args:
         live: of a block made from pictures.
         ranks: count rank 0 of so many, which encodes and decodes besides its share of the passes.
+        lora_rank: of a live adapter beside every linear layer of the blocks; 0 is none.
         dtype: of the transformer; `vae_dtype` of what encodes and decodes.
     """
-    parts = _parts(preset, options or EngineOptions(), dtype, vae_dtype)
+    parts = _parts(preset, options or EngineOptions(), dtype, vae_dtype, lora_rank)
     engine = parts.engine
     engine.transformer.ranks = ranks
     counter = Counter()
@@ -103,8 +107,10 @@ def count_block(
         shape = (generation.pictures_needed, 3, params.height, params.width)
         return torch.zeros(shape) if live else None
 
+    engine.transformer.layer = unseen
     while generation.block < settled - 1:
         generation.generate_block(pictures())
+    engine.transformer.layer = CountedOnce(counter)
     every = engine.options.context_every
     with counter:
         generation.generate_block(pictures())  # what it leaves behind is freed in the next one
@@ -135,7 +141,11 @@ class _Parts:
 
 
 def _parts(
-    preset: Preset, options: EngineOptions, dtype: torch.dtype, vae_dtype: torch.dtype
+    preset: Preset,
+    options: EngineOptions,
+    dtype: torch.dtype,
+    vae_dtype: torch.dtype,
+    lora_rank: int,
 ) -> _Parts:
     with _META:
         if preset.name == tiny.TINY.name:
@@ -161,6 +171,10 @@ def _parts(
     transformer = cast(WanTransformer3DModel, model)
     if options.fuse_qkv:
         fuse_qkv(transformer)
+    strengths = None
+    if lora_rank:
+        with _META:
+            strengths, weights["live adapter"] = put_beside(transformer, lora_rank)
     engine = Engine(
         preset,
         transformer,
@@ -169,7 +183,7 @@ def _parts(
         text_encoder=_NoPrompts(preset),
         options=options,
     )
-    engine.transformer.kernel = _attention
+    engine.transformer.kernel, engine.transformer.strengths = _attention, strengths
     return _Parts(engine, weights)
 
 

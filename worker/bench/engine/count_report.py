@@ -10,7 +10,7 @@ from framewire.worker.engine.options import EngineOptions
 from framewire.worker.engine.preset import Preset
 
 from .count import BlockCount, count_block
-from .measure import Workload
+from .workload import Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +37,24 @@ def counted(
     card: Card,
     variant: str = "faithful",
     ranks: int = 1,
+    lora_rank: int = 0,
 ) -> dict[str, Any]:
     """The report as it goes into JSON; numbers are of one settled block in eager mode.
 
     Args:
         ranks: of which the counts are rank 0's.
+        lora_rank: of a live adapter, if there is one.
     """
-    found = count_block(preset, work.params(preset), options, live=work.live, ranks=ranks)
+    found = count_block(
+        preset, work.params(preset), options, live=work.live, ranks=ranks, lora_rank=lora_rank
+    )
     held = {owner: round(size / 1e9, 3) for owner, size in found.memory.items()}
     return {
         "variant": variant,
         "preset": preset.name,
         "work": asdict(work),
         "num_gpus": ranks,
+        "lora_rank": lora_rank,
         "frames": found.frames,
         "tflop": round(found.flops / 1e12, 6),
         "stages": {
@@ -82,6 +87,8 @@ def count_table(report: Mapping[str, Any]) -> Iterator[str]:
             f"rank 0 of {report['num_gpus']}, which sends {report['sent_gb']:.4g} GB a block to "
             "the others and gets as much"
         )
+    if report["lora_rank"]:
+        yield f"a live adapter of rank {report['lora_rank']} beside every linear layer of the blocks"
     yield ""
     yield "| stage | TFLOP | launches, eager | GB moved besides products | GB at its peak |"
     yield "|---|---|---|---|---|"

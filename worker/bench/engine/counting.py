@@ -87,6 +87,30 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         finally:
             self._stage, self._base = outer, base
 
+    @contextmanager
+    def noting(self) -> Iterator[Work]:
+        """Collect what is called for inside, which counts as ever; for `again`."""
+        noted, began = Work(), self._held
+        stages, base = self.stages, self._base
+        self.stages, self._base = {self._stage: noted}, began
+        try:
+            yield noted
+        finally:
+            self.stages, self._base = stages, base
+            self._add(noted, began)
+
+    def again(self, noted: Work) -> None:
+        """Count what was noted once more."""
+        self._add(noted, self._held)
+
+    def _add(self, noted: Work, held: int) -> None:
+        work = self.stages.setdefault(self._stage, Work())
+        work.flops += noted.flops
+        work.launches += noted.launches
+        work.traffic += noted.traffic
+        work.sent += noted.sent
+        work.peak = max(work.peak, held - self._base + noted.peak)
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:

@@ -17,73 +17,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from framewire.worker.backends.base import Block, Change, Defaults, Picture, Settings
+from framewire.worker.backends.base import Block
 from framewire.worker.backends.wan import WanBackend
 from framewire.worker.backends.wan_clock import StageClock
-from framewire.worker.backends.wan_session import WanSession
 from framewire.worker.engine.params import StreamParams
-from framewire.worker.engine.preset import FRAMES_PER_LATENT, Preset
+from framewire.worker.engine.preset import FRAMES_PER_LATENT
 from framewire.worker.runtime.pictures import encode_jpegs
 
-_PROMPT = "a red fox runs through snow, seen from the side"
-_OTHER = "a blue bird flies over the sea at night"
-
-
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """What is streamed: size, steps, and how many settled blocks are measured.
-
-    Attributes:
-        live: blocks are made from moving pictures instead of text alone.
-        context: frames of context; None takes the preset's.
-        native: the model makes its own size, and the stream is scaled from it.
-    """
-
-    width: int
-    height: int
-    steps: int
-    blocks: int = 8
-    seed: int = 1
-    live: bool = False
-    context: int | None = None
-    native: bool = False
-
-    def params(self, preset: Preset) -> StreamParams:
-        """As the engine takes it."""
-        return StreamParams.of(
-            preset,
-            width=None if self.native else self.width,
-            height=None if self.native else self.height,
-            seed=self.seed,
-            num_denoising_steps=self.steps,
-            kv_cache_num_frames=self.context,
-        )
-
-    def settled(self, preset: Preset) -> int:
-        """Blocks before the ones that count: until the context is full, three at least."""
-        frames = self.context or preset.context_frames
-        return max(3, 1 + -(-frames // preset.block_frames))
-
-    def pictures(self, count: int, block: int) -> list[Picture]:
-        """Input for a block of a live stream: a grey that moves a little from one to the next."""
-        return moving_grey(count, block, self.width, self.height)
-
-    def settings(self, defaults: Defaults) -> Settings:
-        """As a worker would ask a backend of these defaults."""
-        return Settings(
-            prompt=_PROMPT,
-            width=self.width,
-            height=self.height,
-            seed=self.seed,
-            num_denoising_steps=self.steps,
-            denoising_steps=None,
-            strength=defaults.strength,
-            timestep_shift=defaults.timestep_shift,
-            kv_cache_num_frames=self.context or defaults.kv_cache_num_frames,
-            keep_first_frame=defaults.keep_first_frame,
-            start_frame=None,
-            live=self.live,
-        )
+from .steering import steering
+from .workload import PROMPT, Workload, moving_grey, next_block
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +37,8 @@ class Measured:
             is one pass, `encode_still` the re-encoded picture, `encode_input` a live block's.
         fps: streaming, decoding and JPEG beside the next block's denoising.
         first_frame_ms: from opening a stream to its first block as JPEGs.
-        steer_ms: from a new prompt, sent as a block has just begun, to JPEGs that show it;
-            `steer_blocks` later than the block under way.
+        steer_ms: from new prompts, said at moments spread over a block, to the first JPEGs that
+            show each; these are of `steer_blocks` later than the block under way.
         input_ms: from a live block's last picture to its JPEGs, nothing beside it; None for text.
         load_s: seconds until the weights were there; `warm_up_s` more until all shapes had been
             run, compiling included.
@@ -113,7 +55,7 @@ class Measured:
     block_ms_most: float
     fps: float
     first_frame_ms: float
-    steer_ms: float
+    steer_ms: list[float]
     steer_blocks: int
     input_ms: float | None
     load_s: float
@@ -124,12 +66,6 @@ class Measured:
     first_frames: int
     block_frames: int
     frames: NDArray[np.uint8] = field(repr=False)
-
-
-def moving_grey(count: int, block: int, width: int, height: int) -> list[Picture]:
-    """Pictures [height, width, 3] of block number `block`."""
-    shape = (height, width, 3)
-    return [np.full(shape, 96 + (count * block + i) % 64, np.uint8) for i in range(count)]
 
 
 def measure(backend: WanBackend, work: Workload, say: Callable[[str], None]) -> Measured:
@@ -143,7 +79,8 @@ def measure(backend: WanBackend, work: Workload, say: Callable[[str], None]) -> 
         say("streaming as served")
         blocks_ms, first_ms, frames = _streaming(backend, work)
         block_ms = statistics.median(blocks_ms)
-        steer_ms, steer_blocks = _steering(backend, work)
+        say("prompt to pixel")
+        steer_ms, steer_blocks = steering(backend, work, block_ms / 1000)
         per_block = frames[-1].shape[0]
         return Measured(
             stages=stages,
@@ -198,7 +135,7 @@ def _stages(backend: WanBackend, work: Workload) -> dict[str, float]:
     device = engine.transformer.device
     clock = StageClock(device)
     params, settled = work.params(backend.preset), work.settled(backend.preset)
-    generation = engine.open(_PROMPT, params, timer=clock)
+    generation = engine.open(PROMPT, params, timer=clock)
     noted: dict[str, list[float]] = {}
     for block in range(settled + work.blocks):
         needed = generation.pictures_needed if work.live else 0
@@ -248,7 +185,7 @@ def _streaming(
     with ThreadPoolExecutor(1) as codec:
         underway: Future[tuple[float, Block]] | None = None
         for block in range(settled + work.blocks + 1):
-            finish = _next_block(session, work, block)
+            finish = next_block(session, work, block)
             if underway is not None:
                 _note(underway, arrived, frames)
             underway = codec.submit(_finished, finish)
@@ -267,47 +204,10 @@ def _input_to_frames(backend: WanBackend, work: Workload) -> float:
     waited = []
     for block in range(settled + work.blocks):
         began = time.perf_counter()
-        encode_jpegs(_next_block(session, work, block)().frames)
+        encode_jpegs(next_block(session, work, block)().frames)
         waited.append(1000 * (time.perf_counter() - began))
     session.close()
     return statistics.median(waited[settled:])
-
-
-def _next_block(session: WanSession, work: Workload, block: int) -> Callable[[], Block]:
-    return session.next_block(work.pictures(session.pictures_wanted(), block))
-
-
-def _steering(backend: WanBackend, work: Workload) -> tuple[float, int]:
-    """Milliseconds and blocks from a prompt to the frames that show it.
-
-    The prompt comes just as a block has begun, which is the worst moment: that block is finished
-    first. It shows in the first block that differs from an unsteered stream's.
-    """
-    plain = _some_blocks(backend, work)
-    session = backend.open(work.settings(backend.defaults))
-    settled = work.settled(backend.preset)
-    for block in range(settled):
-        _next_block(session, work, block)()
-    began = time.perf_counter()
-    _next_block(session, work, settled)()
-    session.steer(Change(prompt=_OTHER, interp_steps=1))
-    for blocks, unsteered in enumerate(plain[settled + 1 :], start=1):
-        made = _next_block(session, work, settled + blocks)()
-        encode_jpegs(made.frames)
-        waited = 1000 * (time.perf_counter() - began)
-        if not np.array_equal(made.frames, unsteered):
-            session.close()
-            return waited, blocks
-    session.close()
-    raise RuntimeError("the new prompt does not show")
-
-
-def _some_blocks(backend: WanBackend, work: Workload) -> list[NDArray[np.uint8]]:
-    session = backend.open(work.settings(backend.defaults))
-    count = work.settled(backend.preset) + 4
-    blocks = [_next_block(session, work, block)().frames for block in range(count)]
-    session.close()
-    return blocks
 
 
 def _finished(finish: Callable[[], Block]) -> tuple[float, Block]:

@@ -22,7 +22,7 @@ from framewire.worker.engine.network.transformer import CausalTransformer, Windo
 from framewire.worker.engine.preset import LATENT_STRIDE, PIXEL_MULTIPLE, Preset
 from framewire.worker.engine.random_weights import random_transformer
 
-from .measure import Workload
+from .workload import Workload
 
 _TIMES = 5
 

@@ -7,42 +7,55 @@ of the report, not its end: a command cut short has still said what it knew.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from framewire.worker.backends.presets import build_of, published_engine
+from framewire.worker.backends.presets import absent_parts, build_of, published_engine
+from framewire.worker.backends.speed.parts import served_preset
+from framewire.worker.backends.speed.resolve import resolve
 from framewire.worker.backends.wan import WanBackend
 from framewire.worker.engine.build import Build, random_engine
 from framewire.worker.engine.engine import Engine
 from framewire.worker.engine.options import EngineOptions
-from framewire.worker.engine.preset import PRESETS as PUBLISHED
 from framewire.worker.engine.preset import Preset
 from framewire.worker.engine.random_weights import (
+    TINY_FRAMEWISE,
+    TINY_LONGLIVE,
     TINY_RANDOM,
     TINY_SELF_FORCING,
     TINY_STREAMDIFFUSIONV2,
 )
 from framewire.worker.engine.tiny.model import TINY, load_tiny
+from framewire.worker.models.catalogue import presets as with_weights
 from framewire.worker.models.setup import ModelSetup
 
 from .count import count_block
 from .machine import machine, rates
-from .measure import Measured, Workload, measure
+from .measure import Measured, measure
 from .peers import compare, find_peer
 from .variants import FAITHFUL, Variant
+from .workload import Workload
 
-PRESETS: Mapping[str, Preset] = {
-    **PUBLISHED,
-    **{
-        preset.name: preset
-        for preset in (TINY, TINY_RANDOM, TINY_SELF_FORCING, TINY_STREAMDIFFUSIONV2)
-    },
-}
+TINY_ONES = (
+    TINY,
+    TINY_RANDOM,
+    TINY_SELF_FORCING,
+    TINY_LONGLIVE,
+    TINY_FRAMEWISE,
+    TINY_STREAMDIFFUSIONV2,
+)
+
+
+def presets() -> Mapping[str, Preset]:
+    """All that can be measured, by name."""
+    return {**with_weights(), **{preset.name: preset for preset in TINY_ONES}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +86,7 @@ class _Known:
 
     faithful: NDArray[np.uint8] | None = None
     missing: list[str] = field(default_factory=list)
-    flops: dict[EngineOptions, float] = field(default_factory=dict)
+    flops: dict[tuple[int, EngineOptions], float] = field(default_factory=dict)
 
 
 def run(plan: Plan, say: Callable[[str], None]) -> Iterator[dict[str, Any]]:
@@ -81,8 +94,10 @@ def run(plan: Plan, say: Callable[[str], None]) -> Iterator[dict[str, Any]]:
 
     A variant that cannot be had on this machine, or fails on the way, is a line with `error`.
     """
-    preset = PRESETS[plan.preset]
+    preset = presets()[plan.preset]
     build = build_of(plan.setup)
+    if plan.setup.threads:
+        torch.set_num_threads(plan.setup.threads)
     say("how much the device multiplies and copies in a second")
     common = {
         "preset": preset.name,
@@ -135,12 +150,20 @@ def _measured(
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     options = variant.options(plan.setup.options, known.missing)
-    setup = replace(plan.setup, options=options)
+    setup = replace(plan.setup, options=options, speed=variant.speed)
+    if plan.work.context is None:
+        preset = served_preset(preset, setup)
     build = build_of(setup)
+    absent = {} if plan.random_weights or preset.name == TINY.name else absent_parts(preset.name)
+    say("trying what makes it fast") if variant.speed != "faithful" else None
+    resolved = resolve(preset, setup, build, absent)
+    options = resolved.options
+    build = replace(build, options=options)
+    setup = replace(setup, options=options, speed="faithful")
 
     def engine() -> Engine:
         if preset.name == TINY.name:
-            return load_tiny(build.device, options=options, ranks=backend.ranks)
+            return load_tiny(build.device, options=options, ranks=backend.ranks, dtype=build.dtype)
         shared = replace(build, ranks=backend.ranks)
         if plan.random_weights:
             return random_engine(preset, shared, text_encoder=plan.text_encoder)
@@ -154,6 +177,9 @@ def _measured(
     flops = _flops(preset, plan.work, build, known.flops)
     seconds = measured.block_ms / 1000
     left_out = [name for name in variant.names if name in known.missing]
+    if variant.speed != "faithful":
+        row["speed"] = resolved.as_json()
+        left_out += resolved.left_out
     return row | {
         "left_out": left_out,
         "tflop_a_block": round(flops / 1e12, 6),
@@ -162,14 +188,15 @@ def _measured(
 
 
 def _flops(
-    preset: Preset, work: Workload, build: Build, counted: dict[EngineOptions, float]
+    preset: Preset, work: Workload, build: Build, counted: dict[tuple[int, EngineOptions], float]
 ) -> float:
     """Of a settled block; counted once for all options that leave it as it is."""
     kept = ("decoder", "skip_zero", "context_every", "sink_frames", "batch_steps")
     options = EngineOptions(**{name: getattr(build.options, name) for name in kept})
-    if options not in counted:
-        counted[options] = count_block(preset, work.params(preset), options, live=work.live).flops
-    return counted[options]
+    key = (preset.context_frames, options)
+    if key not in counted:
+        counted[key] = count_block(preset, work.params(preset), options, live=work.live).flops
+    return counted[key]
 
 
 def _row(measured: Measured, faithful: NDArray[np.uint8] | None) -> dict[str, Any]:
@@ -182,7 +209,8 @@ def _row(measured: Measured, faithful: NDArray[np.uint8] | None) -> dict[str, An
         "stages_ms": measured.stages,
         "first_frame_ms": round(measured.first_frame_ms, 3),
         "prompt_to_pixel_blocks": measured.steer_blocks,
-        "prompt_to_pixel_ms": round(measured.steer_ms, 3),
+        "prompt_to_pixel_mean_ms": round(statistics.mean(measured.steer_ms), 3),
+        "prompt_to_pixel_ms": round(max(measured.steer_ms), 3),
         "input_to_frame_ms": measured.input_ms and round(measured.input_ms, 3),
         "load_s": round(measured.load_s, 3),
         "warm_up_s": round(measured.warm_up_s, 3),

@@ -47,7 +47,10 @@ def _line(row: Mapping[str, Any]) -> str:
     if "theirs_ms" in row:
         ours = f", ours {row['ours_ms']:.1f} ms" if "ours_ms" in row else ""
         return f"| {row['variant']} | {row['what']}: {row['theirs_ms']:.1f} ms{ours} |" + " |" * 7
-    steer = f"{row['prompt_to_pixel_blocks']} block, {row['prompt_to_pixel_ms']:.0f} ms"
+    steer = (
+        f"{row['prompt_to_pixel_blocks']} block, {row['prompt_to_pixel_mean_ms']:.0f} ms, "
+        f"{row['prompt_to_pixel_ms']:.0f} at worst"
+    )
     if row["input_to_frame_ms"]:
         steer += f"; from input {row['input_to_frame_ms']:.0f} ms"
     drift = "not compared"

@@ -7,6 +7,9 @@ import json
 import sys
 from typing import Any
 
+from framewire.protocol import escaped
+from framewire.worker.bench.values import size_of
+
 from .plan import CONTENTS, Plan
 
 
@@ -18,7 +21,7 @@ def add_serving(benches: Any) -> None:
         description="Measures everything between a block of frames and the socket. Takes minutes.",
     )
     serving.set_defaults(run=_run_serving)
-    serving.add_argument("--size", type=_size, default=(832, 480), metavar="WxH")
+    serving.add_argument("--size", type=size_of, default=(832, 480), metavar="WxH")
     serving.add_argument("--sessions", type=_numbers, default=(1, 16, 64), metavar="N,N,...")
     serving.add_argument("--contents", type=_contents, default=CONTENTS, metavar="NAME,...")
     serving.add_argument(
@@ -62,7 +65,7 @@ def _run_serving(options: argparse.Namespace) -> int:
     try:
         report = run(plan, lambda step: print(f"measuring: {step}", file=sys.stderr))
     except (TimeoutError, RuntimeError) as error:
-        print(f"framewire-worker bench serving: {error}", file=sys.stderr)
+        print(f"framewire-worker bench serving: {escaped(str(error))}", file=sys.stderr)
         return 1
     if options.json:
         print(json.dumps(report))
@@ -70,13 +73,6 @@ def _run_serving(options: argparse.Namespace) -> int:
         for line in table(report):
             print(line)
     return 0
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected WIDTHxHEIGHT, such as 832x480")
-    return int(width), int(height)
 
 
 def _contents(text: str) -> tuple[str, ...]:

@@ -15,11 +15,11 @@ from framewire.worker.engine.denoising.runner import BlockRunner
 from framewire.worker.engine.network.kv_cache import KVCache
 from framewire.worker.engine.network.scratch import Scratch
 from framewire.worker.engine.options import EngineOptions
-from framewire.worker.engine.params import StreamParams
+from framewire.worker.engine.params import StreamParams, check_switch
 from framewire.worker.engine.preset import PIXEL_MULTIPLE, Preset
 from framewire.worker.engine.shared import Shared
 
-from .appended import AppendedContext
+from .appended import AppendedContext, Rules
 from .rebuilt import RebuiltContext
 from .ring import RingContext
 
@@ -117,13 +117,15 @@ class StreamMemory:
                 start=self._start,
             )
         if preset.context == "appended":
-            return AppendedContext(
-                runner,
-                cache=self.cache(),
+            rules = Rules(
                 frames=params.kv_cache_num_frames,
                 sink=self._sink(),
-                start=self._start,
+                sink_moves=options.sink_positions == "next",
+                switch=params.prompt_switch,
+                new_sink=preset.recache == "new_sink",
+                flush_keeps=options.flush_keeps,
             )
+            return AppendedContext(runner, rules, cache=self.cache(), start=self._start)
         return RingContext(
             preset,
             runner,
@@ -155,10 +157,13 @@ def check_loop(preset: Preset, options: EngineOptions) -> None:
     Raises:
         ValueError: says what is not supported.
     """
+    check_switch(preset.prompt_switch, preset)
     ring = preset.context == "ring"
     for name, chosen, fits in (
         ("context_every", options.context_every > 1, preset.context == "rebuilt"),
         ("sink_frames", options.sink_frames > 0, preset.context != "rebuilt"),
+        ("sink_positions", options.sink_positions == "made", preset.context == "appended"),
+        ("flush_keeps", options.flush_keeps > 1, preset.context == "appended"),
         ("kv_attention_bias", options.kv_attention_bias < 1, preset.context == "rebuilt"),
         ("batch_steps", options.batch_steps, ring),
     ):

@@ -108,15 +108,19 @@ def denoise(
     *,
     timer: StageTimer = untimed,
     observer: PassObserver | None = None,
+    newest_text: Callable[[], TextCache | None] | None = None,
 ) -> Tensor:
     """All denoise passes on x [F, C, h, w]: its clean latents.
 
     Args:
         noise: the block's draws; x is made from the first, the k-th follows the k-th pass.
         modulations: one a step of `schedule`.
+        newest_text: asked between two passes; what it returns takes the place of the inputs' text.
     """
     clean, last = x, len(schedule.steps) - 1
     for index, (step, modulation) in enumerate(zip(schedule.steps, modulations, strict=True)):
+        if index and newest_text is not None and (text := newest_text()) is not None:
+            inputs = replace(inputs, text=text)
         place = inputs.place
         if 0 < index == last and place.last_slots is not None:
             inputs = replace(inputs, place=replace(place, slots=place.last_slots))

@@ -54,8 +54,17 @@ class Planner:
         self.loader = SigmaTable(preset.loader_shift)
         self.context_modulation = self._modulation(0.0)
 
-    def timesteps(self, params: StreamParams, *, with_input: bool) -> tuple[float, ...]:
-        """A block's timesteps. Strength counts only where there is input to keep some of."""
+    def timesteps(
+        self, params: StreamParams, *, with_input: bool, first: bool = False
+    ) -> tuple[float, ...]:
+        """A block's timesteps. Strength counts only where there is input to keep some of.
+
+        Args:
+            first: of a stream's first block.
+        """
+        if first:
+            count = max(params.num_denoising_steps, self._preset.first_block_steps)
+            params = replace(params, num_denoising_steps=count)
         preset, table = self._preset, self._table(params.timestep_shift)
         strength = check_strength(params.strength) if with_input else 1.0
         if preset.strength_is_noise_level:
@@ -73,10 +82,10 @@ class Planner:
         if not with_input:
             return steps
         if preset.first_step_offset is not None:
-            first = max(0.0, int(TRAIN_STEPS * strength) - preset.first_step_offset)
+            highest = max(0.0, int(TRAIN_STEPS * strength) - preset.first_step_offset)
             if self._options.batch_steps:  # as many steps as rows, always
-                return (first, *(min(t, first) for t in steps[1:]))
-            return (first, *(t for t in steps[1:] if t < first))
+                return (highest, *(min(t, highest) for t in steps[1:]))
+            return (highest, *(t for t in steps[1:] if t < highest))
         return enter_at(steps, table.spread(1, strength)[0])
 
     def batch_size(self, params: StreamParams) -> int:
@@ -85,13 +94,15 @@ class Planner:
             return 1
         return len(self.timesteps(params, with_input=True))
 
-    def plan(self, params: StreamParams, *, with_input: bool) -> BlockPlan:
+    def plan(self, params: StreamParams, *, with_input: bool, first: bool = False) -> BlockPlan:
         """The plan of the next block, made anew only when what it depends on has changed.
 
         Args:
             params: with the strength of this block, as a motion controller leaves it.
+            first: of a stream's first block.
         """
-        plan = self._plan(params.timestep_shift, self.timesteps(params, with_input=with_input))
+        timesteps = self.timesteps(params, with_input=with_input, first=first)
+        plan = self._plan(params.timestep_shift, timesteps)
         if self._preset.first_step_offset is not None:
             return replace(plan, start_sigma=check_strength(params.strength))
         return plan

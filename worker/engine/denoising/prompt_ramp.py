@@ -23,6 +23,7 @@ class PromptRamp:
         self._origin = embeds
         self._taken = 0
         self._steps = 0
+        self._has_arrived = False
         self._method: Method = "linear"
 
     def turn_to(self, embeds: Tensor, steps: int, method: Method = "linear") -> None:
@@ -38,11 +39,18 @@ class PromptRamp:
         self._origin, self.target = self.current, embeds
         self._taken, self._steps, self._method = 0, steps, method
 
+    @property
+    def has_arrived(self) -> bool:
+        """Whether the last `advance` was the one that reached the target."""
+        return self._has_arrived
+
     def advance(self) -> Tensor:
         """The embeds of the next block: k / n of the way for the k-th block of a ramp of n."""
+        self._has_arrived = False
         if self._taken < self._steps:
             self._taken += 1
             if self._taken == self._steps:
+                self._has_arrived = True
                 self.current = self.target
             else:
                 part = self._taken / self._steps
@@ -51,4 +59,4 @@ class PromptRamp:
 
     def finish(self) -> None:
         """Put the target in use at once, as a stream that starts over does."""
-        self.current, self._steps = self.target, 0
+        self.current, self._steps, self._has_arrived = self.target, 0, False

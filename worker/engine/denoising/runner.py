@@ -6,6 +6,7 @@ where a block stands is the context's to say.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from framewire.worker.engine.interfaces import PassTrace, StageTimer
 from framewire.worker.engine.network.graphs import BlockGraphs
+from framewire.worker.engine.network.kv_cache import TextCache
 from framewire.worker.engine.network.rope import Rope
 from framewire.worker.engine.network.scratch import Scratch
 from framewire.worker.engine.network.transformer import CausalTransformer, Modulation
@@ -45,12 +47,16 @@ class BlockRunner:
     records: BlockGraphs | None = None
     block: int = 0
 
-    def write_context(self, place: Place, latents: Tensor) -> None:
-        """Bring clean latents [F, C, h, w] into the cache, by a pass at timestep 0."""
+    def write_context(self, place: Place, latents: Tensor, kind: str = "context") -> None:
+        """Bring clean latents [F, C, h, w] into the cache, by a pass at timestep 0.
+
+        Args:
+            kind: what a trace is told that it is.
+        """
         inputs = self.inputs(place, latents.shape[0])
         modulation, sigma = self.planner.context_modulation, self.planner.loader.sigma(0.0)
         if self._records is None:
-            observer = self.observer("context", place.position)
+            observer = self.observer(kind, place.position)
             write_context(inputs, latents, modulation, sigma, observer)
             return
 
@@ -64,8 +70,19 @@ class BlockRunner:
         key = ("context", place.window, bool(slots), inputs.addresses())
         self._records.run(key, work, (latents, *inputs.rope, *modulation, *slots))
 
-    def denoise(self, place: Place, x: Tensor, noise: Tensor, plan: BlockPlan) -> Tensor:
-        """All denoise passes on x [F, C, h, w]: its clean latents."""
+    def denoise(
+        self,
+        place: Place,
+        x: Tensor,
+        noise: Tensor,
+        plan: BlockPlan,
+        between: Callable[[], bool] | None = None,
+    ) -> Tensor:
+        """All denoise passes on x [F, C, h, w]: its clean latents.
+
+        Args:
+            between: as of `Generation.denoise_block`; not for passes that are recorded.
+        """
         inputs = self.inputs(place, x.shape[0])
         if self._records is None:
             observer = self.observer("denoise", place.position)
@@ -77,6 +94,7 @@ class BlockRunner:
                 plan.modulations,
                 timer=self.timer,
                 observer=observer,
+                newest_text=None if between is None else partial(self._newest_text, between),
             )
         given = {
             name: slots
@@ -123,6 +141,10 @@ class BlockRunner:
             rope = self.rope.at(place.position, frames)
         text = self.scratch.text(self.ramp.current)
         return PassInputs(self.transformer, rope, text, place)
+
+    def _newest_text(self, between: Callable[[], bool]) -> TextCache | None:
+        """That of the ramp's next step, where `between` has begun a ramp."""
+        return self.scratch.text(self.ramp.advance()) if between() else None
 
     def observer(self, kind: str, position: int) -> PassObserver | None:
         """Who is told of a pass, if anyone."""

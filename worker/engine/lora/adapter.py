@@ -5,24 +5,23 @@ What is done with it is `merge`'s and `live`'s.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from framewire.worker.engine.checkpoint import CheckpointError, read_tensors
 from framewire.worker.engine.network.weights import build_transformer
 from framewire.worker.engine.preset import TransformerDims
 
+from .alpha import said_alpha
 from .names import understood
 
-_CONFIG = "adapter_config.json"
-_METADATA = "lora_adapter_metadata"
+_MOST_CHANGE = 65504.0
+"""Of a weight, by any adapter: what float16 still holds."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def read_adapter(path: Path, dims: TransformerDims, name: str = "") -> Adapter:
             f"{path}: adapters are read from .safetensors files only, since others can hold code"
         )
     return adapter_of(
-        read_tensors(path), dims, source=str(path), name=name or path.stem, alpha=_alpha_of(path)
+        read_tensors(path), dims, source=str(path), name=name or path.stem, alpha=said_alpha(path)
     )
 
 
@@ -108,6 +107,9 @@ def adapter_of(
         layer, part = understood(key, source)
         if part in parts.setdefault(layer, {}):
             raise CheckpointError(f"{source}: has {part} of {layer} twice")
+        if part != "alpha" and not value.is_floating_point():
+            kind = str(value.dtype).removeprefix("torch.")
+            raise CheckpointError(f"{source}: {key} is of {kind}; only floats can be read")
         if not torch.isfinite(value).all():
             raise CheckpointError(f"{source}: {key} has values that are not finite")
         parts[layer][part] = value
@@ -154,7 +156,14 @@ def _pair(
     if own is not None and own.numel() != 1:
         raise CheckpointError(f"{source}: {layer} has an alpha of {own.numel()} numbers")
     scaled_by = float(own) if own is not None else alpha
-    return Pair(down, up, 1.0 if scaled_by is None else scaled_by / rank)
+    gain = 1.0 if scaled_by is None else scaled_by / rank
+    most = rank * abs(gain) * float(down.float().abs().max()) * float(up.float().abs().max())
+    if not most <= _MOST_CHANGE:  # nor where it is no number
+        raise CheckpointError(
+            f"{source}: {layer} is changed by up to {most:.3g}, with an alpha of "
+            f"{gain * rank:.3g}: no weights are so large, so it is damaged"
+        )
+    return Pair(down, up, gain)
 
 
 def _check(found: Sequence[int], needed: Sequence[int] | None, layer: str, source: str) -> None:
@@ -174,22 +183,3 @@ def _shapes(dims: TransformerDims) -> dict[str, torch.Size]:
     """Of every parameter of a transformer, by name."""
     model = cast(nn.Module, build_transformer(dims))
     return {name: value.shape for name, value in model.named_parameters()}
-
-
-def _alpha_of(path: Path) -> float | None:
-    """The alpha of all of a file's pairs, where its metadata or PEFT's file beside it says."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-        texts = [metadata[_METADATA]] if _METADATA in metadata else []
-        beside = path.with_name(_CONFIG)
-        if beside.is_file():
-            texts.append(beside.read_text(encoding="utf-8"))
-        for text in texts:
-            said = json.loads(text)
-            for key in ("transformer.lora_alpha", "lora_alpha"):
-                if isinstance(said, dict) and isinstance(said.get(key), int | float):
-                    return float(said[key])
-    except (OSError, ValueError, SafetensorError) as error:
-        raise CheckpointError(f"{path}: its alpha cannot be read ({error})") from error
-    return None

@@ -130,6 +130,17 @@ def probe(kernel: Kernel, device: torch.device, dtype: torch.dtype) -> float:
     return max(errors)
 
 
+def lacks(candidate: Candidate, capability: tuple[int, int] | None) -> str:
+    """What `candidate` would need and isn't here; empty where it can be tried."""
+    if capability is None:
+        return "there is no NVIDIA GPU"
+    if not candidate.least <= capability <= candidate.most:
+        return f"it isn't for compute capability {capability[0]}.{capability[1]}"
+    if candidate.module is not None and importlib.util.find_spec(candidate.module) is None:
+        return f"{candidate.module} isn't installed"
+    return ""
+
+
 def _try(
     candidate: Candidate,
     capability: tuple[int, int] | None,
@@ -137,12 +148,9 @@ def _try(
     dtype: torch.dtype,
 ) -> tuple[str, Kernel | None]:
     """The kernel if it is there and healthy; else None, and why not."""
-    if capability is None:
-        return "there is no NVIDIA GPU", None
-    if not candidate.least <= capability <= candidate.most:
-        return f"it isn't for compute capability {capability[0]}.{capability[1]}", None
-    if candidate.module is not None and importlib.util.find_spec(candidate.module) is None:
-        return f"{candidate.module} isn't installed", None
+    missing = lacks(candidate, capability)
+    if missing:
+        return missing, None
     try:
         kernel = candidate.build()
         error = probe(kernel, device, dtype)

@@ -6,7 +6,7 @@ scratch, then serves every stream, and no token is read that the same block hasn
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 
 import torch
@@ -90,6 +90,14 @@ class KVCache:
         if gone and kept > pinned:
             source, count = (pinned + gone) * frame_tokens, (kept - pinned) * frame_tokens
             self.roll(source, pinned * frame_tokens, count, gone)
+
+    def bring(self, frames: Sequence[int], target: int, frame_tokens: int) -> None:
+        """Copy these frames, in this order, to the places from frame `target` on."""
+        last = (target + len(frames)) * frame_tokens
+        for layer in self.layers:
+            for whole in layer:
+                parts = [whole[:, f * frame_tokens : (f + 1) * frame_tokens] for f in frames]
+                whole[:, target * frame_tokens : last] = torch.cat(parts, dim=1)
 
     def turn(self, first: int, last: int, frames: int) -> None:
         """Move the keys of tokens [first, last) `frames` in time, where they are."""

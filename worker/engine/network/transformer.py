@@ -94,8 +94,8 @@ class CausalTransformer:
     def __init__(self, model: WanTransformer3DModel) -> None:
         """Take a model that is already on its device and in its dtype.
 
-        `kernel` is what attends; another may be put in its place before the first pass. `strengths`
-        are those of live adapters, if there are any. Of several
+        `kernel` is what attends, and `layer` what runs a layer; others may be put in their place
+        before the first pass. `strengths` are those of live adapters, if there are any. Of several
         `ranks` this is the one numbered `rank`; each does its share of every pass.
         """
         self._model = cast(Any, model)
@@ -104,6 +104,7 @@ class CausalTransformer:
         self._may_compile = True
         self.rank, self.ranks = 0, 1
         self.kernel: Kernel = sdpa
+        self.layer: Callable[..., Tensor] = block_forward
         self.strengths: Strengths | None = None
         first: Tensor = self._model.patch_embedding.weight
         self.device, self.dtype = first.device, first.dtype
@@ -247,11 +248,11 @@ class CausalTransformer:
 
     def _runner(self, hidden: Tensor, window: Window) -> Callable[..., Tensor]:
         if self._compiled is None:
-            return block_forward
+            return self.layer
         shape = (hidden.shape, window)
         if self._may_compile and len(self._shapes) < _COMPILED_SHAPES:
             self._shapes.add(shape)
-        return self._compiled if shape in self._shapes else block_forward
+        return self._compiled if shape in self._shapes else self.layer
 
     def _shard(self, x: Tensor, modulation: Modulation) -> Shard:
         """This rank's share of a pass over x [B, F, C, h, w]."""

@@ -44,7 +44,8 @@ BLOCK_NAMES = {
         )
     },
 }
-_PREFIXES = ("model.diffusion_model.", "model.")
+_PREFIXES = ("model.diffusion_model.", "model.", "_fsdp_wrapped_module.")
+"""Of what the transformer was wrapped in when it was saved, from the outermost on."""
 
 
 def build_transformer(dims: TransformerDims) -> WanTransformer3DModel:

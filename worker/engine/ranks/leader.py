@@ -227,6 +227,11 @@ class LeadingCache(KVCache):
         with self._told("turn_first", frames):
             super().turn_first(frames)
 
+    def bring(self, frames: Sequence[int], target: int, frame_tokens: int) -> None:
+        """Copy frames to other places."""
+        with self._told("bring", tuple(frames), target, frame_tokens):
+            super().bring(frames, target, frame_tokens)
+
     def turn(self, first: int, last: int, frames: int) -> None:
         """Move keys in time."""
         with self._told("turn", first, last, frames):

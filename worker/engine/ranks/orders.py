@@ -75,7 +75,7 @@ class OnCache:
     """Call a method of a cache that gives nothing."""
 
     cache: int
-    method: Literal["turn", "remember_first", "turn_first", "roll", "replicate", "fill"]
+    method: Literal["turn", "remember_first", "turn_first", "bring", "roll", "replicate", "fill"]
     args: tuple[Any, ...] = ()
 
 

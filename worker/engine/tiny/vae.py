@@ -93,7 +93,10 @@ class _Shrink(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B, 2T, C, h, w] to [B, T, C, h, w]."""
         batch, frames, width, *size = x.shape
-        y: Tensor = self.mix(x.reshape(-1, 2 * width, *size))
+        pairs = x.reshape(batch, -1, 2, width, *size).permute(
+            0, 1, 4, 5, 2, 3
+        )  # channels last, as memory has them
+        y: Tensor = self.mix(pairs.reshape(-1, *size, 2 * width).permute(0, 3, 1, 2))
         return y.reshape(batch, frames // 2, width, *size)
 
 
@@ -107,7 +110,10 @@ class _Grow(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B, T, C, h, w] to [B, 2T, C, h, w]."""
         y: Tensor = self.mix(x.flatten(0, 1))
-        return y.reshape(x.shape[0], -1, *x.shape[2:])
+        pairs = y.reshape(y.shape[0], 2, -1, *y.shape[2:])
+        pairs = pairs.permute(0, 1, 3, 4, 2)  # channels last, as memory has them
+        flat = pairs.reshape(-1, *pairs.shape[2:]).permute(0, 3, 1, 2)
+        return flat.reshape(x.shape[0], -1, *flat.shape[1:])
 
 
 class _Stream(nn.Module):
@@ -127,9 +133,9 @@ class _Stream(nn.Module):
                 x = layer(x)
                 continue
             memory = memories[index]
-            before = torch.cat(
-                (torch.zeros_like(x[:, :1]) if memory is None else memory, x[:, :-1]), 1
-            )
+            before = torch.empty_like(x)  # of the same layout, which joining frames would not keep
+            before[:, :1] = 0 if memory is None else memory
+            before[:, 1:] = x[:, :-1]
             # A copy, since a view would keep the whole block alive until the next one.
             memories[index] = x[:, -1:].clone()
             x = layer(x, before)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -18,8 +18,11 @@ from torch import Tensor, nn
 
 from framewire.worker.engine.preset import FRAMES_PER_LATENT, LATENT_STRIDE
 
-_GROUP = 3
-"""Latent frames in one call of the network: bounds the memory of long clips."""
+from .layout import keep_faster_layout
+from .steps import Step
+
+_SETTLED = 2
+"""Steps of a stream after which all that is remembered has its shape: two frames of a level."""
 
 _Slot = Tensor | str | None
 
@@ -29,12 +32,8 @@ class _StreamState:
     """What the causal convolutions remember of one stream; empty before its first frame."""
 
     slots: list[_Slot]
-    size: tuple[int, int] | None = field(default=None)
-
-    @property
-    def started(self) -> bool:
-        """Whether the first frame, which is special, has gone by."""
-        return self.size is not None
+    size: tuple[int, int] | None = None
+    steps: int = 0
 
     @property
     def nbytes(self) -> int:
@@ -66,8 +65,15 @@ class EncoderState(_StreamState):
 class StreamingVae:
     """Encode and decode streams with one set of weights; every stream carries its own state.
 
-    Calls with different states can be interleaved in any order: nothing is kept here.
+    Calls with different states can be interleaved in any order: nothing is kept here. The networks
+    see one latent frame at a time, as in diffusers: that bounds memory, and gives the same bits
+    however a stream is cut into calls.
+
+    Attributes:
+        by_latent: a stream may be decoded latent by latent, at no cost and without a change.
     """
+
+    by_latent = True
 
     def __init__(self, vae: AutoencoderKLWan) -> None:
         """Take a VAE that is already on its device and in its dtype.
@@ -79,6 +85,7 @@ class StreamingVae:
         config = self._vae.config
         if config.is_residual or config.patch_size is not None:
             raise ValueError("only the Wan2.1 VAE can be streamed, this is a Wan2.2 one")
+        self._decode, self._encode = _step(self._vae.decoder), _step(self._vae.encoder, first=True)
         self._mean = _per_channel(config.latents_mean, self.device)
         self._std = _per_channel(config.latents_std, self.device)
 
@@ -98,6 +105,39 @@ class StreamingVae:
         """Where the weights, and so all states and results, are."""
         device: torch.device = self._vae.device
         return device
+
+    def compile_steps(self, **options: Any) -> None:
+        """Compile both networks' steps, but for the first two of a stream; stills are its first."""
+        self._decode.compile(**options)
+        self._encode.compile(**options)
+
+    def stop_compiling(self) -> None:
+        """Compile no further shape, so that no stream of another size stalls the others."""
+        self._decode.stop_compiling()
+        self._encode.stop_compiling()
+
+    def tune(self, height: int, width: int) -> dict[str, float]:
+        """Keep the faster layout of each network's convolutions, measured at a size in pixels.
+
+        Returns:
+            By how much each is faster for it; 1 where the plain layout was kept.
+        """
+        sides = (height // LATENT_STRIDE, width // LATENT_STRIDE)
+        latents = torch.zeros(1, self.latent_channels, *sides, device=self.device)
+        frames = torch.zeros(FRAMES_PER_LATENT, 3, height, width, device=self.device)
+        decoder, encoder = self.open_decoder(), self.open_encoder()
+        self.encode(frames[:1], encoder)
+        for _ in range(2):
+            self.decode(latents, decoder)
+            self.encode(frames, encoder)
+        return {
+            "decoder": keep_faster_layout(
+                self._vae.decoder, lambda: self.decode(latents, decoder), self.device
+            ),
+            "encoder": keep_faster_layout(
+                self._vae.encoder, lambda: self.encode(frames, encoder), self.device
+            ),
+        }
 
     def open_decoder(self) -> DecoderState:
         """Begin a stream of latents."""
@@ -123,11 +163,10 @@ class StreamingVae:
             ValueError: wrong number of axes or channels, or a size other than the stream's.
         """
         _expect(z, self.latent_channels, "latents [F, C, h, w]")
-        first = not state.started
         state.enter(z.shape[2] * LATENT_STRIDE, z.shape[3] * LATENT_STRIDE)
         z = z.to(self.device, torch.float32).movedim(0, 1)[None]  # [1, C, F, h, w]
         z = self._vae.post_quant_conv((z * self._std + self._mean).to(self.dtype))
-        frames = _in_groups(self._vae.decoder, z, state, _GROUP, alone=first)
+        frames = _in_steps(self._decode, z, state, 1)
         return frames[0].movedim(0, 1).float().clamp(-1.0, 1.0)  # [T, 3, H, W]
 
     @torch.no_grad()
@@ -152,14 +191,14 @@ class StreamingVae:
         count, _, height, width = pixels.shape
         if height % LATENT_STRIDE or width % LATENT_STRIDE:
             raise ValueError(f"sides must be multiples of {LATENT_STRIDE}, got {height}x{width}")
-        first = not state.started
+        first = state.size is None
         if count % FRAMES_PER_LATENT != int(first):
             rule = "1 + 4k frames at its start" if first else "a multiple of 4 frames from now on"
             raise ValueError(f"an encoder stream takes {rule}, got {count}")
         state.enter(height, width)
         x = pixels.to(self.device, self.dtype).movedim(0, 1)[None]  # [1, 3, T, H, W]
-        group = _GROUP * FRAMES_PER_LATENT
-        moments = self._vae.quant_conv(_in_groups(self._vae.encoder, x, state, group, alone=first))
+        steps = _in_steps(self._encode, x, state, FRAMES_PER_LATENT)
+        moments = self._vae.quant_conv(steps)
         mean: Tensor = moments[:, : self.latent_channels].float()
         if normalise:
             mean = (mean - self._mean) / self._std
@@ -195,17 +234,20 @@ class StreamingVae:
         return values * self.dtype.itemsize
 
 
-def _in_groups(
-    network: Callable[..., Tensor], x: Tensor, state: _StreamState, group: int, *, alone: bool
-) -> Tensor:
-    """Run `network` over the time axis of x [1, C, T, H, W]: one step alone, then groups."""
-    sizes = ([1] if alone else []) + [group] * (x.shape[2] // group + 1)
-    done, parts = 0, []
-    for size in sizes:
-        if done >= x.shape[2]:
-            break
-        parts.append(network(x[:, :, done : done + size], feat_cache=state.slots, feat_idx=[0]))
-        done += size
+def _step(network: Callable[..., Tensor], *, first: bool = False) -> Step:
+    def run(x: Tensor, slots: list[_Slot]) -> Tensor:
+        return network(x, feat_cache=slots, feat_idx=[0])
+
+    return Step(run, settled=_SETTLED, first=first)
+
+
+def _in_steps(step: Step, x: Tensor, state: _StreamState, length: int) -> Tensor:
+    """Run over the time axis of x [1, C, T, H, W], `length` at a time; a stream's first alone."""
+    starts = range(0, x.shape[2], length) if state.steps else [0, *range(1, x.shape[2], length)]
+    parts = []
+    for piece in x.tensor_split(list(starts)[1:], 2):
+        parts.append(step(piece.contiguous(), state.slots, state.steps))
+        state.steps += 1
     return torch.cat(parts, 2) if len(parts) > 1 else parts[0]
 
 

@@ -10,6 +10,8 @@ export class Captured {
   #acquire;
   #changed;
   #stream = null;
+  #opening = null; // while the browser asks
+  #turn = 0; // of what is asked for; one that was closed meanwhile is given back
   #words;
 
   /**
@@ -39,14 +41,27 @@ export class Captured {
 
   resized() {}
 
-  async open() {
+  /** Asks once, however often it is called meanwhile. */
+  open() {
+    this.#opening ??= this.#open().finally(() => {
+      this.#opening = null;
+    });
+    return this.#opening;
+  }
+
+  async #open() {
     if (this.#stream?.active) return;
     if (this.note) throw new Error(this.note);
+    const turn = this.#turn;
     let stream;
     try {
       stream = await this.#acquire();
     } catch (error) {
       throw new Error(error.name === "NotAllowedError" ? this.#words.denied : `${error.message || error.name}`);
+    }
+    if (turn !== this.#turn) {
+      stop(stream);
+      throw new Error("Something else was chosen meanwhile.");
     }
     this.#stream = stream;
     this.element.srcObject = stream;
@@ -58,7 +73,8 @@ export class Captured {
   }
 
   close() {
-    this.#stream?.getTracks().forEach((track) => track.stop());
+    this.#turn += 1;
+    if (this.#stream) stop(this.#stream);
     this.#stream = this.element.srcObject = null;
     this.button.hidden = false;
     this.#changed();
@@ -73,4 +89,8 @@ export class Captured {
   #say(words) {
     this.said.textContent = words;
   }
+}
+
+function stop(stream) {
+  stream.getTracks().forEach((track) => track.stop());
 }

@@ -1,4 +1,4 @@
-// A place for a file: chosen, dropped or pasted.
+// A place for a file: chosen, pasted, or dropped there or beside it.
 
 import { make } from "../dom.js";
 
@@ -35,13 +35,16 @@ export class FileDrop {
     for (const kind of ["dragleave", "drop"]) {
       this.element.addEventListener(kind, () => this.element.classList.remove("over"));
     }
-    this.element.addEventListener("drop", (event) => {
-      event.preventDefault();
-      this.#offer(event.dataTransfer.files);
+    document.addEventListener("drop", (event) => {
+      if (this.#isShown && isOfFiles(event)) this.#offer(event.dataTransfer.files);
     });
     document.addEventListener("paste", (event) => {
-      if (this.element.isConnected && this.#offer(event.clipboardData?.files)) event.preventDefault();
+      if (this.#isShown && this.#offer(event.clipboardData?.files)) event.preventDefault();
     });
+  }
+
+  get #isShown() {
+    return this.element.offsetParent !== null;
   }
 
   #offer(files) {
@@ -49,4 +52,18 @@ export class FileDrop {
     if (file) this.#take(file);
     return Boolean(file);
   }
+}
+
+/** A file that is dropped on the page never takes its place, as browsers would have it. */
+export function keepPage() {
+  for (const kind of ["dragover", "drop"]) {
+    document.addEventListener(kind, (event) => {
+      if (isOfFiles(event)) event.preventDefault();
+    });
+  }
+}
+
+/** Not of text, and not over a field of files, which takes them by itself. */
+function isOfFiles({ dataTransfer, target }) {
+  return dataTransfer?.types.includes("Files") && !target.closest?.("input[type=file]");
 }

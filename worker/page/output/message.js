@@ -4,14 +4,17 @@ import { byId, make } from "../dom.js";
 
 export class Message {
   #box = byId("message");
+  #ofState = false;
 
   /**
    * @param words {title, reason, advice}
    * @param {{label: string, act: () => void}[]} actions offered with it.
    * @param {"error"|"note"} kind
+   * @param {boolean} ofState of how it stands with the connection: over when that is.
    */
-  show({ title, reason = "", advice = "" }, { actions = [], kind = "error" } = {}) {
+  show({ title, reason = "", advice = "" }, { actions = [], kind = "error", ofState = false } = {}) {
     this.#box.dataset.kind = kind;
+    this.#ofState = ofState;
     this.#part("title", title);
     this.#part("reason", reason);
     this.#part("advice", advice);
@@ -26,6 +29,11 @@ export class Message {
 
   clear() {
     this.#box.hidden = true;
+  }
+
+  /** It stands otherwise now; what is said of anything else stays. */
+  clearState() {
+    if (this.#ofState) this.clear();
   }
 
   #part(name, text) {

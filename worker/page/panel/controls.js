@@ -5,6 +5,7 @@ import { MODE_NAMES } from "../modes/modes.js";
 import { drawSeed, isLive, loraKey, MODES, ranges, snapped, within } from "../settings.js";
 
 const NUMBERS = { width: "width", height: "height", blocks: "blocks", seed: "seed", steps: "num_denoising_steps", interp: "interp_steps" };
+const SWITCH_NAMES = { blend: "the old prompt fades", flush: "drop the old prompt", recache: "see all anew" };
 const ONLY_LIVE = "acts on live input only";
 
 export class Controls {
@@ -39,6 +40,7 @@ export class Controls {
     byId("endless").checked = settings.endless;
     byId("new-seed").checked = settings.newSeed;
     byId("fps").value = settings.fps;
+    byId("switch").value = settings.promptSwitch;
     document.querySelector(`input[name=mode][value=${settings.mode}]`).checked = true;
     this.#refresh();
   }
@@ -147,6 +149,13 @@ export class Controls {
     fps.addEventListener("change", () => {
       this.#settings.fps = Number(fps.value);
       this.#changed("fps");
+    });
+    const ways = this.#page.prompt_switches;
+    byId("switch-choice").hidden = ways.length < 2;
+    byId("switch").append(...ways.map((value) => make("option", { value, textContent: SWITCH_NAMES[value] })));
+    byId("switch").addEventListener("change", () => {
+      this.#settings.promptSwitch = byId("switch").value;
+      this.#changed("promptSwitch");
     });
   }
 

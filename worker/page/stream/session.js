@@ -3,7 +3,7 @@
 import { extended } from "../settings.js";
 import { Connection, socketUrl } from "./connection.js";
 import { TokenRefused } from "./token.js";
-import { NO_FRAME, wordsOfClose, wordsOfError } from "./words.js";
+import { NO_FRAME, NOT_READY, wordsOfClose, wordsOfError } from "./words.js";
 
 const FULL_MS = 3000;
 const BACKOFF_MS = [500, 1000, 2000, 4000, 8000];
@@ -120,10 +120,20 @@ export class Session {
       completed: () => this.#end("completed"),
       closed: (how) => this.#lost(how),
     });
+    const reason = `nothing for ${this.#page.ready_seconds} seconds`;
+    this.#timer = setTimeout(() => this.#silent(reason), 1000 * this.#page.ready_seconds);
+  }
+
+  /** It was connected, and was never told that it may begin. */
+  #silent(reason) {
+    if (this.#connection === null || PARAMS_SENT.includes(this.#state)) return;
+    if (this.#received) this.#lost({ code: 1006, reason, opened: true });
+    else this.#fail({ ...NOT_READY, reason });
   }
 
   #ready() {
     if (this.#state !== "connecting" && this.#state !== "reconnecting" && this.#state !== "retrying") return;
+    clearTimeout(this.#timer);
     const params = this.#paramsNow();
     this.#startFrame = params.start_frame;
     this.#connection.send(params);

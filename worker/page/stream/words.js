@@ -40,6 +40,12 @@ export function wordsOfClose({ code, reason, opened }, hadFrames) {
   };
 }
 
+export const NOT_READY = {
+  title: "The worker does not say that it is ready",
+  reason: "",
+  advice: "It may be starting still, or stuck, or no worker: see its log, then START.",
+};
+
 export const NO_FRAME = {
   title: "No frame came in time",
   reason: "",

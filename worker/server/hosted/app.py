@@ -49,6 +49,10 @@ class NoWorker:
         """There is nothing to wait for."""
 
 
+COLD_START_SECONDS = 600.0
+"""fal connects at once, and is ready when a runner has started."""
+
+
 def create_hosted_app(config: Config, fal: Fal) -> FastAPI:
     """The ASGI app in front of `fal`."""
     gate = Gate(config)
@@ -89,6 +93,7 @@ def described(config: Config, fal: Fal) -> Description:
         preset=str(fal.app),
         auth=config.auth == "jwt",
         hosted=True,
+        ready_seconds=COLD_START_SECONDS,
         defaults=KREAS_DEFAULTS,
         unhonoured={"prompts": "fal's endpoint shows one prompt at a time: no blends"},
         **suggestions(fal.app.alias),

@@ -19,6 +19,8 @@ SIZES = ((832, 480), (480, 832), (640, 640))
 """What is offered: landscape, portrait and square of about as many pixels."""
 FRAME_SECONDS = 10.0
 """Without a frame that is due, after which the page gives a stream up."""
+READY_SECONDS = 60.0
+"""After which it gives up a server that does not say that it is ready, as `framewire.client` does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,7 @@ class Description:
         unhonoured: what has no effect, by its key on the wire or the name of a mode, and why.
         expands: whether `/prompt/expand` makes prompts longer.
         loras: usual strengths of the adapters that a stream may change, by name.
+        prompt_switches: what a stream may ask for at a new prompt, the usual one first.
         prompts: to begin with.
         draws: what the model can draw: words by their kind; empty where that is anything.
     """
@@ -54,9 +57,11 @@ class Description:
     sizes: tuple[tuple[int, int], ...] = SIZES
     max_seed: int = MAX_SEED
     frame_seconds: float = FRAME_SECONDS
+    ready_seconds: float = READY_SECONDS
     unhonoured: Mapping[str, str] = field(default_factory=dict)
     expands: bool = False
     loras: Mapping[str, float] = field(default_factory=dict)
+    prompt_switches: tuple[str, ...] = ()
     prompts: tuple[str, ...] = ()
     draws: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 

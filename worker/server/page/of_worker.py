@@ -30,6 +30,7 @@ def described(config: Config, backend: Backend) -> Description:
         else {},
         expands=bool(config.expansion_url),
         loras=defaults.loras,
+        prompt_switches=defaults.prompt_switches,
         **suggestions(backend.name),
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from framewire.worker.clips.progress import Progress
 
-from .job import Failure, Job, Line, State
+from .job import Failure, Job, Line
 
 
 @dataclass(slots=True, eq=False)
@@ -55,8 +55,8 @@ class Run:
             self.task.cancel()
 
     def shown(self, job: Job) -> Job:
-        """Its job's row with what the table does not know yet."""
-        if job.state.ended:
-            return job
-        state = State.QUEUED if self.started is None else State.RUNNING
-        return replace(job, state=state, started=self.started, log=tuple(self.log))
+        """Its job's row with the log, which the table has once it has ended.
+
+        Whether it runs is the table's word: who was told so and kills the worker finds it counted.
+        """
+        return job if job.state.ended else replace(job, log=tuple(self.log))

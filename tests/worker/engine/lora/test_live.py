@@ -1,7 +1,6 @@
 """Live adapters: the same numbers as merged ones, a strength a stream, nothing made anew."""
 
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -161,16 +160,6 @@ def test_no_work_is_recorded_anew_when_strengths_change(
     assert recorded
     assert tape.recorded == recorded
     assert all(map(torch.equal, made, plain))
-
-
-@pytest.fixture
-def fresh_compiler() -> Iterator[None]:
-    torch._dynamo.reset()
-    counters.clear()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-    torch._dynamo.reset()
 
 
 @pytest.mark.usefixtures("fresh_compiler")

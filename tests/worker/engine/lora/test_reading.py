@@ -82,6 +82,17 @@ def test_biases_and_norms_that_are_added_whole_are_merged(tmp_path: Path) -> Non
         assert torch.equal(weights[name], plain[name] + 0.5)
 
 
+_METADATA = {
+    "alpha nan": '{"lora_alpha": NaN}',
+    "alpha huge": '{"transformer.lora_alpha": 1e308}',
+    "alpha too long": '{"lora_alpha": 1' + "0" * 400 + "}",
+    "no json": "{",
+    "deep": "[" * 100_000,
+    "rslora": '{"transformer.lora_alpha": 6, "transformer.use_rslora": true}',
+    "patterns": '{"lora_alpha": 6, "alpha_pattern": {"to_q": 3}}',
+}
+
+
 def _broken(folder: Path, how: str) -> Path:
     tensors = in_style(random_pairs(), "kohya")
     path = folder / f"{how}.safetensors"
@@ -107,7 +118,17 @@ def _broken(folder: Path, how: str) -> Path:
         tensors = {"diffusion_model.blocks.0.cross_attn.k_img.lora_A.weight": torch.ones(2, 32)}
     elif how == "whole model":
         tensors = tiny_weights()
-    save_file(tensors, path)
+    elif how == "whole numbers":
+        tensors[f"{first}.lora_down.weight"] = torch.ones(2, 32, dtype=torch.int8)
+    elif how == "huge":
+        tensors[f"{first}.lora_down.weight"] *= 1e30
+    elif how == "nothing":
+        tensors = {}
+    if how in _METADATA:
+        tensors = in_style(random_pairs(), "diffusers")
+    save_file(
+        tensors, path, {"lora_adapter_metadata": _METADATA[how]} if how in _METADATA else None
+    )
     if how == "truncated":
         path.write_bytes(path.read_bytes()[:-100])
     elif how == "text file":
@@ -130,6 +151,16 @@ def _broken(folder: Path, how: str) -> Path:
         ("whole model", "is no part of a LoRA"),
         ("truncated", "not a readable safetensors file"),
         ("text file", "not a readable safetensors file"),
+        ("whole numbers", "is of int8; only floats"),
+        ("huge", "no weights are so large, so it is damaged"),
+        ("nothing", "holds no tensor"),
+        ("alpha nan", "changed by up to nan"),
+        ("alpha huge", "no weights are so large"),
+        ("alpha too long", "its alpha cannot be read"),
+        ("no json", "its alpha cannot be read"),
+        ("deep", "its alpha cannot be read"),
+        ("rslora", "is made with use_rslora"),
+        ("patterns", "is made with alpha_pattern"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_in_one_line(

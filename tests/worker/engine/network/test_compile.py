@@ -1,10 +1,6 @@
 """The repeated block under a compiler: whole graphs, few of them, and the same numbers."""
 
-import warnings
-from collections.abc import Iterator
-
 import pytest
-import torch
 from support.engines.tiny_engine import SELF_FORCING, STREAMDIFFUSIONV2, tiny_engine
 from torch import Tensor
 from torch._dynamo.utils import counters
@@ -16,15 +12,7 @@ from framewire.worker.engine.preset import Preset
 PARAMS = StreamParams(32, 32, num_denoising_steps=2)
 
 
-@pytest.fixture(autouse=True)
-def fresh_compiler() -> Iterator[None]:
-    """Counts start at nothing, and the compiler's own warnings are its makers' to mend."""
-    torch._dynamo.reset()
-    counters.clear()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-    torch._dynamo.reset()
+pytestmark = pytest.mark.usefixtures("fresh_compiler")
 
 
 def latents(blocks: int, *, bias: float, backend: str | None = None) -> list[Tensor]:

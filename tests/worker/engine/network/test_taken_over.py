@@ -6,7 +6,7 @@ import pytest
 import torch
 from support.engines.live_stream import pictures
 from support.engines.tape import Tape
-from support.engines.tiny_engine import SELF_FORCING, STREAMDIFFUSIONV2, tiny_engine
+from support.engines.tiny_engine import LONGLIVE, SELF_FORCING, STREAMDIFFUSIONV2, tiny_engine
 from torch import Tensor
 
 from framewire.worker.engine.engine import Engine
@@ -16,7 +16,7 @@ from framewire.worker.engine.params import StreamParams
 from framewire.worker.engine.preset import Preset
 
 BLOCKS = 9
-PRESETS = pytest.mark.parametrize("preset", [SELF_FORCING, STREAMDIFFUSIONV2])
+PRESETS = pytest.mark.parametrize("preset", [SELF_FORCING, LONGLIVE, STREAMDIFFUSIONV2])
 
 
 def params(preset: Preset, **given: int) -> StreamParams:

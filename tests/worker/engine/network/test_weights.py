@@ -73,7 +73,9 @@ def test_kv_bytes_of_six_frames(dims: TransformerDims, gigabytes: float) -> None
     assert KVCache(dims, tokens, "meta", torch.bfloat16).nbytes == dims.kv_bytes(tokens)
 
 
-@pytest.mark.parametrize("prefix", ["model.", "", "model.diffusion_model."])
+@pytest.mark.parametrize(
+    "prefix", ["model.", "", "model.diffusion_model.", "model._fsdp_wrapped_module."]
+)
 def test_a_published_file_loads_with_any_prefix(tmp_path: Path, prefix: str) -> None:
     """Every weight lands under its diffusers name, cast to the asked dtype."""
     path = tmp_path / "krea.safetensors"

@@ -148,14 +148,14 @@ def test_threads_that_encode_at_once_get_their_own_texts(encoder: TextEncoder) -
     start, results = threading.Barrier(6), dict[int, Tensor]()
 
     def work(index: int) -> None:
-        start.wait(timeout=10)
+        start.wait(timeout=60)
         results[index] = fresh.encode(texts[index])
 
     threads = [threading.Thread(target=work, args=(index,)) for index in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=60)
     assert all(torch.equal(results[index], expected[index]) for index in range(6))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from train_tiny import evaluate
 from train_tiny.captions import vocabulary
 from train_tiny.clips import FIRST_FRAMES, clip_of
@@ -54,6 +55,17 @@ def test_the_same_seed_gives_the_same_video(engine: Engine) -> None:
     assert one.shape == (30, 96, 160, 3)
     assert np.array_equal(one, same)
     assert np.abs(one.astype(int) - other).mean() > 0.5
+
+
+def test_in_bfloat16_it_shows_the_same_but_for_small_differences(engine: Engine) -> None:
+    """Bytes are others, which is why it is for those who ask for it."""
+    half = tiny.load_tiny(dtype=torch.bfloat16)
+    assert half.transformer.dtype == torch.bfloat16
+    exact, rounded = _stream(engine, 1), _stream(half, 1)
+    difference = np.abs(exact.astype(int) - rounded)
+    assert 0 < difference.mean() < 1
+    seen, meant = look(rounded[-12:]), look(exact[-12:])
+    assert (seen.colour, seen.shape, seen.direction) == (meant.colour, meant.shape, meant.direction)
 
 
 def test_reconstructions_keep_every_attribute(engine: Engine) -> None:

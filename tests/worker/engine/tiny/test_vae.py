@@ -56,6 +56,16 @@ def test_streams_do_not_see_each_other(vae: TinyVae) -> None:
     torch.testing.assert_close(torch.cat([first, vae.decode(one[2:], state)]), alone)
 
 
+def test_clips_of_a_batch_are_each_what_they_are_alone_in_either_layout(vae: TinyVae) -> None:
+    """Training decodes batches with weights as they come; serving one stream, channels last."""
+    z, frames = torch.randn(2, 3, 16, 4, 6), torch.rand(2, 8, 3, 32, 48) * 2 - 1
+    decoded, encoded = vae.decode_clips(z), vae.encode_clips(frames)
+    vae.to(memory_format=torch.channels_last)
+    for clip in range(2):
+        torch.testing.assert_close(vae.decode_clips(z[clip : clip + 1])[0], decoded[clip])
+        torch.testing.assert_close(vae.encode_clips(frames[clip : clip + 1])[0], encoded[clip])
+
+
 def test_the_state_holds_as_many_bytes_as_foretold(vae: TinyVae) -> None:
     """Admission counts on the number."""
     state = vae.open_decoder()

@@ -106,6 +106,7 @@ def test_streamed_in_any_pieces_equals_the_frame_wise_reference_less_three_frame
     expected = frame_by_frame(published, z)[3:] * 2 - 1
     assert expected.std() > 0.1 and (expected.abs() == 1).float().mean() < 0.5
     torch.testing.assert_close(torch.cat(parts), expected, rtol=0, atol=CLOSE)
+    assert torch.equal(torch.cat(parts), taehv.decode(z, taehv.open_decoder()))
 
 
 def test_two_interleaved_streams_equal_their_solo_runs_bit_for_bit(taehv: TaehvDecoder) -> None:

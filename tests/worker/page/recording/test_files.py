@@ -5,12 +5,11 @@ import io
 import av
 import pytest
 from playwright.async_api import Browser
-from support.browser import browser
 from support.recordings import FPS, KINDS, files, frames_of, image_of, opened, recorded
 from support.servers.page_files import PageFiles, number_in
 
 pytestmark = pytest.mark.browser
-__all__ = ["browser", "files"]
+__all__ = ["files"]
 
 
 @pytest.mark.parametrize("container", KINDS)

@@ -5,12 +5,11 @@ from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Page
-from support.browser import browser
 from support.recordings import KINDS, files, frames_of, image_of, opened, recorded
 from support.servers.page_files import PageFiles, number_in
 
 pytestmark = pytest.mark.browser
-__all__ = ["browser", "files"]
+__all__ = ["files"]
 
 SMALL = [(320, 240)]
 REFUSES = """
@@ -51,7 +50,7 @@ globalThis.VideoEncoder = class {
 AGAIN = """
 async (container) => {
   const { Recording } = await import("/page/recording/recording.js");
-  const recording = new Recording({ container, fps: 12 });
+  const recording = new Recording({ container, fps: 4 });
   const add = async (count) => {
     for (let number = 0; number < count; number += 1) {
       recording.add(await (await fetch(`/${number}/320x240.jpg`)).blob());

@@ -40,7 +40,7 @@ async def test_every_block_is_told_and_the_last_event_is_the_answer(prefix: str)
             assert response.headers["content-type"].startswith("text/event-stream")
             assert response.headers["x-fal-request-id"]
             *told, answer = [each async for each in events_of(response)]
-        async with httpx.AsyncClient(verify=False) as client:
+        async with httpx.AsyncClient(verify=False, timeout=PATIENCE) as client:
             file = (await client.get(answer["video"]["url"])).content
     assert [(each["block"], each["frames"], each["num_frames"]) for each in told] == [
         (1, 6, 30),

@@ -7,7 +7,7 @@ import sys
 import httpx
 import pytest
 from support.servers.hosted_server import APP, FAL_KEY
-from support.servers.worker_server import command
+from support.servers.worker_server import PATIENCE, command
 
 PATH = ":".join(filter(None, sys.path))
 HEAVY = {"numpy", "PIL", "simplejpeg", "torch", "av", "diffusers", "transformers"}
@@ -39,7 +39,7 @@ async def test_it_says_where_the_page_is_and_never_the_key() -> None:
         said = running.said
         assert said["fal"] == APP and said["auth"] == "none"
         assert said["socket"] == f"wss://fal.run/{APP}/ws"
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
             assert (await client.get(f"{said['page']}health")).json()["fal"] == APP
         running.signal()
         assert await running.exit_code() == 0

@@ -17,6 +17,7 @@ from support.servers.hosted_server import (
     serving_fal,
     told,
 )
+from support.servers.worker_server import PATIENCE
 
 from framewire.worker.server.hosted import relay
 
@@ -244,7 +245,7 @@ async def test_another_target_is_refused_and_nothing_is_asked(
 async def test_two_targets_are_none(hosted: Hosted, fal: FalHosts) -> None:
     """Or one could be checked and the other asked for."""
     headers = [("x-fal-target-url", RUN), ("x-fal-target-url", "https://evil.example/")]
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
         answer = await client.post(f"{hosted.http}/api/fal", headers=headers)
     assert answer.status_code == 400 and fal.asked == []
 
@@ -304,6 +305,6 @@ async def test_a_caller_that_leaves_ends_what_was_asked_for_it(
         assert await anext(answer.aiter_raw()) == b"first"
     pool = hosted.app.state.client._transport._pool
     fal.goes_on.set()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while pool.connections:  # noqa: ASYNC110 (no event tells)
             await asyncio.sleep(0.01)

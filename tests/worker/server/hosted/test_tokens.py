@@ -18,6 +18,7 @@ from support.servers.hosted_server import (
     serving_fal,
     told,
 )
+from support.servers.worker_server import PATIENCE
 from support.viewers.raw_viewer import opened
 
 KEY = "the-key-of-this-server"
@@ -158,7 +159,10 @@ async def test_a_websocket_is_told_that_streams_are_at_fal(fal: FalHosts) -> Non
 
 
 async def test_its_health_and_its_counts_can_be_asked_for(fal: FalHosts) -> None:
-    async with serving_fal(fal.origin) as hosted, httpx.AsyncClient(trust_env=False) as client:
+    async with (
+        serving_fal(fal.origin) as hosted,
+        httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client,
+    ):
         assert (await client.get(f"{hosted.http}/health")).json() == {"ready": True, "fal": APP}
         counts = await client.get(f"{hosted.http}/metrics")
         assert "framewire_refusals_total" in counts.text

@@ -6,7 +6,7 @@ import json
 import re
 import threading
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -23,9 +23,13 @@ FORWARDED = {"X-Forwarded-For": "192.0.2.7"}
 
 
 class Held(ScriptedBackend):
-    """Makes no second block before it is let; the first is reached when `reached` is set."""
+    """Makes no second block before it is let; the first is reached when `reached` is set.
 
-    def __init__(self) -> None:
+    Args:
+        where: what waits; while the `lane` does, no other session can begin.
+    """
+
+    def __init__(self, where: Literal["lane", "finish"] = "lane") -> None:
         super().__init__(frames=9)
         self.go_on, self.reached = threading.Event(), threading.Event()
 
@@ -33,7 +37,7 @@ class Held(ScriptedBackend):
             self.reached.set()
             self.go_on.wait(PATIENCE)
 
-        self.lane[1] = hold
+        getattr(self, where)[1] = hold
 
 
 @pytest.fixture
@@ -52,10 +56,16 @@ async def submitted(
     return said
 
 
-async def completed(http: httpx.AsyncClient, said: dict[str, Any]) -> dict[str, Any]:
-    async with asyncio.timeout(PATIENCE):
-        while (answer := await http.get(said["status_url"])).status_code == 202:
-            pass
+async def completed(
+    http: httpx.AsyncClient, said: dict[str, Any], patience: float = PATIENCE
+) -> dict[str, Any]:
+    """Waits by the stream of its statuses: asking again and again takes the worker's own time."""
+    async with asyncio.timeout(patience):
+        async with http.stream("GET", f"{said['status_url']}/stream") as response:
+            async for _ in response.aiter_lines():
+                pass
+        answer = await http.get(said["status_url"])
+    assert answer.status_code != 202
     status: dict[str, Any] = answer.json()
     return status
 
@@ -169,6 +179,7 @@ async def test_a_caller_who_leaves_before_its_body_has_come_leaves_no_job() -> N
             assert "error" not in await completed(http, await submitted(http, worker))
 
 
+@pytest.mark.timeout(300)
 async def test_a_thousand_jobs_keep_their_order_and_no_memory(http: httpx.AsyncClient) -> None:
     """Each with a body of 50 kB; every third is cancelled while it waits."""
     backend = Held()
@@ -187,7 +198,7 @@ async def test_a_thousand_jobs_keep_their_order_and_no_memory(http: httpx.AsyncC
         last = (await http.get(said[-2]["status_url"])).json()
         assert last["queue_position"] == sum(at % 3 != 0 for at in range(998))
         backend.go_on.set()
-        await completed(http, said[-2])
+        await completed(http, said[-2], 240)
         assert (await http.get(said[1]["response_url"])).json()["seed"] == 1
         assert (await http.get(said[0]["response_url"])).status_code == 499
         metrics = (await http.get(worker.http + "/metrics")).text
@@ -270,8 +281,8 @@ async def test_jobs_leave_places_to_viewers_and_wait_for_one(
 
 
 async def test_no_more_than_half_the_places_are_for_jobs(http: httpx.AsyncClient) -> None:
-    backend = Held()
-    async with serving(backend, max_sessions=4) as worker:
+    backend = Held("finish")
+    async with serving(backend, max_sessions=4, codec_threads=2) as worker:
         said = [await submitted(http, worker) for _ in range(3)]
         states: list[str] = []
         async with asyncio.timeout(PATIENCE):

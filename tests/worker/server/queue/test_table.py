@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from framewire.worker.clips.progress import Progress
 from framewire.worker.server.clips.kept import KeptClip
 from framewire.worker.server.queue import table as tables
 from framewire.worker.server.queue.job import Failure, Job, Line, State, new_id
+from framewire.worker.server.queue.runs import Run
 from framewire.worker.server.queue.table import JobTable
 
 
@@ -118,3 +120,17 @@ def test_a_file_that_cannot_be_read_is_set_aside(
     (aside,) = tmp_path.glob("jobs.sqlite.unreadable-*[0-9]")
     assert aside.read_bytes() == before and aside.name in caplog.text
     assert JobTable(path).unfinished()
+
+
+def test_a_job_is_said_to_run_once_the_table_has_counted_it(table: JobTable) -> None:
+    """Not before: a worker that is killed upon that word would not have been ended by this job."""
+    waiting = table.add(job())
+    run = Run(waiting, on_start=lambda _: None, on_news=lambda: None)
+    run.tell(Progress(0, 0, 18, 64, 64, 7))
+    before = run.shown(waiting)
+    assert (before.state, before.started) == (State.QUEUED, None)
+    assert "started" in before.log[0].message
+    table.begin(waiting.id, 5.0)
+    row = table.find(waiting.id)
+    assert row is not None and row.runs == 1
+    assert (run.shown(row).state, run.shown(row).started) == (State.RUNNING, 5.0)

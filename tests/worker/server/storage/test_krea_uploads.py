@@ -215,13 +215,15 @@ async def test_a_stream_of_a_video_can_be_steered_reset_and_ended_without_losing
         await viewer.say(action="reset", prompt="a")
         again = (await viewer.stream()).frames
         assert len(whole) == len(again) == 54
-        await viewer.say(prompt="a", fps=10)  # so that it is not over before it is told to be
+        # A minute of it, so that it is not over before it is told to be.
+        path = await uploaded(worker, video([(200, 0, 0)] * 600), "/upload_video")
+        await viewer.say(prompt="a", input_video=path, fps=10)
         await viewer.frame()
         await viewer.say(image=RED, request_id="late")
         warned = (await viewer.event("warning")).last
         assert warned["request_id"] == "late" and "input_video" in warned["reason"]
         await viewer.say(action="end")
-        assert len((await viewer.stream()).frames) < 53
+        assert len((await viewer.stream()).frames) < 300
         await viewer.say(prompt="c", webcam_mode=False, num_blocks=1)
         assert len((await viewer.stream()).frames) == 6
 

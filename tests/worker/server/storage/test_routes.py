@@ -1,6 +1,7 @@
 """The storage over real HTTP: who may hand in a file, how it is given out, and what is refused."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ import httpx
 import jwt
 import pytest
 from playwright.async_api import Browser
+from support.clock import at_rest, time_passes
 from support.servers.worker_server import PATIENCE, Running, command, serving
 from support.video_files_made import video
 from support.viewers.raw_viewer import opened
@@ -323,21 +325,21 @@ async def test_how_long_a_file_is_kept_may_be_asked_for_and_who_reads_it_may_not
     assert lives[0] <= 60 < lives[1] <= 86_400
 
 
-async def answer_to_half_a_body(worker: Running, authorization: str) -> bytes:
-    """All that comes to who sends three bytes of ten, and then nothing."""
+@contextlib.asynccontextmanager
+async def half_a_body(worker: Running, authorization: str) -> AsyncIterator[asyncio.StreamReader]:
+    """What is said to who sends three bytes of ten, and then nothing."""
     reader, writer = await asyncio.open_connection("127.0.0.1", worker.port)
     head = f"POST /files/upload HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {authorization}\r\n"
     writer.write(head.encode() + b"Content-Length: 10\r\n\r\none")
-    said = await asyncio.wait_for(reader.read(), PATIENCE)
+    yield reader
     writer.close()
-    return said
 
 
 async def test_a_file_may_take_longer_than_other_bodies_and_not_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(uvicorn_http, "HEAD_SECONDS", 0.1)
-    monkeypatch.setattr(uvicorn_http, "BODY_SECONDS", 0.1)
+    monkeypatch.setattr(uvicorn_http, "BODY_SECONDS", uvicorn_http.HEAD_SECONDS)
+    monkeypatch.setattr(receiving, "PIECE_SECONDS", 600.0)
     go_on = asyncio.Event()
 
     async def slow() -> AsyncIterator[bytes]:
@@ -351,14 +353,21 @@ async def test_a_file_may_take_longer_than_other_bodies_and_not_for_ever(
         )
         uploads = worker.server._app.state.uploads
         await until(lambda: bool(uploads._halves))
-        for _ in range(3):  # each is there for as long as a body of a stranger's may take
-            assert b" 401 " in await answer_to_half_a_body(worker, "Key wrong")
+        async with half_a_body(worker, "Key wrong") as stranger:
+            async with asyncio.timeout(PATIENCE):
+                assert b" 401 " in await stranger.readuntil(b"\r\n\r\n")
+            for _ in range(3):
+                time_passes(uvicorn_http.HEAD_SECONDS)
+                await at_rest()
+            async with asyncio.timeout(PATIENCE):
+                await stranger.read()  # its end: it was there as long as a stranger's body may be
         go_on.set()
         assert (await sending).status_code == 200
         monkeypatch.setattr(receiving, "PIECE_SECONDS", 0.1)
         monkeypatch.setattr(receiving, "FILE_SECONDS", 0.2)
-        late = await answer_to_half_a_body(worker, "Key k1")
-        assert b" 408 " in late and b"nothing came for 0.1 s" in late
+        async with half_a_body(worker, "Key k1") as late, asyncio.timeout(PATIENCE):
+            said = await late.readuntil(b"nothing came for 0.1 s")
+        assert b" 408 " in said
         assert uploads.bytes_kept == 7
 
 
@@ -375,10 +384,16 @@ async def test_whoever_leaves_in_the_middle_leaves_nothing(worker: Running) -> N
 
 async def test_a_file_is_there_after_a_restart_of_the_worker(tmp_path: Path) -> None:
     state = ("--state-folder", str(tmp_path / "state"))
-    async with command(*state) as first, httpx.AsyncClient(trust_env=False) as client:
+    async with (
+        command(*state) as first,
+        httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client,
+    ):
         said = await client.post(f"{first.http}/files/upload", content=b"bytes")
         name = path_of(said.json()["access_url"])
         first.signal()
         assert await first.exit_code() == 0
-    async with command(*state) as again, httpx.AsyncClient(trust_env=False) as client:
+    async with (
+        command(*state) as again,
+        httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client,
+    ):
         assert (await client.get(again.http + name)).content == b"bytes"

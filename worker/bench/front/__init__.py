@@ -1,0 +1,1 @@
+"""What a balancer, or whatever else stands in front of workers, costs a frame."""

@@ -1,0 +1,1 @@
+"""`framewire-worker plan`: how many replicas an audience needs, and what they cost."""

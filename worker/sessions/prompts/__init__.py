@@ -1,0 +1,1 @@
+"""Prompts of one session on their way into its blocks."""
