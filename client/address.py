@@ -22,6 +22,10 @@ _PLACE = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[\w.-]+)(:(?P<port>\d+))?")
 _SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 _SECRETS = (
     (re.compile(rf"({TOKEN_QUERY}=)[^&\s\"']+"), r"\1…"),
+    (
+        re.compile(r"(?i)([?&][\w-]*(?:token|key|secret|passw|pwd|auth|sign)[\w-]*=)[^&\s\"']+"),
+        r"\1…",
+    ),
     (re.compile(r"(?i)(authorization:\s*)[^\r\n]+"), r"\1…"),
     (re.compile(r"\b((?:Bearer|Key)\s+)[^\s\"',]+"), r"\1…"),
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), "…"),
@@ -96,8 +100,9 @@ def parse_address(
     try:
         app = AppId.parse(text)
     except ValueError:
+        place = "…@" * ("@" in text) + text.rpartition("@")[2]
         raise AddressError(
-            f"{redact(text)!r} is neither a WebSocket URL nor an app id",
+            f"{redact(place)!r} is neither a WebSocket URL nor an app id",
             hint="like ws://127.0.0.1:8000/ws or fal-ai/krea-wan-14b",
         ) from None
     url = f"wss://{run_host}{app.socket_path()}"

@@ -19,6 +19,7 @@ from .check.command import run_check
 from .commands.blend_option import parse_weighted
 from .commands.devices import add_devices_command, run_devices
 from .commands.doctor import run_doctor
+from .commands.file_name import file_name
 from .commands.input_options import KREA_FPS, add_input_options
 from .commands.lora_option import PlannedStrength, parse_lora
 from .commands.signals import run
@@ -26,6 +27,7 @@ from .commands.steer_plan import PlannedSteer, parse_steer
 from .commands.stream import prepare, run_stream
 from .commands.terminal import accept_any_text, printable
 from .commands.timeline_command import add_timeline_options, run_timeline
+from .commands.typed.command import add_typing_option
 from .connect import resolve_credentials
 from .credentials import fal_run_host
 from .errors import (
@@ -40,6 +42,7 @@ from .errors import (
 )
 from .live_output.sink import LATENCY
 from .prompts.command import add_prompt_command, run_prompt
+from .savers.pipes.forms import FORMS
 from .tokens import token_source
 
 _STREAM_EPILOG = """\
@@ -58,6 +61,8 @@ examples:
   framewire stream "a red fox" --blend "a robot of copper=0.5" --out mixed.mp4
   FAL_KEY=... framewire stream "a red fox" --fal fal-ai/krea-wan-14b --blocks 9 --out fox/
   framewire stream "a red fox" --out - | ffplay -f mjpeg -i -
+  framewire stream "a red fox" --size 832x480 --out - --format raw |
+    ffmpeg -f rawvideo -pixel_format rgb24 -video_size 832x480 -framerate 16 -i - fox.mkv
   framewire stream "an oil painting" --input clip.mp4 --strength 0.7 --out painted.mp4
   framewire stream "an oil painting" --input rtsp://camera/stream --mirror --out painted.mp4
 
@@ -73,8 +78,14 @@ a name is a file's, whatever is in it, but for the words of --input: webcam, scr
 URLs. a file that is called so is ./webcam or ./-. in a folder numbers in names count as numbers (2
 before 10), and hidden files are no pictures.
 
+in a terminal a typed line is the next prompt, and /help lists what else can be typed. lines come from
+a pipe with --typing.
+
 live outputs (rtmp, udp, HLS) run at the clock of --fps: where no new frame is there the last one is
 sent again. one that fails or stands still is opened again, and holds up neither stream nor files.
+
+--out - into a pipe has each frame once, and whoever reads sets the pace. of a live --input it is a live
+output as well, but not opened again: once its reader has gone it ends, and the rest goes on.
 """
 _CHECK_EPILOG = """\
 one line a rule, numbered as in the protocol document: ok, FAIL or skipped and why. Exits with 1
@@ -237,12 +248,14 @@ def _add_stream_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("prompt", metavar="PROMPT", nargs="?")
     parser.add_argument(
         "--timeline",
+        type=file_name,
         metavar="FILE",
         help="prompts over time instead of a PROMPT: a Scope timeline or workflow, prompts by frame "
         "or a prompt list; --seed and --size override it",
     )
     parser.add_argument(
         "--save-timeline",
+        type=file_name,
         metavar="FILE",
         help="keep the session: params, seed and every change with its block, so that --timeline "
         "FILE makes the same frames again",
@@ -262,7 +275,9 @@ def _add_stream_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--steps", type=int, metavar="N", help="denoising steps, 1 to 8")
     _add_what_is_shown(parser)
-    parser.add_argument("--start-frame", metavar="IMG", help="a picture to start from")
+    parser.add_argument(
+        "--start-frame", type=file_name, metavar="IMG", help="a picture to start from"
+    )
     parser.add_argument(
         "--fps",
         type=_rate,
@@ -270,6 +285,7 @@ def _add_stream_options(parser: argparse.ArgumentParser) -> None:
         help=f"frames a second of the video (default: the input's, or {KREA_FPS:g})",
     )
     add_input_options(parser)
+    add_typing_option(parser)
     parser.add_argument(
         "--reconnect",
         action=argparse.BooleanOptionalAction,
@@ -291,8 +307,14 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FILE|DIR/|SINK",
         help="x.mp4, x.webm, x.mov or x.mkv a video, x.gif an animation, x/ a folder of JPEGs, "
-        "x.png a contact sheet, - or a device JPEGs for a pipe (ffmpeg -f mjpeg -i -); or live: "
+        "x.png a contact sheet, - or a device frames for a pipe (see --format); or live: "
         "rtmp://host/app/key, udp://host:port, x/index.m3u8 (HLS for browsers); may be repeated",
+    )
+    parser.add_argument(
+        "--format",
+        choices=FORMS,
+        help="what --out - writes: JPEG after JPEG (the default), or bare pixels, raw being rgb24, "
+        "whose size is said on stderr",
     )
     parser.add_argument(
         "--latency",
@@ -301,7 +323,9 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         help="the most seconds that live outputs may be behind; older frames are left out "
         f"(default: {LATENCY:g})",
     )
-    parser.add_argument("--contact-sheet", metavar="FILE", help="the same as --out FILE.png")
+    parser.add_argument(
+        "--contact-sheet", type=file_name, metavar="FILE", help="the same as --out FILE.png"
+    )
 
 
 def _add_what_is_shown(parser: argparse.ArgumentParser) -> None:
@@ -331,6 +355,18 @@ def _add_what_is_shown(parser: argparse.ArgumentParser) -> None:
         metavar="[WHEN:]NAME=STRENGTH",
         help="how strong an adapter of the worker's is, 0 to 2, such as gold=0.8, or from block 4 on "
         "4b:gold=0.8; may be repeated (workers without adapters ignore it)",
+    )
+    parser.add_argument(
+        "--prompt-switch",
+        choices=("blend", "flush", "recache"),
+        help="at a new prompt let what is remembered of the old one fade, drop it, or have it made "
+        "anew, where the worker allows it (default: as the worker does)",
+    )
+    parser.add_argument(
+        "--mid-block-prompts",
+        action="store_true",
+        help="let a new prompt into the block that is being made, where the worker can: it shows "
+        "up to a block sooner, but no two runs are the same, so not with --save-timeline",
     )
     parser.add_argument(
         "--expand",

@@ -18,6 +18,9 @@ class Frame:
         received_at: seconds on the clock of `time.monotonic()`.
         request_id: of the input picture it was made from; None where unknown.
         prompt_version: 1 for the first prompt, one more with each change; None where unknown.
+        source_at: when the input picture it was made from is, in seconds by the clock of its source's
+            sound: of a clip since its first picture, of what is live by `time.monotonic()`. Of frames
+            that come from a feed; None where unknown.
     """
 
     index: int
@@ -26,3 +29,4 @@ class Frame:
     received_at: float
     request_id: str | None = None
     prompt_version: int | None = None
+    source_at: float | None = None

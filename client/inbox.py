@@ -87,11 +87,13 @@ class Inbox:
         self.clear()
         self._arrived.set()
 
-    def clear(self) -> None:
-        """Forget what was not read."""
+    def clear(self) -> int:
+        """Forget what was not read; returns how many frames that were."""
+        forgotten = self._frames
         self._items.clear()
         self._frames = 0
         self._taken.set()
+        return forgotten
 
     async def get(self) -> Frame | None:
         """The next frame; None where a stream ends.

@@ -40,6 +40,8 @@ class StartOptions(TypedDict, total=False):
     keep_first_frame: bool | None
     interp_steps: int | None
     transition: Literal["linear", "slerp"] | None
+    prompt_switch: Literal["blend", "flush", "recache"] | None
+    mid_block_prompts: bool | None
     steers: Sequence[Mapping[str, Any]] | None
     webcam_mode: bool | None
     input: Literal["newest", "all"] | None

@@ -181,7 +181,9 @@ class Session:
         self._refuse_if_over()
         if not self._was_started:
             raise StateError("nothing to reset", hint="call start() first")
-        self._inbox.clear()
+        unread = self._inbox.clear()
+        if self.journal is not None:
+            self.journal.leave_out(unread)
         self._due.steer(message)
         await self._send(message)
         self._watchdog.resume()

@@ -35,6 +35,7 @@ from framewire.protocol import (
     Warned,
     parse_text,
 )
+from framewire.protocol.steering import BlockShape
 
 from .errors import CapacityError, ConnectionLost
 from .limits.order import FrameOrder
@@ -102,7 +103,8 @@ class SocketWire:
             self._frames, self._frames_due = 0, None
         self._order.sent(message)
         if message.num_blocks is not None:
-            self._frames_due = 12 * message.num_blocks - 6
+            # Of the hosted model; whoever has another one says so, and keeps `completed` last.
+            self._frames_due = BlockShape().frames(message.num_blocks)
         try:
             async with asyncio.timeout(SEND_TIMEOUT):
                 await self._socket.send(data)

@@ -14,13 +14,12 @@ from framewire.protocol import RemoteProtocolError, unpack_map
 
 from .probe import Probe
 from .raw_socket import RawSocket, is_answer, is_end
-from .streams import OTHER_PROMPT
+from .streams import OTHER_PROMPT, in_the_second_block
 
 FPS = 16.0
 WITHIN = 2
 """Blocks, from the one that is drawn when a prompt changes to the first that shows it."""
 _BLOCKS = 4
-_DRAWN_BEFORE = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ async def drawn(probe: Probe) -> Drawn:
         await socket.say(probe.params(num_blocks=_BLOCKS))
         page = _Page(probe, socket)
         before: list[DrawnFrame] = []
-        while len(before) < _DRAWN_BEFORE and (frame := await page.draw()) is not None:
+        while len(before) < in_the_second_block(probe) and (frame := await page.draw()) is not None:
             before.append(frame)
         await socket.say({"prompt": OTHER_PROMPT, "interp_steps": 1})
         last = before[-1].block + WITHIN if before else -1

@@ -21,6 +21,7 @@ from framewire.client.credentials import Credentials
 from framewire.client.errors import ConnectError
 from framewire.client.routes import open_socket, refuse_plaintext
 from framewire.protocol import MAX_MESSAGE_BYTES
+from framewire.protocol.steering import BlockShape
 
 from .raw_socket import RawSocket
 from .verdict import Skipped
@@ -57,6 +58,9 @@ class Probe:
         token: opens the endpoint; None where it asks for none.
         size: of the streams, where the endpoint is not left its own.
         allow_plaintext: keys and tokens may go to another machine without TLS.
+
+    Attributes:
+        shape: of its blocks: the hosted model's, until it tells another.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Probe:
         self.size = size
         self.timing = timing or Timing()
         self.allow_plaintext = allow_plaintext
+        self.shape = BlockShape()
         self.blocks = self.frames = 0
         self.opening_error = ""
         self._made: dict[Callable[[Probe], Awaitable[Any]], asyncio.Future[Any]] = {}
@@ -147,7 +152,7 @@ class Probe:
             self.opening_error = redact(str(error)) or type(error).__name__
             raise Unreachable(f"no connection: {self.opening_error}") from None
         try:
-            yield RawSocket(opened, self._count)
+            yield RawSocket(opened, self._count, self.shape)
         finally:
             await opened.close()
 

@@ -7,7 +7,7 @@ can judge it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from framewire.protocol import RemoteProtocolError, pack_map, parse_text, unpack_map
+from framewire.protocol.steering import BlockShape
 
 Said = bytes | dict[str, Any]
 """A BINARY message, or what a TEXT says (`{"": text}` where it is no JSON object)."""
@@ -98,6 +99,14 @@ def is_end(message: Said) -> bool:
     return is_completed(message) or is_error(message)
 
 
+def told_shape(said: Mapping[str, Any]) -> BlockShape | None:
+    """Frames a block, where this is what tells of them."""
+    first, later = said.get("first_block_frames"), said.get("block_frames")
+    if said.get("type") != "started" or type(first) is not int or type(later) is not int:
+        return None
+    return BlockShape(first, later) if first > 0 and later > 0 else None
+
+
 def is_answer(message: Said) -> bool:
     """An error, or the first frame: what params can be answered with."""
     return isinstance(message, bytes) or is_end(message)
@@ -107,14 +116,18 @@ class RawSocket:
     """An open connection.
 
     Args:
-        on_frame: told of each frame, and whether a block begins with it (by Krea's shape).
+        on_frame: told of each frame, and whether a block begins with it.
+        shape: of the endpoint's blocks, as far as it is known; what `started` tells goes into it.
 
     Attributes:
         first_text: the first TEXT, letter by letter.
     """
 
-    def __init__(self, socket: ClientConnection, on_frame: Callable[[bool], None]) -> None:
+    def __init__(
+        self, socket: ClientConnection, on_frame: Callable[[bool], None], shape: BlockShape
+    ) -> None:
         self.socket = socket
+        self._shape = shape
         self._on_frame = on_frame
         self._in_stream = 0
         self.first_text: str | None = None
@@ -122,8 +135,8 @@ class RawSocket:
     async def say(self, values: Mapping[Any, Any]) -> None:
         await self.say_raw(pack_map(dict(values)))
 
-    async def say_raw(self, data: bytes | str) -> None:
-        """Send; a socket that has closed shows itself when it is read."""
+    async def say_raw(self, data: bytes | str | Iterable[bytes]) -> None:
+        """Send, in fragments if there are some; a socket that has closed shows when it is read."""
         try:
             async with asyncio.timeout(30):
                 await self.socket.send(data)
@@ -174,7 +187,7 @@ class RawSocket:
     def _read(self, data: bytes | str) -> Said:
         if isinstance(data, bytes):
             at = self._in_stream
-            self._on_frame(at == 0 or (at >= 6 and (at - 6) % 12 == 0))
+            self._on_frame(at == 0 or self._shape.block_of(at) > self._shape.block_of(at - 1))
             self._in_stream += 1
             return data
         if self.first_text is None:
@@ -185,4 +198,7 @@ class RawSocket:
             return {"": data}
         if is_completed(said):
             self._in_stream = 0
+        told = told_shape(said)
+        if told is not None:
+            self._shape.first, self._shape.later = told.first, told.later
         return said

@@ -19,8 +19,6 @@ REQUEST_ID = "picture-1"
 HELD_UNTIL = 3
 """A block that no endpoint makes before the map that is held for it has come: two may wait to be
 sent and one be in the making."""
-PLANNED_FOR = 10
-"""A frame in the second or third block of every model."""
 BAD_MAPS: tuple[bytes | str, ...] = (
     "text",
     b"\xc1",
@@ -32,6 +30,11 @@ BAD_MAPS: tuple[bytes | str, ...] = (
 def long_blocks(probe: Probe) -> int:
     """Blocks of a stream that outlasts the way of a change there and back."""
     return 4 if probe.is_fal else 6
+
+
+def in_the_second_block(probe: Probe) -> int:
+    """The frame in the middle of it, as far as it is known how many a block has."""
+    return probe.shape.first + probe.shape.later // 2
 
 
 async def streamed(probe: Probe, socket: RawSocket, values: dict[Any, Any]) -> Seen:
@@ -122,7 +125,9 @@ async def blended_again(probe: Probe) -> Seen:
 
 async def planned(probe: Probe) -> Seen:
     """Three blocks with a prompt that came with the params, for a frame behind the first of them."""
-    held = {"prompt": OTHER_PROMPT, "interp_steps": 1, "at_frame": PLANNED_FOR}
+    await probe.once(by_params)  # which tells how many frames a block has
+    frame = in_the_second_block(probe)
+    held = {"prompt": OTHER_PROMPT, "interp_steps": 1, "at_frame": frame}
     params = probe.params(num_blocks=3, events=True, fmt="msgpack", steers=[held])
     return await short(probe, params)
 
@@ -135,7 +140,7 @@ async def steered(probe: Probe) -> Seen:
         first = await socket.until(is_answer, probe.timing.first)
         change = {"prompt": OTHER_PROMPT, "interp_steps": 1, "num_blocks": blocks}
         await socket.say(change)
-        return await _up_to(probe, socket, first, 12 * (blocks + 1))
+        return await _up_to(probe, socket, first, probe.shape.frames(blocks + 2))
 
 
 async def reset_midway(probe: Probe) -> Seen:
@@ -144,7 +149,7 @@ async def reset_midway(probe: Probe) -> Seen:
         await socket.say(probe.params(num_blocks=long_blocks(probe), fps=probe.timing.fps))
         first = await socket.until(is_answer, probe.timing.first)
         await socket.say({"action": "reset", "seed": 8, "num_blocks": 1})
-        return await _up_to(probe, socket, first, 12 * long_blocks(probe) + 12)
+        return await _up_to(probe, socket, first, probe.shape.frames(long_blocks(probe) + 2))
 
 
 async def ended_midway(probe: Probe) -> Seen:
@@ -156,7 +161,7 @@ async def ended_midway(probe: Probe) -> Seen:
         for bad in BAD_MAPS:
             await socket.say_raw(bad)
         await socket.say({"action": "end"})
-        return await _up_to(probe, socket, first, 12 * (blocks + 1))
+        return await _up_to(probe, socket, first, probe.shape.frames(blocks + 2))
 
 
 async def _up_to(probe: Probe, socket: RawSocket, first: Seen, count: int) -> Seen:

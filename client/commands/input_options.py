@@ -16,9 +16,15 @@ from framewire.client.live_input.opening import source_from
 from framewire.client.live_input.pictures import fitted
 from framewire.client.live_input.shape import LANDSCAPE, stream_size
 from framewire.client.live_input.sources.framing import FITS, Framing, parse_crop
-from framewire.client.live_input.sources.naming import named
+from framewire.client.live_input.sources.naming import named, shown
+from framewire.client.live_output.target import target_of
+from framewire.client.savers.video import VIDEO_ENDINGS
 
 KREA_FPS = 16.0
+_FEWER = 0.9
+"""Of a video's rate, below which what is live is too slow for it."""
+_SAME = 0.001
+"""Of a rate, by which another may differ from it and be the same."""
 
 
 def look_at_input(options: argparse.Namespace) -> list[str]:
@@ -36,6 +42,9 @@ def look_at_input(options: argparse.Namespace) -> list[str]:
         options.fps = (clip and clip.fps) or KREA_FPS
     if clip is not None and clip.notes:
         said.append(f"{clip.name}: {'; '.join(clip.notes)}")
+    options.sound = None
+    if clip is not None and clip.has_sound:
+        said += _look_at_sound(options, clip)
     is_kreas = is_kreas_own(options.url or "")  # which fails at any size but its own
     if clip is not None and clip.size and not options.size and not is_kreas:
         options.size = stream_size(clip.size)
@@ -52,6 +61,31 @@ def look_at_input(options: argparse.Namespace) -> list[str]:
         if start.data is not data and start.note:  # else the session tells of it
             said.append(start.note)
     return said
+
+
+def _look_at_sound(options: argparse.Namespace, clip: Source) -> list[str]:
+    """Put what gives the sound into the options, where it fits the frames."""
+    is_clip = clip.policy == "all"
+    if is_clip and (clip.fps is None or abs(clip.fps - options.fps) > _SAME * options.fps):
+        fps = f"{options.fps:g}"
+        why = f"for --fps {fps} plays it at another speed (say --input-fps {fps})"
+        return [f"{clip.name}: its sound is left out, {why}"]
+    options.sound = clip
+    said = []
+    mute = [shown(name) for name in options.out if not _holds_sound(name)]
+    if mute:
+        said.append(f"{clip.name}: its sound does not go into {', '.join(mute)}")
+    videos = [shown(name) for name in options.out if name.lower().endswith(VIDEO_ENDINGS)]
+    if videos and not is_clip and clip.fps is not None and clip.fps < _FEWER * options.fps:
+        said.append(
+            f"{clip.name}: its {clip.fps:.3g} pictures a second are shown faster in "
+            f"{', '.join(videos)}, without parts of its sound (say --fps {clip.fps:.3g})"
+        )
+    return said
+
+
+def _holds_sound(name: str) -> bool:
+    return name.lower().endswith(VIDEO_ENDINGS) or target_of(name) is not None
 
 
 def add_input_options(parser: argparse.ArgumentParser) -> None:
@@ -82,6 +116,12 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--mirror", action="store_true", help="left and right change sides")
     parser.add_argument(
+        "--audio",
+        choices=("pass", "drop"),
+        help="the input's sound: pass it, in place with the pictures, into videos, RTMP, UDP and HLS "
+        "(the default where there is any; AAC, Opus in WebM), or drop it",
+    )
+    parser.add_argument(
         "--strength",
         type=float,
         metavar="X",
@@ -92,7 +132,7 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
 def _source(options: argparse.Namespace) -> Source | None:
     if options.input is None:
         given = {"--input-fps": options.input_fps, "--crop": options.crop, "--fit": options.fit}
-        given["--mirror"] = options.mirror
+        given |= {"--mirror": options.mirror, "--audio": options.audio}
         for name, value in given.items():
             if value:
                 raise InputError(f"{name} is of the input, and there is none", hint="say --input")
@@ -101,7 +141,10 @@ def _source(options: argparse.Namespace) -> Source | None:
     fps = options.input_fps
     if fps is None and named(options.input) is not None:
         fps = options.fps or KREA_FPS  # so that a file of that rate shows it in real time
-    return source_from(options.input, framing=framing, fps=fps)
+    # Typed, /record may ask for it at any time.
+    holds_sound = options.typed is not None or any(_holds_sound(name) for name in options.out)
+    sound = options.audio != "drop" and holds_sound
+    return source_from(options.input, framing=framing, fps=fps, sound=sound)
 
 
 def _crop(text: str) -> tuple[int, int, int, int]:

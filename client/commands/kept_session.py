@@ -13,7 +13,7 @@ from typing import Any
 from framewire.client.errors import SaveError, TimelineError
 from framewire.client.live_input.folder import listed
 from framewire.client.timeline.formats.writing import refuse_other_files, save_timeline
-from framewire.client.timeline.journal import Journal
+from framewire.client.timeline.journal import UNREPEATABLE, Journal
 from framewire.client.timeline.model import Clip, Timeline
 
 _CHUNK = 1 << 20
@@ -54,9 +54,15 @@ class KeptSession:
 
 
 def journal_of(options: argparse.Namespace) -> Journal | None:
-    """What keeps the session, where that is asked for. Blocks: reads a clip."""
+    """What keeps the session, where that is asked for, or may be. Blocks: reads a clip.
+
+    Raises:
+        SaveError: what is asked for could not be made again.
+    """
     if not options.save_timeline:
-        return None
+        return None if options.typed is None else Journal()
+    if options.mid_block_prompts:
+        raise SaveError(f"--save-timeline: {UNREPEATABLE}")
     path = options.clip and options.clip.path
     return Journal(clip_at(path) if path else None)
 

@@ -6,16 +6,27 @@ Knows which files the options read; no output may be one of them.
 from __future__ import annotations
 
 import argparse
+import os
+import stat
 from pathlib import Path
 
 from framewire.client.errors import SaveError
 from framewire.client.live_input import Source
 from framewire.client.live_output import Sink, Target, target_of
 from framewire.client.live_output.sink import LATENCY
-from framewire.client.live_output.target import KINDS
-from framewire.client.savers import ContactSheetSaver, Saver, refuse_shared_files, saver_for
+from framewire.client.live_output.target import KINDS, pipe_target
+from framewire.client.savers import (
+    ContactSheetSaver,
+    DeviceSaver,
+    PipeSaver,
+    Saver,
+    refuse_shared_files,
+    saver_for,
+)
+from framewire.client.savers.choice import descriptor_of
 from framewire.client.savers.decoding import load_av
 from framewire.client.savers.distinct import Output
+from framewire.client.savers.pipes.forms import JPEG
 
 from .kept_session import KeptSession
 
@@ -29,11 +40,19 @@ def savers_of(options: argparse.Namespace, kept: KeptSession | None = None) -> l
     Raises:
         SaveError: no such kind of file, or one file twice.
     """
-    named = [
-        (f"--out {name}", saver_for(name, fps=options.fps))
+    form = options.format or JPEG
+    named: list[tuple[str, Saver]] = [
+        (f"--out {name}", saver_for(name, fps=options.fps, sound=options.sound, form=form))
         for name in options.out
-        if target_of(name) is None
+        if _target(name, options) is None
     ]
+    piped = [saver for _, saver in named if isinstance(saver, PipeSaver | DeviceSaver)]
+    if (
+        options.format
+        and not piped
+        and not any(sink.target.kind == "pipe" for sink in options.sinks)
+    ):
+        raise SaveError("--format is of pipes, and there is none", hint="say --out -")
     if options.contact_sheet:
         sheet = saver_for(options.contact_sheet)
         if not isinstance(sheet, ContactSheetSaver):
@@ -54,10 +73,11 @@ def sinks_of(options: argparse.Namespace) -> list[Sink]:
     """
     targets: list[Target] = []
     for name in options.out:
-        target = target_of(name)
+        target = _target(name, options)
         if target is None:
             continue
-        load_av(Path(target.shown))
+        if target.format != JPEG:
+            load_av(Path(target.shown))
         if any(target.place == other.place for other in targets):
             raise SaveError(f"--out {target.shown} is there twice")
         target.refuse_to_destroy(_inputs(options))
@@ -65,7 +85,30 @@ def sinks_of(options: argparse.Namespace) -> list[Sink]:
     if options.latency is not None and not targets:
         raise SaveError("--latency is of live sinks, and there is none", hint=f"use {KINDS}")
     latency = LATENCY if options.latency is None else options.latency
-    return [Sink(target, fps=options.fps, latency=latency) for target in targets]
+    return [
+        Sink(target, fps=options.fps, latency=latency, sound=options.sound) for target in targets
+    ]
+
+
+def _target(name: str, options: argparse.Namespace) -> Target | None:
+    """The live sink that `--out` names: of a live input, an open pipe is one as well.
+
+    Raises:
+        SaveError: see `target_of`, `pipe_target`.
+    """
+    descriptor = descriptor_of(name)
+    clip: Source | None = options.clip
+    if clip is None or clip.policy == "all" or descriptor is None or _is_file(descriptor):
+        return target_of(name)
+    return pipe_target(name, descriptor, options.format or JPEG)
+
+
+def _is_file(descriptor: int) -> bool:
+    """Whether it leads into a file, which is to hold each frame once."""
+    try:
+        return stat.S_ISREG(os.fstat(descriptor).st_mode)
+    except OSError:
+        return False
 
 
 def _inputs(options: argparse.Namespace) -> list[tuple[str, Path]]:

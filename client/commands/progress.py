@@ -5,16 +5,18 @@ Counts only; knows neither session nor file format.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from framewire.client.errors import CapacityError, SaveError
 from framewire.client.events import Event, Reconnected, Reconnecting
 from framewire.client.frames import Frame
-from framewire.client.timeline.playing import Change
+from framewire.client.timeline.shown import Change
 from framewire.protocol import BlockDone, Queued, Started, Warned
 
 from .terminal import columns, fitted, is_live, printable
@@ -134,6 +136,7 @@ class Tally:
                     "sent_after_frame": one.after_frames,
                     "at_block": one.at_block,
                     "block": one.block,
+                    "seconds": None if one.seconds is None else round(one.seconds, 3),
                 }
                 for one in self.changes
             ],
@@ -148,39 +151,66 @@ class ProgressLine:
 
     What is said stays, above it, on a terminal or not. A stream that is gone (the terminal was
     closed) is written to no more.
+
+    Attributes:
+        is_drawn: whether the row is; while somebody types into the terminal he would not see what.
     """
 
     def __init__(self, tally: Tally, stream: TextIO) -> None:
         self._tally = tally
         self._stream = stream
-        self._is_live = is_live(stream)
+        self.is_drawn = is_live(stream)
         self._drawn_at = -_REDRAW
         self._said: list[SaveError] = []
+        self._prompt = ""
+        self._elsewhere: Callable[[], None] | None = None
 
     def draw(self, prompt: str) -> None:
         now = time.monotonic()
-        if not self._is_live or now - self._drawn_at < _REDRAW:
+        self._prompt = prompt
+        if not self.is_drawn or now - self._drawn_at < _REDRAW:
             return
         self._drawn_at = now
+        if self._elsewhere is not None:
+            self._elsewhere()
+        else:
+            self._write(f"\r\x1b[2K{self.text()}")
+
+    def text(self) -> str:
+        """What stands in the row, in the width that the terminal has now."""
         # The last column stays free: a cursor behind it is already in the next row.
         room = columns(self._stream) - 1
-        text = fitted(progress_text(self._tally, prompt), room, self._stream.encoding)
-        self._write(f"\r\x1b[2K{text}")
+        return fitted(progress_text(self._tally, self._prompt), room, self._stream.encoding)
+
+    @contextlib.contextmanager
+    def kept_by(self, redraw: Callable[[], None], stream: io.TextIOBase) -> Iterator[None]:
+        """Meanwhile another one draws the row where it is, and `stream` takes what is said."""
+        self.clear()
+        before, self._elsewhere = self._stream, redraw
+        self._stream = cast(TextIO, stream)
+        try:
+            yield
+        finally:
+            self._stream, self._elsewhere = before, None
 
     def clear(self) -> None:
-        if self._is_live:
+        if self.is_drawn and self._elsewhere is None:
             self._write("\r\x1b[2K")
 
     def say(self, text: str) -> None:
+        self.note(f"framewire: {text}")
+
+    def note(self, text: str) -> None:
+        """The same for what is not the command's own word."""
         self.clear()
-        self._write(f"framewire: {printable(text)}\n")
+        self._write(f"{printable(text)}\n")
 
     def _write(self, text: str) -> None:
         try:
             self._stream.write(text)
             self._stream.flush()
         except OSError:
-            self._is_live = False
+            self.is_drawn = False
 
     def say_failures(self, failures: Sequence[SaveError]) -> None:
         """Each of them once."""

@@ -14,6 +14,7 @@ from typing import Any
 from framewire.client.live_input.feed import Feed
 from framewire.client.live_output import Sink
 from framewire.client.savers import PipeSaver, Recorder, Saved, Saver
+from framewire.client.timeline.shown import Change
 
 from .progress import Tally
 from .terminal import one_line, print_json
@@ -27,8 +28,9 @@ def report(
     Args:
         found: how it ended; goes into the JSON as it is.
     """
-    piped = any(isinstance(saver, PipeSaver) and saver.descriptor == 1 for saver in savers)
-    out = sys.stderr if piped else sys.stdout  # which then carries pictures and nothing else
+    piped = [saver.descriptor for saver in savers if isinstance(saver, PipeSaver)]
+    piped += [sink.target.descriptor for sink in options.sinks if sink.target.descriptor]
+    out = sys.stderr if 1 in piped else sys.stdout  # which then carries pictures and nothing else
     saved = [saver.saved for saver in savers if saver.saved is not None]
     if options.json:
         print_json(tally.as_dict() | found | _as_dict(saved), out)
@@ -79,7 +81,7 @@ def shown_text(sink: Sink) -> str:
 def latency_of(sinks: Sequence[Sink], feed: Feed | None) -> float | None:
     """Seconds from a live input's picture, else from when its frame came, to the latter's being shown
     at the slowest sink; None where nothing is shown live."""
-    found = [sink.latency for sink in sinks if sink.latency is not None]
+    found = [sink.latency for sink in sinks if sink.failure is None and sink.latency is not None]
     if not found:
         return None
     return max(found) + ((feed and feed.latency) or 0.0)
@@ -92,11 +94,15 @@ def size_text(size: int) -> str:
     return f"{size / 1e3:.1f} kB" if size < 1e6 else f"{size / 1e6:.1f} MB"
 
 
-def interruption_text(recorder: Recorder) -> str:
-    """After Ctrl-C: what became of what had arrived."""
+def interruption_text(recorder: Recorder, recorded: Sequence[Saver] = ()) -> str:
+    """After Ctrl-C: what became of what had arrived.
+
+    Args:
+        recorded: what was saved beside it.
+    """
     if recorder.lost:
         return f"interrupted twice; {recorder.lost} frames that had arrived were not saved"
-    if not recorder.saved:
+    if not recorder.saved and not any(saver.saved for saver in recorded):
         return "interrupted; nothing was saved"
     failed = ", but for what failed" if recorder.failures else ""
     return f"interrupted; what had arrived was saved{failed}"
@@ -112,6 +118,19 @@ def _as_dict(saved: Sequence[Saved]) -> dict[str, Any]:
     }
 
 
+def _change_text(change: Change) -> str:
+    since = "" if change.block is None else f", from block {change.block}"
+    unshown = ""
+    if change.is_replaced:
+        unshown = " (never shown: another took its place)"
+    elif change.shown_at is None:
+        unshown = " (never shown: the stream had ended)"
+    if change.sent_at is None:
+        return f"steered at {change.when}{since}: {change.text or 'other values'}{unshown}"
+    after = "" if change.seconds is None else f", shown {change.seconds:.2f} s later"
+    return f"typed after frame {change.after_frames}{since}{after}: {change.when}{unshown}"
+
+
 def _summary(tally: Tally) -> Iterator[str]:
     speed = f"{tally.fps:.1f} fps, " if tally.fps else ""
     took = f"{tally.last_after:.{1 if tally.last_after >= 1 else 2}f} s"
@@ -120,11 +139,7 @@ def _summary(tally: Tally) -> Iterator[str]:
         said = tally.started
         yield f"seed {said.seed}, {said.width}x{said.height}, backend {said.backend}"
     for change in tally.changes:
-        block, made = change.block, tally.blocks
-        since = "" if block is None else f", from block {block}"
-        due = change.at_block if block is None else block
-        late = " (never shown: the stream had ended)" if due and made and due >= made else ""
-        yield f"steered at {change.when}{since}: {change.text or 'other values'}{late}"
+        yield _change_text(change)
     for when in tally.unsent:
         yield f"not steered at {when}: the stream was shorter"
     for warning in tally.warnings:

@@ -10,14 +10,18 @@ from types import FrameType
 from typing import Any
 
 _ENDING = tuple(
-    getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+    if hasattr(signal, name)
 )
 
 
 def run(work: Coroutine[Any, Any, int]) -> int:
     """Run `work` to its exit code; 128 and the signal's number where a signal cancelled it.
 
-    The first signal cancels, the second one ends at once. What is ignored (nohup) stays ignored.
+    The first signal cancels, and so does the second, for `work` to end at once: between two steps
+    of the loop, since an exception in the midst of one leaves things half done. A third one raises,
+    wherever it comes. What is ignored (nohup) stays ignored.
     """
     came: list[int] = []
     try:
@@ -37,14 +41,18 @@ async def _cancelled_by_signals(work: Coroutine[Any, Any, int], came: list[int])
 
     def end(number: int, frame: FrameType | None) -> None:
         came.append(number)
-        if len(came) > 1:
+        if len(came) > 2:
             raise KeyboardInterrupt
         loop.call_soon_threadsafe(task.cancel)
 
     if threading.current_thread() is not threading.main_thread():
         return await work
     before = {number: signal.getsignal(number) for number in _ENDING}
-    ours = [number for number, handler in before.items() if handler is signal.SIG_DFL]
+    ours = [
+        number
+        for number, handler in before.items()
+        if handler is signal.SIG_DFL or (number == signal.SIGINT and handler != signal.SIG_IGN)
+    ]
     for number in ours:
         signal.signal(number, end)
     try:

@@ -17,16 +17,18 @@ from framewire.client.address import redact
 from framewire.client.connect import connect
 from framewire.client.errors import FramewireError, SaveError
 from framewire.client.events import Event, OnEvent, Reconnected, Reconnecting
-from framewire.client.live_input import Source
 from framewire.client.live_input.feed import ENDLESS, Feed
 from framewire.client.live_input.sources.live import LiveSource
 from framewire.client.live_output import Sink
 from framewire.client.local_worker import local_worker
 from framewire.client.options import StartOptions
 from framewire.client.prompts.on_stream import check_expansion, expand_if_asked
-from framewire.client.savers import Recorder, Saver
+from framewire.client.savers import DeviceSaver, PipeSaver, Recorder, Saver
 from framewire.client.session import Session
+from framewire.client.timeline.journal import Journal
 from framewire.client.timeline.playing import Playing
+from framewire.client.timeline.shown import Change
+from framewire.protocol import Warned
 
 from .input_options import look_at_input
 from .kept_session import KeptSession, check_same_input, journal_of
@@ -36,6 +38,9 @@ from .progress import ProgressLine, Tally, connection_text
 from .report import interruption_text, latency_of, report
 from .terminal import printable
 from .timeline_input import look_at_timeline, notes_on, parts_to_play, played_as_dict
+from .typed.command import look_at_typing, steered_by
+from .typed.recording import Recording
+from .typed.steering import Steering, shown_text
 
 
 def prepare(options: argparse.Namespace) -> list[Saver]:
@@ -48,7 +53,7 @@ def prepare(options: argparse.Namespace) -> list[Saver]:
         TimelineError: a timeline that cannot be played.
         PromptError, PlaintextError: a prompt is to be expanded, and there is no way to.
     """
-    said = look_at_timeline(options)
+    said = [*look_at_timeline(options), *look_at_typing(options)]
     options.clip, options.sinks = None, []
     with contextlib.ExitStack() as undone:
         undone.callback(lambda: options.clip and options.clip.close())
@@ -57,9 +62,13 @@ def prepare(options: argparse.Namespace) -> list[Saver]:
         check_same_input(options)
         options.sinks = sinks_of(options)
         options.parts = parts_to_play(options, start_options(options))
-        journal = journal_of(options)
-        options.kept = None if journal is None else KeptSession(options.save_timeline, journal)
+        options.recorded = []
+        options.journal = journal = journal_of(options)
+        options.kept = None
+        if options.save_timeline and journal is not None:
+            options.kept = KeptSession(options.save_timeline, journal)
         savers = savers_of(options, options.kept)
+        options.outputs = [*savers, *([options.kept] if options.kept else [])]
         undone.pop_all()
     return savers
 
@@ -103,11 +112,11 @@ async def run_stream(options: argparse.Namespace, savers: list[Saver]) -> int:
             found["input"] = feed.as_dict()
         found |= kept
         found["live"] = [sink.as_dict() for sink in options.sinks]
-        report(options, tally, savers, found)
+        report(options, tally, [*savers, *options.recorded], found)
         if error is not None:
             print(printable(f"framewire: {error.code}: {error}"), file=sys.stderr)
         elif interrupted:
-            print(f"framewire: {interruption_text(recorder)}", file=sys.stderr)
+            print(f"framewire: {interruption_text(recorder, options.recorded)}", file=sys.stderr)
     return 0 if completed and error is None else 1
 
 
@@ -135,6 +144,8 @@ def start_options(options: argparse.Namespace) -> StartOptions:
         "start_frame": options.start_picture,
         "strength": options.strength,
         "loras": at_start(options.lora),
+        "prompt_switch": options.prompt_switch,
+        "mid_block_prompts": options.mid_block_prompts or None,
     }
     if options.clip is not None:
         found |= {"webcam_mode": True, "input": options.clip.policy}
@@ -167,6 +178,8 @@ async def _stream(
         tally.saw_event(event)
         if isinstance(event, Reconnecting | Reconnected):
             line.say(connection_text(event))
+        elif isinstance(event, Warned) and event.request_id is None and options.typed:
+            line.say(f"warning: {event.reason}")
         line.draw(tally.prompts[-1] if tally.prompts else "")
 
     playing: Playing | None = None
@@ -180,6 +193,7 @@ async def _stream(
                     start_options(options),
                     blocks=options.blocks,
                     on_change=tally.saw_change,
+                    on_shown=partial(_tell_of_shown, line),
                     takes=None if feed is None else feed.takes,
                     journal=session.journal,
                 )
@@ -187,14 +201,18 @@ async def _stream(
             tally.prompts.append(playing.text)
             with (
                 _telling_what_waits(recorder, line),
-                _telling_of([options.clip, *options.sinks], line),
+                _telling_of([options.clip, *options.sinks, *options.outputs], line),
                 _fed(feed, session, playing),
             ):
-                async for frame in playing:
-                    tally.saw_frame(frame)
-                    await recorder.write(frame, playing.text)
-                    line.say_failures(recorder.failures)
-                    line.draw(playing.text)
+                async with _typed(options, session, playing, feed, line) as recording:
+                    async for frame in playing:
+                        if feed is not None:
+                            frame = feed.timed(frame)
+                        tally.saw_frame(frame)
+                        await recorder.write(frame, playing.text)
+                        await recording.write(frame, playing.text)
+                        line.say_failures(recorder.failures)
+                        line.draw(playing.text)
             if feed is not None:
                 feed.check()
     finally:
@@ -208,6 +226,38 @@ async def _stream(
         line.say_failures(recorder.failures[1:])  # the first one is the command's own error
 
 
+@contextlib.asynccontextmanager
+async def _typed(
+    options: argparse.Namespace,
+    session: Session,
+    playing: Playing,
+    feed: Feed | None,
+    line: ProgressLine,
+) -> AsyncIterator[Recording]:
+    """Do what is typed meanwhile; gives what records frames beside the outputs."""
+    beside, sound = options.outputs, options.sound
+    async with Recording(options.fps, beside, line.say, sound) as recording:
+        options.recorded = recording.savers
+        steering = Steering(
+            session=session,
+            playing=playing,
+            journal=options.journal or Journal(),
+            recording=recording,
+            source=options.clip,
+            feed=feed,
+            say=line.say,
+            timeline_name=options.save_timeline,
+            original_prompt=options.original_prompt,
+        )
+        async with steered_by(steering, line, options.typed):
+            yield recording
+
+
+def _tell_of_shown(line: ProgressLine, change: Change) -> None:
+    if change.sent_at is not None:
+        line.say(shown_text(change))
+
+
 def _connection(options: argparse.Namespace, address: str, on_event: OnEvent) -> connect:
     return connect(
         address,
@@ -218,7 +268,7 @@ def _connection(options: argparse.Namespace, address: str, on_event: OnEvent) ->
         allow_plaintext=options.allow_plaintext,
         on_event=on_event,
         reconnect=_reconnects(options),
-        journal=options.kept and options.kept.journal,
+        journal=options.journal,
     )
 
 
@@ -241,15 +291,15 @@ def _telling_what_waits(recorder: Recorder, line: ProgressLine) -> Iterator[None
 
 
 @contextlib.contextmanager
-def _telling_of(those: Sequence[Source | Sink | None], line: ProgressLine) -> Iterator[None]:
-    """Of a live source or sink that it goes away and comes back."""
+def _telling_of(those: Sequence[object], line: ProgressLine) -> Iterator[None]:
+    """Of a live source or sink that it goes away and comes back; of a pipe, how it is read."""
     loop = asyncio.get_running_loop()
 
     def tell(text: str) -> None:
         loop.call_soon_threadsafe(line.say, text)
 
     for one in those:
-        if isinstance(one, LiveSource | Sink):
+        if isinstance(one, LiveSource | Sink | PipeSaver | DeviceSaver):
             one.on_said = tell
     yield
 

@@ -16,6 +16,7 @@ from framewire.client.timeline.moves import Part, parts_of, shown_frames
 from framewire.client.timeline.picture import letter_of, picture_of
 from framewire.client.timeline.presets import SHAPES, USUAL, preset_of, shape_of
 
+from .file_name import file_name
 from .terminal import columns, fitted, is_coloured, is_live, one_line, print_json, printable
 
 _MOST_ROWS = 200
@@ -135,7 +136,7 @@ def add_timeline_options(parser: argparse.ArgumentParser) -> None:
         ("show", "draw it: what is shown over time, and where blocks begin"),
     ):
         action = actions.add_parser(name, help=about, description=about)
-        action.add_argument("file", metavar="FILE")
+        action.add_argument("file", type=file_name, metavar="FILE")
         action.add_argument(
             "--preset",
             choices=sorted(SHAPES),

@@ -54,6 +54,16 @@ class AsShown:
     _look: _Look | None = None
     _graph: Any = None
 
+    def size(self, frame: Any, aspect: float) -> Size:
+        """Width and height of the picture that `take` makes of a frame; what it does is noted.
+
+        No picture is made: the table that maps HDR takes FFmpeg seconds, whatever the size.
+        """
+        look = _look_of(frame, aspect, frame.interlaced_frame)
+        self._note(look)
+        (width, height), _ = _size(look, self.covers)
+        return (height, width) if "transpose" in look.orientation else (width, height)
+
     def take(self, frame: Any, aspect: float) -> Iterator[Any]:
         """The pictures that are ready once `frame` is there: PyAV frames in rgb24, with times.
 
@@ -64,6 +74,7 @@ class AsShown:
         look = _look_of(frame, aspect, interlaced)
         if look != self._look:
             yield from self.rest()
+            self._note(look)
             self._look, self._graph = look, self._built(look)
         self._graph.push(frame)
         yield from self._ready()
@@ -85,6 +96,11 @@ class AsShown:
                 return
             yield picture
 
+    def _note(self, look: _Look) -> None:
+        for _, _, said in _steps(look, self.covers):
+            if said and said not in self.changes:
+                self.changes.append(said)
+
     def _built(self, look: _Look) -> Any:
         from av.filter import Graph
 
@@ -94,12 +110,10 @@ class AsShown:
             f"video_size={look.width}x{look.height}:pix_fmt={look.format}:"
             f"time_base={look.time_base}:colorspace={look.matrix}:range={look.range}",
         )
-        for name, arguments, said in _steps(look, self.covers):
+        for name, arguments, _ in _steps(look, self.covers):
             step = graph.add(name, arguments or None)
             last.link_to(step)
             last = step
-            if said and said not in self.changes:
-                self.changes.append(said)
         end = graph.add("buffersink")
         last.link_to(end)
         graph.configure()

@@ -14,7 +14,7 @@ from .clip_sound import clip_sound
 from .folder import ENDINGS, folder_pictures, listed
 from .pictures import VIDEO_EXTRA, Fitted, Size, Unusable, encoded
 from .sources.framing import AS_IT_IS, Framing
-from .sources.naming import Named
+from .sources.naming import Named, shown
 from .sources.sound import SoundPiece
 from .video import probe, video_pictures
 
@@ -52,6 +52,10 @@ class Clip:
     def at(self) -> None:
         return None
 
+    @property
+    def sound_at(self) -> None:
+        return None
+
     def pictures(self, covers: Size | None = None) -> Iterator[bytes | Unusable]:
         """See `Source`."""
         place = self.remote or Path(self.name)
@@ -64,10 +68,10 @@ class Clip:
             else:
                 yield self._framed(found.data, covers)
 
-    def sound(self) -> Iterator[SoundPiece]:
+    def sound(self, since: float = 0.0) -> Iterator[SoundPiece]:
         """See `Source`."""
         if self.has_sound:
-            yield from clip_sound(self.remote or Path(self.name))
+            yield from clip_sound(self.remote or Path(self.name), since)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -105,7 +109,7 @@ def clip_from(
             return _folder(path, name, framing, fps)
         if not path.is_file():
             raise InputError(
-                f"{name}: no such file or folder", hint="or say --input webcam, or a URL"
+                f"{shown(name)}: no such file or folder", hint="or say --input webcam, or a URL"
             )
     found = probe(remote or path, framing, fps, with_sound=sound)
     return Clip(

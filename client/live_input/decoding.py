@@ -50,8 +50,13 @@ class Decoding:
         """Every frame that can be decoded, in rgb24, in the order of showing."""
         for frame in self._decoded():
             frame.time_base = self.stream.time_base  # which a decoder that is drained forgets
-            yield from self.shown.take(frame, float(self.stream.sample_aspect_ratio or 1))
+            yield from self.shown.take(frame, self._aspect)
         yield from self.shown.rest()
+
+    def size(self) -> Size | None:
+        """Width and height of the first picture, as shown; None where none can be decoded."""
+        first = next(self._decoded(), None)
+        return None if first is None else self.shown.size(first, self._aspect)
 
     def gaps_before(self, at: Fraction) -> Iterator[Fraction]:
         """The times before `at`, in seconds, of pictures that could not be decoded, each once."""
@@ -73,6 +78,10 @@ class Decoding:
         promised = round(self._tagged_seconds() / step)
         missing = promised - self.packets
         return missing if missing > promised * _INEXACT + 1 else 0
+
+    @property
+    def _aspect(self) -> float:
+        return float(self.stream.sample_aspect_ratio or 1)
 
     def _tagged_seconds(self) -> Fraction:
         """How long Matroska's tags say that the track is; 0 where they don't."""

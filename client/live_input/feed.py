@@ -14,6 +14,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import median
 from typing import Any, Protocol
 
@@ -75,9 +76,10 @@ class Feed:
         self._next = 0  # the number of the picture whose frame is due
         self._taken = 0
         self._refused: set[int] = set()
-        self._ended = False
+        self._ended = self._is_stopped = False
         self._came = asyncio.Event()
         self._seen_at: dict[int, float] = {}  # of the newest pictures, by their numbers
+        self._sound_at: dict[int, float] = {}  # of the same
         self._ages: deque[float] = deque(maxlen=_REMEMBERED)
 
     @property
@@ -111,6 +113,12 @@ class Feed:
             "latency_seconds": None if latency is None else round(latency, 3),
         }
 
+    async def stop(self) -> None:
+        """Send no more: the stream ends with what was sent."""
+        self._is_stopped = True
+        self._came.set()
+        await asyncio.to_thread(self._clip.close)  # else what is live may be waited for
+
     async def run(self, session: TakesPictures) -> None:
         """Send it all, then say that no more comes. A failure to read ends the stream as well."""
         try:
@@ -129,13 +137,14 @@ class Feed:
                     for _ in range(LEAD):
                         await session.send_image(picture, request_id="lead")
                 await self._wait()
-                if (at := self._clip.at) is not None:
-                    self._remember(at)
+                if self._is_stopped:
+                    break
+                self._remember()
                 if not await session.send_image(picture, request_id=str(self.sent)):
                     return  # --blocks was less than the clip
                 self.sent += 1
             self._ended = True
-            if not self.sent:
+            if not self.sent and not self._is_stopped:
                 raise InputError(f"no picture of {self._clip.name} can be used")
         except FramewireError as error:
             self.failure = error
@@ -170,6 +179,22 @@ class Feed:
             self._taken += 1
         self._came.set()
         return taken
+
+    def timed(self, frame: Frame) -> Frame:
+        """A frame that was taken just now, with when its picture is by the clock of the sound.
+
+        Where the server does not tell which picture it shows, that of a clip is the next one, and
+        that of what is live as old as was measured, or as the frame.
+        """
+        number = frame.request_id or ""
+        at: float | None
+        if not self._is_whole and number.isdecimal():
+            at = self._sound_at.get(int(number))
+        elif not self._is_whole:
+            at = frame.received_at - (self.latency or 0.0)
+        else:
+            at = (self._next - 1) / self._clip.fps if self._clip.fps else None
+        return replace(frame, source_at=at)
 
     def saw_event(self, event: Event) -> None:
         """A picture that the worker refused is answered by that, as another is by its frame."""
@@ -210,10 +235,15 @@ class Feed:
         refused = sum(number >= self._next for number in self._refused)
         return self.sent - self._next - refused
 
-    def _remember(self, at: float) -> None:
-        """When the picture that is sent next had come."""
-        self._seen_at[self.sent] = at
-        self._seen_at.pop(self.sent - _REMEMBERED, None)
+    def _remember(self) -> None:
+        """When the picture that is sent next had come, and when it is beside its sound."""
+        for times, at in (
+            (self._seen_at, self._clip.at),
+            (self._sound_at, self._clip.sound_at),
+        ):
+            if at is not None:
+                times[self.sent] = at
+                times.pop(self.sent - _REMEMBERED, None)
 
     def _measure(self, frame: Frame) -> None:
         """Of the frame that shows a picture first; those that repeat it would tell of the model's
@@ -231,7 +261,7 @@ class Feed:
 
     async def _wait(self) -> None:
         """Wait while too many are on their way; a camera waits for nobody."""
-        while self._is_whole and self._on_their_way >= AHEAD:
+        while self._is_whole and self._on_their_way >= AHEAD and not self._is_stopped:
             self._came.clear()
             try:
                 async with asyncio.timeout(PATIENCE):

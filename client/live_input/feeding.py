@@ -49,7 +49,7 @@ class Feeding:
         while True:
             frame = await anext(self._session)
             if self.feed.takes(frame):
-                return frame
+                return self.feed.timed(frame)
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self.feed.run(self._session))

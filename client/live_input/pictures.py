@@ -12,18 +12,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from framewire.client.errors import InputError
+from framewire.protocol.limits import MAX_SIDE, MIN_SIDE
 from framewire.protocol.picture_header import PictureRefused, read_header
 from framewire.protocol.pictures import WIRE_PICTURES, picture_kind
 
 VIDEO_EXTRA = "pip install 'framewire[video]'"
-MAX_SIDE = 2048
 MAX_BYTES = 2_000_000
 """What is larger is scaled down: gateways were seen to drop connections on 3 MB, without a word."""
 _AIM = 1_000_000
 """Bytes of what is encoded anew: many WebSocket servers take 1 MiB at most."""
 _QUALITIES = (95, 85, 75)
 _SHRINK = 0.8
-_SMALLEST = 64  # pixels a side, the least that a stream can have
 _ORIENTATION, _SIDEWAYS = 0x0112, (5, 6, 7, 8)  # EXIF
 _END = b"\xff\xd9"
 _FILLER = b"\x5a\xa5\x3c" * 100
@@ -109,7 +108,7 @@ def fitted(data: bytes, name: str, covers: Size | None = None) -> Fitted:
 
 def encoded(image: Any, covers: Size | None = None) -> bytes:
     """A Pillow image as a JPEG of at most 1 MB, scaled down if nothing else helps."""
-    least = scale_for(image.size, covers, _SMALLEST)
+    least = scale_for(image.size, covers, MIN_SIDE)
     scale = 1.0
     while True:
         for quality in _QUALITIES:

@@ -25,6 +25,7 @@ class Source(Protocol):
         has_sound: whether `sound()` gives any.
         at: when the picture that was handed out last had come, by `time.monotonic()`; None of a
             clip.
+        sound_at: when that picture is by the clock of the sound; None of a clip, whose rate tells.
     """
 
     @property
@@ -47,6 +48,8 @@ class Source(Protocol):
     def has_sound(self) -> bool: ...
     @property
     def at(self) -> float | None: ...
+    @property
+    def sound_at(self) -> float | None: ...
 
     def pictures(self, covers: Size | None = None) -> Iterator[bytes | Unusable]:
         """Its pictures in order, each a JPEG, PNG or WebP file, and what cannot be used. Blocks.
@@ -59,8 +62,12 @@ class Source(Protocol):
         """
         ...
 
-    def sound(self) -> Iterator[SoundPiece]:
-        """Its sound in order; nothing where there is none. Blocks."""
+    def sound(self, since: float = 0.0) -> Iterator[SoundPiece]:
+        """Its sound in order, for each who asks; nothing where there is none. Blocks.
+
+        Args:
+            since: seconds by its clock; of what is before, little is read.
+        """
         ...
 
     def close(self) -> None:

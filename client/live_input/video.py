@@ -73,8 +73,8 @@ def probe(
     name = _name(place)
     with opened_clip(place) as container:
         decoding = Decoding(container, name, framing.covers(None))
-        first = next(decoding.frames(), None)
-        if first is None:
+        whole = decoding.size()
+        if whole is None:
             hint = "" if isinstance(place, Path) else _WITHOUT_RANGES
             raise InputError(f"{name} is damaged: no picture of it can be decoded", hint=hint)
         total = decoding.indexed()
@@ -82,7 +82,7 @@ def probe(
         has_sound = bool(container.streams.audio)
         if has_sound and not with_sound:
             notes.insert(0, "its sound is left out")
-    size = framing.shape((first.width, first.height), name)
+    size = framing.shape(whole, name)
     pace = _pace(place, fps)
     if not pace.is_even:
         why = "" if fps else "its frame rate varies: "

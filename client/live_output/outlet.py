@@ -30,9 +30,12 @@ class Outlet:
         target: where it sends.
         fps: pictures a second.
         on_shown: told, in another thread, of each picture that was sent, by its number.
+        has_sound: whether it sends sound.
     """
 
-    def __init__(self, target: Target, fps: float, on_shown: Callable[[int], None]) -> None:
+    def __init__(
+        self, target: Target, fps: float, on_shown: Callable[[int], None], *, has_sound: bool
+    ) -> None:
         self._on_shown = on_shown
         self._unanswered: deque[tuple[float, int]] = deque()
         self._reason: str | None = None
@@ -47,17 +50,20 @@ class Outlet:
         self._answers = threading.Thread(target=self._hear, name="hear encoder", daemon=True)
         self._answers.start()
         said = {"place": target.place, "format": target.format, "options": target.options}
-        self._send({**said, "fps": fps})
+        self._send({**said, "fps": fps, "has_sound": has_sound})
 
-    def show(self, number: int, jpeg: bytes | None) -> None:
+    def show(self, number: int, jpeg: bytes | None, sound: bytes) -> None:
         """Send a picture at tick `number`; None repeats the last.
+
+        Args:
+            sound: beside it, until the next tick; see `client.sound`.
 
         Raises:
             SaveError: it has failed, or does not answer; says why, free of secrets.
         """
         self._check()
         self._unanswered.append((time.monotonic(), number))
-        self._send((number, jpeg))
+        self._send((number, jpeg, sound))
 
     def close(self) -> None:
         """Finish it, if that takes no more than three seconds.
@@ -76,6 +82,10 @@ class Outlet:
         self._answers.join(1.0)
         if code:
             raise SaveError(self._reason or "its encoder failed")
+
+    def kill(self) -> None:
+        """Have whoever waits for it, in another thread, find its end at once."""
+        self._process.kill()
 
     def stop(self) -> None:
         """End it at once."""

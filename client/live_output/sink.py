@@ -2,7 +2,7 @@
 
 Frames of a block come at once and are shown at the clock's rate: what waits is the jitter buffer.
 Where it is empty the last frame is repeated; what would be shown later than the latency allows is
-left out. A sink that fails or stands still is opened again for as long as the stream lasts.
+left out. The sound of a picture leaves with the frame made from it. A sink that fails or stands still is opened again for as long as the stream lasts.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from typing import Any
 
 from framewire.client.errors import SaveError
 from framewire.client.frames import Frame
+from framewire.client.sound import Sounding
 
 from .outlet import Outlet
-from .target import Target
+from .pipe import PipeOutlet, ReaderGone
+from .target import KINDS, Target, target_of
+from .tick_sound import TickSound
 
 logger = logging.getLogger(__name__)
 
@@ -37,29 +40,45 @@ class Sink:
     Args:
         fps: frames a second of its clock.
         latency: the most seconds from when a frame came to when it is shown.
+        sound: the source whose sound goes beside the frames by their `source_at`, if it was opened
+            with it.
 
     Attributes:
         shown: frames that were sent, each counted once.
         repeated: ticks at which the last frame was sent again.
         left_out: frames that came and were not sent: too late, or while it was away.
         openings: how often it was opened.
+        failure: why it has ended for good.
         on_said: told, in another thread, that it went away or came back.
     """
 
-    def __init__(self, target: Target, *, fps: float, latency: float = LATENCY) -> None:
+    def __init__(
+        self,
+        target: Target,
+        *,
+        fps: float,
+        latency: float = LATENCY,
+        sound: Sounding | None = None,
+    ) -> None:
         self.target = target
         self.shown = self.repeated = self.left_out = self.openings = 0
+        self.failure: SaveError | None = None
         self.on_said: Callable[[str], None] | None = None
         self._fps = fps
         self._most = latency
         self._waiting: deque[tuple[float, Frame]] = deque()
         self._bytes = 0
+        self._newest: bytes | None = None  # of what waits no more: shown where it is opened again
         self._came_at: dict[int, float] = {}  # by tick, of frames on their way to the encoder
         self._latency: float | None = None
+        self._sound: TickSound | None = None
+        if sound is not None and target.kind != "pipe":
+            self._sound = TickSound(sound, fps)
         self._changed = threading.Condition()
         self._is_closed = self._is_stopped = False
         self._failure: str | None = None
         self._thread: threading.Thread | None = None
+        self._outlet: Outlet | PipeOutlet | None = None
 
     @property
     def latency(self) -> float | None:
@@ -91,17 +110,24 @@ class Sink:
         """Show what waits, then finish; within the latency and a few seconds. Blocks.
 
         Args:
-            at_once: leave out what waits.
+            at_once: leave out what waits, and wait for nobody who does not take it.
         """
         with self._changed:
             self._is_closed = True
             self._is_stopped = self._is_stopped or at_once
             self._changed.notify_all()
+            if at_once and self._outlet is not None:
+                self._outlet.kill()
         if self._thread is not None:
             self._thread.join(self._most + 5.0)
             with self._changed:
                 self._is_stopped = True
                 self._changed.notify_all()
+            if self._thread.is_alive() and self._outlet is not None:
+                self._outlet.kill()
+                self._thread.join(1.0)
+        if self._sound is not None:
+            self._sound.close()
 
     def as_dict(self) -> dict[str, Any]:
         """For the report."""
@@ -122,11 +148,19 @@ class Sink:
             try:
                 self._play()
                 return
+            except ReaderGone as error:
+                with self._changed:
+                    self.failure, self._failure, self._is_closed = error, error.reason, True
+                    self.left_out += len(self._waiting)
+                return
             except (SaveError, OSError) as error:
                 reason = error.reason if isinstance(error, SaveError) else type(error).__name__
             except Exception as error:  # noqa: BLE001 (its text may name the URL)
                 logger.error("sending to %s failed: %s", self.target.shown, type(error).__name__)
                 reason = type(error).__name__
+            if self._is_stopped:  # by which it ended
+                self.left_out += len(self._waiting)
+                return
             if self.shown > sent:
                 pause = _FIRST_PAUSE
             if self._failure is None:
@@ -143,8 +177,15 @@ class Sink:
         """One opening, to the end."""
         self._came_at.clear()
         target = self.target.again() if self.openings else self.target.cleared()
-        outlet = Outlet(target, self._fps, self._was_shown)
+        outlet: Outlet | PipeOutlet
+        if target.kind == "pipe":
+            outlet = PipeOutlet(target, self._fps, self._was_shown, self._say)
+        else:
+            has_sound = self._sound is not None
+            outlet = Outlet(target, self._fps, self._was_shown, has_sound=has_sound)
         self.openings += 1
+        with self._changed:
+            self._outlet = outlet
         try:
             self._keep_time(outlet)
             if not self._is_stopped:
@@ -152,9 +193,9 @@ class Sink:
         finally:
             outlet.stop()
 
-    def _keep_time(self, outlet: Outlet) -> None:
+    def _keep_time(self, outlet: Outlet | PipeOutlet) -> None:
         """A picture at each tick, until there is nothing more to show."""
-        began, tick = self._first_tick(), 0
+        began, tick, has_begun = self._first_tick(), 0, False
         while True:
             due = began + tick / self._fps
             with self._changed:
@@ -166,32 +207,34 @@ class Sink:
                 if now - due > _LATE:
                     tick = math.ceil((now - began) * self._fps)
                 self._drop_late(now)
-                came_at, frame = self._waiting.popleft() if self._waiting else (now, None)
-                self._bytes -= len(frame.jpeg) if frame else 0
-            if frame is not None:
-                self._came_at[tick] = came_at
-            elif tick == 0:  # all that waited was too late
-                began = self._first_tick()
-                continue
-            outlet.show(tick, None if frame is None else frame.jpeg)
+                jpeg, frame = None if has_begun else self._newest, None
+                if self._waiting:
+                    self._came_at[tick], frame = self._waiting.popleft()
+                    self._bytes -= len(frame.jpeg)
+                    jpeg = self._newest = frame.jpeg
+            outlet.show(tick, jpeg, self._sound.beside(tick, frame) if self._sound else b"")
+            has_begun = True
             tick += 1
 
     def _first_tick(self) -> float:
-        """When there is something to show, or nothing more comes."""
+        """When there is something to show, if only what was shown before, or nothing more comes."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._is_closed)
+            self._changed.wait_for(lambda: self._waiting or self._newest or self._is_closed)
+            first = self._waiting[0][1] if self._waiting else None
+        if self._sound is not None:
+            self._sound.wait(first)
         return time.monotonic()
 
     def _was_shown(self, tick: int) -> None:
+        if self._failure is not None:
+            self._failure = None
+            self._say(f"{self.target.shown} is back")
         came_at = self._came_at.pop(tick, None)
         if came_at is None:
             self.repeated += 1
             return
         self.shown += 1
         self._latency = time.monotonic() - came_at
-        if self._failure is not None:
-            self._failure = None
-            self._say(f"{self.target.shown} is back")
 
     def _drop_late(self, now: float) -> None:
         while self._waiting and now - self._waiting[0][0] > self._most:
@@ -199,6 +242,7 @@ class Sink:
 
     def _leave_out(self) -> None:
         _, frame = self._waiting.popleft()
+        self._newest = frame.jpeg
         self._bytes -= len(frame.jpeg)
         self.left_out += 1
 
@@ -207,3 +251,17 @@ class Sink:
         if self.on_said is not None and not self._is_closed:
             with contextlib.suppress(RuntimeError):  # an event loop that has just ended
                 self.on_said(text)
+
+
+def sink_for(
+    name: str, *, fps: float, latency: float = LATENCY, sound: Sounding | None = None
+) -> Sink:
+    """The sink for what `--out` names: `rtmp://…`, `udp://host:port`, `DIR/index.m3u8`. See `Sink`.
+
+    Raises:
+        SaveError: it is no sink.
+    """
+    target = target_of(name)
+    if target is None:
+        raise SaveError(f"{name} is no live sink", hint=f"use {KINDS}")
+    return Sink(target, fps=fps, latency=latency, sound=sound)

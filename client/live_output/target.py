@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from framewire.client.errors import SaveError
-from framewire.client.live_input.sources.naming import shown
+from framewire.client.errors import InputError, SaveError
+from framewire.client.live_input.sources.naming import authorities, refuse_half_url, shown
+from framewire.client.savers.pipes.saver import name_of, refuse_terminal
 
 KINDS = "rtmp://, rtmps://, udp://host:port and DIR/index.m3u8"
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+TEE = "tee"
+"""FFmpeg's format that sends what it is given on."""
 _SEGMENT_SECONDS = 2
 _ELSEWHERE = "name another folder"
 
@@ -29,20 +32,22 @@ class Target:
     Attributes:
         shown: its name, free of secrets.
         place: FFmpeg's name of it, which may hold a password or a key.
-        format: FFmpeg's format.
+        format: FFmpeg's format; of a pipe, a form of `savers.pipes`.
         options: of the format.
         folder: of HLS.
+        descriptor: of a pipe.
     """
 
-    kind: Literal["rtmp", "udp", "hls"]
+    kind: Literal["rtmp", "udp", "hls", "pipe"]
     shown: str
     place: str = field(repr=False)
     format: str
     options: dict[str, str] = field(default_factory=dict)
     folder: Path | None = None
+    descriptor: int | None = None
 
     def cleared(self) -> Target:
-        """Itself, made ready for a run: the folder is there, without the segments of another.
+        """Itself, made ready for a run: the folder is there, without the list and segments of another.
 
         Raises:
             OSError: it cannot be made.
@@ -53,6 +58,7 @@ class Target:
             for old in self.segments():
                 if old.name in listed:
                     old.unlink()
+            Path(self.place).unlink(missing_ok=True)  # else whoever looks now is sent to those
         return self
 
     def segments(self) -> list[Path]:
@@ -107,6 +113,10 @@ def target_of(text: str) -> Target | None:
     Raises:
         SaveError: a URL that nothing is sent to, or half of one; says what would be right.
     """
+    try:
+        refuse_half_url(text)
+    except InputError as error:
+        raise SaveError(error.reason, hint=error.hint) from None
     if found := _URL.match(text):
         return _network(text, found[1].lower())
     if text.lower().endswith(".m3u8"):
@@ -114,18 +124,23 @@ def target_of(text: str) -> Target | None:
     return None
 
 
-def without_key(url: str) -> str:
-    """A URL as people may see it: no user, password or query, and of RTMP's path no key."""
-    seen = shown(url)
-    scheme, _, rest = seen.partition("://")
-    if not scheme.lower().startswith("rtmp"):
-        return seen
-    place, *path = rest.split("/")
-    return "/".join([f"{scheme}://{place}", *path[:1][: len(path) - 1], "…"])
+def pipe_target(name: str, descriptor: int, form: str) -> Target:
+    """What is open already, and read by another program.
+
+    Args:
+        name: as `--out` has it.
+        form: of the frames.
+
+    Raises:
+        SaveError: it is a terminal.
+    """
+    path = Path(name)
+    refuse_terminal(descriptor, path)
+    return Target("pipe", name_of(path), f"fd:{descriptor}", form, descriptor=descriptor)
 
 
 def _network(url: str, scheme: str) -> Target:
-    seen = without_key(url)
+    seen = shown(url)
     if scheme not in ("rtmp", "rtmps", "udp"):
         raise SaveError(f"{seen}: {scheme}:// is no sink that is known here", hint=f"use {KINDS}")
     try:
@@ -141,7 +156,23 @@ def _network(url: str, scheme: str) -> Target:
         if "pkt_size=" not in url:
             url += f"{'&' if '?' in url else '?'}pkt_size=1316"  # seven packets of MPEG-TS
         return Target("udp", seen, url, "mpegts", {"flush_packets": "1"})
-    return Target("rtmp", seen, url, "flv", {"flvflags": "no_duration_filesize"})
+    options = {"flvflags": "no_duration_filesize"}
+    if scheme == "rtmps":
+        return Target("rtmp", seen, _verified(url, {"f": "flv", **options}), TEE)
+    return Target("rtmp", seen, url, "flv", options)
+
+
+def _verified(url: str, options: dict[str, str]) -> str:
+    """What FFmpeg's `tee` sends to, by which a certificate is verified: PyAV gives options to a format
+    and none to what it opens for it, and FFmpeg by itself trusts whoever answers."""
+    options = options | {"tls_verify": "1", "ca_file": authorities()}
+    said = ":".join(f"{name}={_escaped(value, ':]')}" for name, value in options.items())
+    return _escaped(f"[{said}]{url}", "|")
+
+
+def _escaped(text: str, marks: str) -> str:
+    """For FFmpeg's `av_get_token`, which ends at one of `marks`."""
+    return re.sub(rf"([\\'{re.escape(marks)}])", r"\\\1", text)
 
 
 def _hls(text: str) -> Target:

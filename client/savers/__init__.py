@@ -6,7 +6,7 @@ from .contact_sheet import ContactSheetSaver
 from .distinct import refuse_shared_files
 from .folder import FolderSaver
 from .gif import GifSaver
-from .pipe import DeviceSaver, PipeSaver
+from .pipes import DeviceSaver, PipeSaver
 from .recorder import Recorder
 from .video import VideoSaver
 

@@ -18,7 +18,7 @@ from framewire.client.errors import SaveError
 
 from .folder import FolderSaver, frame_files, is_frame_name
 from .output_file import part_of
-from .pipe import PipeSaver
+from .pipes import PipeSaver
 
 _HINT = "write to another file"
 

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from framewire.client.errors import SaveError
+from framewire.client.live_input.sources.sound import SOUND_LAYOUT, SOUND_RATE
 
 from .fragments import cut_broken_end
 from .output_file import OutputFile, save_error
 
 
 class MediaFile:
-    """One container with one picture track.
+    """One container with one picture track, and a sound track where one is asked for.
 
     Args:
         path: of the finished file.
@@ -45,6 +46,7 @@ class MediaFile:
         self._unseekable = options if unseekable is None else unseekable
         self._container: Any = None
         self._stream: Any = None
+        self._sound: Any = None
         self._has_header = False
         self._failure: SaveError | None = None
 
@@ -65,8 +67,10 @@ class MediaFile:
             self._file.discard()
             raise
 
-    def begin(self, codec: str, rate: Any, shape: Callable[[Any], None]) -> None:
-        """Add the track, made what it should be by `shape`, and write the header.
+    def begin(
+        self, codec: str, rate: Any, shape: Callable[[Any], None], sound_codec: str | None = None
+    ) -> None:
+        """Add the tracks, the pictures' made what it should be by `shape`, and write the header.
 
         Raises:
             SaveError: it cannot be written, by which this file is at its end.
@@ -74,6 +78,9 @@ class MediaFile:
         with self._failing():
             stream = self._container.add_stream(codec, rate=rate)
             shape(stream)
+            if sound_codec is not None:
+                self._sound = self._container.add_stream(sound_codec, rate=SOUND_RATE)
+                self._sound.layout = SOUND_LAYOUT
             self._container.start_encoding()
         self._stream, self._has_header = stream, True
 
@@ -85,6 +92,15 @@ class MediaFile:
         """
         with self._failing():
             self._container.mux(self._stream.encode(picture))
+
+    def add_sound(self, frame: Any) -> None:
+        """Encode some sound.
+
+        Raises:
+            SaveError: as `add`.
+        """
+        with self._failing():
+            self._container.mux(self._sound.encode(frame))
 
     def close(self, frames: int) -> tuple[int, int] | None:
         """Finish it and put it in its place, unless nothing in it can be played.
@@ -102,10 +118,12 @@ class MediaFile:
             return None
         if self._has_header and self._failure is None:
             with contextlib.suppress(SaveError), self._failing():
-                self._container.mux(self._stream.encode(None))
+                for stream in (self._stream, self._sound):
+                    if stream is not None:
+                        self._container.mux(stream.encode(None))
         with contextlib.suppress(SaveError), self._failing():
             self._container.close()
-        self._container = self._stream = None
+        self._container = self._stream = self._sound = None
         if self._failure is not None:
             frames = self._playable_frames()
         if not frames:

@@ -27,7 +27,14 @@ _MOST_BYTES = 32_000_000
 
 
 class LiveOutput(Protocol):
-    """What shows frames as they come, and neither waits nor fails."""
+    """What shows frames as they come, and waits for nobody.
+
+    Attributes:
+        failure: why it has ended for good; most never do.
+    """
+
+    @property
+    def failure(self) -> SaveError | None: ...
 
     def show(self, frame: Frame) -> None:
         """Take a frame; never blocks."""
@@ -52,7 +59,7 @@ class Recorder:
         on_loss: called when closing is broken off, before the files are finished.
 
     Attributes:
-        failures: the first one of each saver that failed.
+        failures: the first one of each saver that failed, and of live outputs that ended for good.
         finished: the savers that closed without a failure.
         lost: frames that had arrived and were not written, since closing was broken off.
 
@@ -99,10 +106,11 @@ class Recorder:
         """
         if self._is_closed:
             raise StateError("the recorder is closed")
-        if self.failures and not self._open and not self._unopened and not self._live:
-            raise self.failures[0]
         for output in self._live:
             output.show(frame)
+        self._note_ended()
+        if self.failures and not self._open and not self._unopened and not self._are_shown():
+            raise self.failures[0]
         try:
             while len(self._waiting) >= self._limit or self._waiting_bytes >= _MOST_BYTES:
                 self._room.clear()
@@ -152,6 +160,7 @@ class Recorder:
     async def _finish_off_loop(self) -> None:
         ending = [asyncio.to_thread(output.close) for output in self._live]
         await asyncio.gather(self._finish_files(), *ending)
+        self._note_ended()
 
     async def _finish_files(self) -> None:
         if self._writing is not None:
@@ -185,13 +194,25 @@ class Recorder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if isinstance(
-            error, KeyboardInterrupt
-        ):  # a second Ctrl-C; asyncio makes the first a cancel
+        task = asyncio.current_task()
+        cancelled = isinstance(error, asyncio.CancelledError)
+        # The second Ctrl-C may have come while what was opened inside this was being closed.
+        twice = cancelled and task is not None and task.cancelling() > 1
+        if twice or isinstance(error, KeyboardInterrupt):
             self._close_at_once()
-        await self._close(patience=0 if isinstance(error, asyncio.CancelledError) else 1)
+        await self._close(patience=0 if cancelled else 1)
         if error is None and self.failures:
             raise self.failures[0]
+
+    def _note_ended(self) -> None:
+        """Of live outputs that have failed for good."""
+        for output in self._live:
+            if output.failure is not None and output.failure not in self.failures:
+                self.failures.append(output.failure)
+
+    def _are_shown(self) -> bool:
+        """Whether a live output goes on."""
+        return any(output.failure is None for output in self._live)
 
     def _take(self, frame: Frame, prompt: str | None) -> None:
         if self._is_finishing:  # it waited for room until it was too late
@@ -220,11 +241,11 @@ class Recorder:
         for frame, prompt in batch:
             if self._is_broken_off:
                 break
-            self._in_hand -= 1
             for saver in list(self._open):
                 if not self._tried(saver, partial(saver.write, frame, prompt)):
                     self._open.remove(saver)
                     self._tried(saver, saver.close)
+            self._in_hand -= 1
 
     def _finish(self) -> None:
         for saver in self._open:

@@ -12,6 +12,8 @@ from typing import Any
 
 from framewire.client.errors import SaveError
 from framewire.client.frames import Frame
+from framewire.client.live_input.sources.sound import SOUND_RATE
+from framewire.client.sound import Sounding, Soundtrack, audio_frame
 
 from .base import Saved
 from .decoding import JpegDecoder, load_av, rate_of
@@ -29,6 +31,7 @@ class _Kind:
     encoding: dict[str, str]
     muxing: dict[str, str]
     unseekable: dict[str, str] = field(default_factory=lambda: {"flush_packets": "1"})
+    sound_codec: str = "aac"
 
 
 # A key frame every 48 frames, and with it a fragment or cluster. Of FFmpeg's VP8 and VP9 at equal
@@ -40,7 +43,7 @@ _FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_p
 _CLUSTERS = {"flush_packets": "1"}
 _KINDS = {
     ".mp4": _Kind("mp4", "libx264", _H264, _HYBRID, _FRAGMENTS),
-    ".webm": _Kind("webm", "libvpx-vp9", _VP9, _CLUSTERS),
+    ".webm": _Kind("webm", "libvpx-vp9", _VP9, _CLUSTERS, sound_codec="libopus"),
     ".mov": _Kind("mov", "libx264", _H264, _HYBRID, _FRAGMENTS),
     ".mkv": _Kind("matroska", "libx264", _H264, _CLUSTERS),
 }
@@ -54,12 +57,14 @@ class VideoSaver:
         path: the file, `.mp4`, `.webm`, `.mov` or `.mkv`; replaced if it is there, once the new
             one is done.
         fps: frames a second; Krea's native rate is 16.
+        sound: the source whose sound goes beside the frames (AAC; Opus in WebM) by their `source_at`,
+            and lasts as long as they.
 
     Raises:
         SaveError: no such kind of video, or PyAV is not installed.
     """
 
-    def __init__(self, path: Path, *, fps: float = 16.0) -> None:
+    def __init__(self, path: Path, *, fps: float = 16.0, sound: Sounding | None = None) -> None:
         kind = _KINDS.get(path.suffix.lower())
         if kind is None:
             raise SaveError(f"{path.name} is no video", hint=f"use {' or '.join(_KINDS)}")
@@ -71,9 +76,13 @@ class VideoSaver:
         self._file = MediaFile(path, self._av, kind.format, kind.muxing, unseekable=kind.unseekable)
         self._size: tuple[int, int] | None = None
         self._count = 0
+        self._source = sound
+        self._sound: Soundtrack | None = None
+        self._heard = 0  # samples
 
     def open(self) -> None:
         self._file.open()
+        self._sound = Soundtrack(self._source) if self._source else None
         self._decoder = JpegDecoder(self._av)
         self._reformatter = self._av.video.reformatter.VideoReformatter()
 
@@ -81,19 +90,30 @@ class VideoSaver:
         picture = self._decoder.decode(frame)
         if self._size is None:
             self._size = (picture.width - picture.width % 2, picture.height - picture.height % 2)
-            self._file.begin(self._kind.codec, self._rate, self._shape)
+            codec = self._kind.sound_codec if self._sound else None
+            self._file.begin(self._kind.codec, self._rate, self._shape, codec)
         picture = as_bt709(self._av, self._reformatter, picture, *self._size)
         picture.pts = self._count
         picture.time_base = 1 / self._rate
         self._file.add(picture)
         self._count += 1
+        if self._sound is not None:
+            samples = round(self._count * SOUND_RATE / self._rate) - self._heard
+            heard = self._sound.beside(frame.source_at, samples, waits=True)
+            self._file.add_sound(audio_frame(heard, self._heard))
+            self._heard += samples
 
     def close(self) -> None:
+        if self._sound is not None:
+            self._sound.close()
         done = self._file.close(self._count)
         if done is not None:
             frames, size = done
             seconds = float(frames / self._rate)
-            self.saved = Saved(self.path, frames, seconds, size, self._file.is_file)
+            notes: tuple[str, ...] = ()
+            if self._sound is not None and self._sound.failure is not None:
+                notes = (f"its sound could not be read: {self._sound.failure}",)
+            self.saved = Saved(self.path, frames, seconds, size, self._file.is_file, notes)
         if self._file.failure is not None:
             raise self._file.failure
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from framewire.client.errors import SaveError
 from framewire.client.wire import Wire
 from framewire.protocol import Completed, Frame, FromWorker, Params, Started, State, Steer, Steered
 from framewire.protocol.steering import BlockShape
@@ -54,6 +55,12 @@ class _Stream:
         )
 
 
+UNREPEATABLE = (
+    "with mid_block_prompts a prompt comes in when it happens to arrive, so that no timeline can make "
+    "the frames again: leave it out"
+)
+
+
 class Journal:
     """Keeps one session. Hand it to `connect(journal=...)`.
 
@@ -70,6 +77,7 @@ class Journal:
         self._asked: dict[str, Any] = {}
         self._start_frame: str | None = None
         self._waits_for_frames = False  # a stream was asked for, of which nothing has come
+        self._is_told = False  # the worker says when a stream begins
         self._pictures = 0
         self._chars = 0
         self._is_full = False
@@ -82,10 +90,12 @@ class Journal:
         """The connection as a session is to use it."""
         return _JournalWire(wire, self)
 
-    def leave_out(self) -> None:
-        """The frame that came last is one more than was asked for."""
-        if self._streams and self._streams[-1].frames:
-            self._streams[-1].frames -= 1
+    def leave_out(self, count: int = 1) -> None:
+        """The frames that came last are not shown: more than was asked for, or forgotten unread."""
+        for stream in reversed(self._streams):
+            left_out = min(stream.frames, count)
+            stream.frames -= left_out
+            count -= left_out
 
     def hold(self, frame: int, count: int) -> None:
         """The picture before a frame was shown for so many frames more."""
@@ -93,8 +103,14 @@ class Journal:
             self._streams[-1].holds.append((frame, count))
 
     def timeline(self) -> Timeline:
-        """What was kept so far, as a timeline that makes it again."""
+        """What was kept so far, as a timeline that makes it again.
+
+        Raises:
+            SaveError: prompts may have changed inside a block, which no timeline can say.
+        """
         pieces = tuple(stream.piece() for stream in self._streams if stream.frames)
+        if any(piece.params.get("mid_block_prompts") for piece in pieces):
+            raise SaveError(UNREPEATABLE)
         first = pieces[0] if pieces else None
         return Timeline(
             entries=entries_of_pieces(pieces),
@@ -120,7 +136,8 @@ class Journal:
             return
         self._pictures += message.image is not None
         if message.action == "reset":
-            self._asked |= _values(message.model_dump(mode="json", exclude_none=True))
+            said = message.model_dump(mode="json", exclude_none=True, exclude={"image"})
+            self._asked |= _values(said)
             self._waits_for_frames = True
         elif self._streams and not self._streams[-1].is_exact:
             self._guess(message)
@@ -130,9 +147,10 @@ class Journal:
         match message:
             case Started():
                 self._streams.append(self._told(message))
-                self._waits_for_frames = False
+                self._waits_for_frames, self._is_told = False, True
             case Frame():
-                if self._waits_for_frames:
+                # A worker that tells of streams tells before their frames: until then they are stale.
+                if self._waits_for_frames and not self._is_told:
                     self._streams.append(_Stream(dict(self._asked), is_exact=False))
                     self._streams[-1].start_frame = self._start_frame
                     self._waits_for_frames = False
@@ -160,7 +178,7 @@ class Journal:
         """Where a change takes effect of which the worker will not tell."""
         stream = self._streams[-1]
         block = stream.shape.block_of(stream.frames) + 1
-        said = message.model_dump(mode="json", exclude_none=True)
+        said = message.model_dump(mode="json", exclude_none=True, exclude={"image"})
         self._keep_steer(said, max(block, message.at_block or 0))
 
     def _keep_steer(self, values: dict[str, Any], block: int) -> None:

@@ -7,20 +7,22 @@ Starts, steers and trims; what is to happen where is known from `moves`, when to
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol, Unpack, cast
 
 from framewire.client.errors import FramewireError
 from framewire.client.events import Event
 from framewire.client.frames import Frame
-from framewire.client.options import StartOptions, SteerOptions, steer_from
+from framewire.client.options import StartOptions, SteerOptions
 from framewire.protocol import Started, Steered
 from framewire.protocol.steering import BlockShape
 
 from .journal import Journal
 from .moves import Cue, Part
 from .schedule import Due, Exactness, Schedule
+from .shown import Change, Shown, text_of
 
 
 class Streams(Protocol):
@@ -30,28 +32,11 @@ class Streams(Protocol):
 
     async def steer(self, prompt: str | None = None, **options: Unpack[SteerOptions]) -> bool: ...
 
+    async def reset(self, prompt: str | None = None, **options: Unpack[SteerOptions]) -> None: ...
+
     async def end(self) -> bool: ...
 
     def __aiter__(self) -> AsyncIterator[Frame]: ...
-
-
-@dataclass
-class Change:
-    """A change of what is shown.
-
-    Attributes:
-        when: as it was asked for.
-        text: the prompt from there on; None where that stays.
-        at_block: of its stream, the one that it is for; None where it is sent and no more.
-        block: the one that it took effect at; None where the worker has not told.
-        after_frames: so many had come when it was sent.
-    """
-
-    when: str
-    text: str | None
-    at_block: int | None
-    after_frames: int
-    block: int | None = None
 
 
 class Playing:
@@ -65,6 +50,7 @@ class Playing:
         options: params of the wire for all of them, over their own.
         blocks: the most that are made in all.
         on_change: told of each change as it is sent, or known to be held.
+        on_shown: told of each change with the first frame that shows it.
         takes: which frames count; the others are left out.
         journal: what keeps the session, and is told of frames that are not shown, or held.
 
@@ -75,7 +61,6 @@ class Playing:
         started: what the worker has said of each stream.
         begun: set once the first stream was asked for: pictures can be sent.
         shown: frames so far.
-        text: the prompt that the frame at hand shows.
     """
 
     def __init__(
@@ -86,6 +71,7 @@ class Playing:
         *,
         blocks: int | None = None,
         on_change: Callable[[Change], None] | None = None,
+        on_shown: Callable[[Change], None] | None = None,
         takes: Callable[[Frame], bool] | None = None,
         journal: Journal | None = None,
     ) -> None:
@@ -95,8 +81,7 @@ class Playing:
         self.begun = asyncio.Event()
         self._is_on = False
         self.shown = 0
-        self.text = _text_of(parts[0].params) or ""
-        self._in_effect = 0  # changes that have taken effect
+        self._changes_shown = Shown(text_of(parts[0].params) or "", on_shown)
         self._session = session
         self._parts = list(parts)
         self._options = {key: value for key, value in (options or {}).items() if value is not None}
@@ -107,8 +92,25 @@ class Playing:
         self._part = self._parts[0]
         self._schedule = Schedule(self._part.cues)
         self._asked: int | None = None
-        self._texts: list[tuple[int, str]] = []  # from which frame of the stream on
-        self._frames = self._versions = self._blocks = 0  # of the streams before
+        self._seen = 0  # frames of the stream under way
+        self._was_told = False  # that it began
+        self._versions = self._blocks = 0  # of the streams before
+
+    @property
+    def text(self) -> str:
+        """The prompt that the frame at hand shows."""
+        return self._changes_shown.text
+
+    @property
+    def asked_text(self) -> str:
+        """The prompt that was asked for last, whether or not a frame shows it."""
+        return self._changes_shown.asked
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether changes, or other streams, are still to come by themselves."""
+        is_last = self._part is self._parts[-1]
+        return not is_last or bool(self.waiting) or self._changes_shown.is_planned
 
     @property
     def exactness(self) -> Exactness:
@@ -127,14 +129,47 @@ class Playing:
         for due in self._schedule.held():
             self._note(due)
         if isinstance(event, Started):
+            if self._was_told:
+                self._changes_shown.go_on(self._schedule.shape.block_of(self._seen))
+            self._was_told = True
             self.started.append(event)
             self._compare(event)
-        elif isinstance(event, Steered) and event.applied != ("num_blocks",):
-            for change in self.changes[self._in_effect :]:
-                if change.at_block is not None and change.at_block > event.block:
-                    break
-                change.block = event.block
-                self._in_effect += 1
+        elif isinstance(event, Steered):
+            self._changes_shown.told(event)
+
+    async def steer(self, label: str, **values: Any) -> Change | None:
+        """Change the stream under way by hand, from the next block on.
+
+        Args:
+            label: what whoever asks for it calls the change.
+            values: as `Session.steer` takes them.
+
+        Returns:
+            None if the stream had completed already: then nothing was sent.
+        """
+        change = self._by_hand(label, values)
+        if not await self._session.steer(values.pop("prompt", None), **values):
+            return None
+        next_block = self._schedule.shape.block_of(self._seen) + 1
+        self._changes_shown.expect(change, None if self.tells else next_block)
+        self._keep(change)
+        return change
+
+    async def reset(self, label: str, **values: Any) -> Change:
+        """Start the stream under way over, by hand, with the latest values and these.
+
+        What is planned for it is dropped: see `is_planned`.
+        """
+        change = self._by_hand(label, values)
+        await self._session.reset(values.pop("prompt", None), **values)
+        self._changes_shown.expect_reset(change)
+        self._keep(change)
+        return change
+
+    @property
+    def tells(self) -> bool:
+        """Whether the worker tells what takes effect where, as far as is known."""
+        return self.exactness != "by counting frames" or not self._seen
 
     def __aiter__(self) -> AsyncGenerator[Frame]:
         return self._play()
@@ -161,7 +196,8 @@ class Playing:
         self._schedule = Schedule(part.cues, shape)
         params = {**part.params, **self._options}
         prompt = params.pop("prompt")
-        self._texts = [(0, _text_of(part.params) or str(prompt))]
+        self._seen, self._was_told = 0, False
+        self._changes_shown.begin(text_of(part.params) or str(prompt))
         self._asked = self._num_blocks(part, shape)
         if self._asked is not None:
             params["num_blocks"] = self._asked
@@ -174,14 +210,19 @@ class Playing:
 
     async def _stream(self, part: Part, *, is_last: bool) -> AsyncGenerator[Frame]:
         """The frames of one stream that are shown; what comes behind its last one is let pass."""
-        taken = seen = last_block = version = 0
+        taken = last_block = version = 0
         held = dict(_summed(part.holds))
         async for frame in self._session:
-            seen = frame.index + 1
+            if frame.index < self._seen:  # it was reset
+                self._count_stream(last_block, version)
+                self._changes_shown.start_over(frame.received_at)
+            self._seen = frame.index + 1
             self._schedule.saw_frame(frame.index)
             last_block = self._block_of(frame)
             version = frame.prompt_version or version
-            surplus = None if part.frames is None or taken < part.frames else seen - part.frames
+            self._changes_shown.saw(last_block, frame.received_at)
+            is_over = part.frames is not None and taken >= part.frames
+            surplus = self._seen - (part.frames or 0) if is_over else None
             # Asked of each, since who feeds the stream waits to hear of all that came.
             if not self._takes(frame) or surplus is not None:
                 if self._journal is not None:
@@ -200,18 +241,19 @@ class Playing:
         if self._journal is not None:
             for place, count in part.holds:
                 self._journal.hold(place, count)
-        if seen:
-            self._blocks += last_block + 1
-            self._versions += version
+        if self._seen:
+            self._count_stream(last_block, version)
             if self._blocks_left is not None:
                 self._blocks_left = max(0, self._blocks_left - last_block - 1)
+
+    def _count_stream(self, last_block: int, version: int) -> None:
+        """A stream is over: the next one's counts go on behind it."""
+        self._blocks += last_block + 1
+        self._versions += version
 
     def _counted(self, frame: Frame) -> Frame:
         """The frame in the counts of all that is shown."""
         self.shown += 1
-        self.text = next(
-            (text for begins, text in reversed(self._texts) if begins <= frame.index), self.text
-        )
         block, version = frame.block, frame.prompt_version
         return replace(
             frame,
@@ -272,11 +314,18 @@ class Playing:
             await self._session.steer(num_blocks=needed)
 
     def _note(self, due: Due) -> None:
-        text = _text_of(due.cue.values)
-        if text is not None:
-            self._texts.append((self._schedule.shape.frames(due.block), text))
+        values = due.cue.values
         at_block = due.block if due.when else None
-        change = Change(str(due.cue), text, at_block, self.shown)
+        change = Change(str(due.cue), text_of(values), at_block, self.shown, keys=frozenset(values))
+        self._changes_shown.expect(change, due.block)
+        self._keep(change)
+
+    def _by_hand(self, label: str, values: Mapping[str, Any]) -> Change:
+        change = Change(label, text_of(values), None, self.shown, keys=frozenset(values))
+        change.sent_at = time.monotonic()
+        return change
+
+    def _keep(self, change: Change) -> None:
         self.changes.append(change)
         if self._on_change is not None:
             self._on_change(change)
@@ -288,13 +337,6 @@ class Playing:
             if event.made_with and now != value:
                 said = f"{key} was {value} when it was kept, and is {now}"
                 self.differs += [said] if said not in self.differs else []
-
-
-def _text_of(values: Mapping[str, Any]) -> str | None:
-    """The prompt of a map, of a blend the texts with their shares; None where it says none."""
-    said = {key: values[key] for key in ("prompt", "prompts", "blend") if key in values}
-    shown = steer_from(**said).shown
-    return None if shown is None else str(shown)
 
 
 def _summed(holds: Sequence[tuple[int, int]]) -> dict[int, int]:

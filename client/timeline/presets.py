@@ -11,6 +11,11 @@ USUAL = "krea-realtime-14b"
 SHAPES = {
     "krea-realtime-14b": (6, 12),
     "self-forcing-1.3b": (9, 12),
+    "longlive-1.3b": (9, 12),
+    "causal-forcing-1.3b": (9, 12),
+    "causal-forcing-framewise-1.3b": (1, 4),
+    "causal-forcing-framewise-2step-1.3b": (1, 4),
+    "causal-forcing-framewise-1step-1.3b": (1, 4),
     "streamdiffusionv2-1.3b": (5, 4),
     "tiny": (6, 12),
     "testcard": (6, 12),
@@ -20,6 +25,7 @@ _SCOPES = {
     "krea-realtime-video": "krea-realtime-14b",
     "streamdiffusionv2": "streamdiffusionv2-1.3b",
     "self-forcing": "self-forcing-1.3b",
+    "longlive": "longlive-1.3b",
 }
 """Scope's names of the same models."""
 

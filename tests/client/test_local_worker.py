@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.clock import at_rest, time_passes
 
 from framewire.client import WorkerStartError, connect, endpoint, local_worker
 
@@ -79,16 +80,27 @@ async def test_a_worker_that_never_listens_is_given_up_and_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The wait is bounded; one that does not heed SIGTERM either is killed."""
+    loading = tmp_path / "loading"
+    os.mkfifo(loading)
     pid_file = fake_worker(
         tmp_path,
         monkeypatch,
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "print('loading', file=sys.stderr, flush=True)\ntime.sleep(600)",
+        "print('loading', file=sys.stderr, flush=True)\n"
+        f"open({str(loading)!r}, 'w').close()\ntime.sleep(600)",
     )
     monkeypatch.setattr(sys.modules[local_worker.__module__], "STOP_TIMEOUT", 0.1)
-    with pytest.raises(WorkerStartError, match=r"not ready within 4 s:\n  loading"):
-        async with local_worker(start_timeout=4):
+
+    async def starting() -> None:
+        async with local_worker(start_timeout=600):
             pass
+
+    started = asyncio.create_task(starting())
+    await asyncio.to_thread(loading.read_bytes)  # blocks until the other end was opened
+    await at_rest()
+    time_passes(700)
+    with pytest.raises(WorkerStartError, match=r"not ready within 600 s:\n  loading"):
+        await started
     assert not is_alive(int(pid_file.read_text()))
 
 
@@ -116,7 +128,7 @@ async def test_a_talkative_worker_does_not_block(
         "for n in range(20000): print('x' * 99); print('y' * 99, file=sys.stderr)\n"
         f"open({str(done)!r}, 'w').close()\ntime.sleep(600)",
     )
-    async with local_worker(), asyncio.timeout(20):
+    async with local_worker(), asyncio.timeout(60):
         await asyncio.to_thread(done.read_bytes)  # blocks until the other end was opened
 
 

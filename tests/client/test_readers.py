@@ -12,7 +12,7 @@ from framewire.protocol import Completed, Ready
 
 
 async def collected(session: Session) -> list[Frame]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return [frame async for frame in session]
 
 
@@ -38,7 +38,7 @@ async def test_a_second_reader_is_refused_and_takes_nothing_from_the_first() -> 
     async with started(holds_back) as session:
         first = asyncio.create_task(collected(session))
         second = asyncio.create_task(collected(session))
-        await asyncio.wait({second}, timeout=10)
+        await asyncio.wait({second}, timeout=60)
         with pytest.raises(StateError, match="another task is reading"):
             second.result()
         on.set()

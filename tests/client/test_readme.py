@@ -19,7 +19,7 @@ PROGRAMS = re.findall(r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
 SAYS = [
     r"^0 \d+\n[\s\S]*^29 \d+\n$",
     r"^18\n$",
-    r"^18 frames, the newest picture 0\.\d+ s old$",
+    r"^18 frames, the newest picture \d+\.\d+ s old$",
     r"^\['a.mp4', 'a.webm', 'a.gif', 'a.png', 'frames'\]\n$",
     r"^102 frames, whatever happened\n$",
     r"^96 \[\('an owl', 4\)\]\n$",
@@ -72,12 +72,17 @@ def test_every_error_is_in_the_table_with_its_code() -> None:
     assert known.items() <= rows.items()
 
 
-def test_every_option_that_is_named_exists(capsys: pytest.CaptureFixture[str]) -> None:
-    """As `framewire stream --help` lists them."""
+def test_every_option_that_is_named_exists_and_every_option_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As `framewire stream --help` lists them, each at the beginning of a line."""
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", TEXT.split("## Command line")[1]))
     with pytest.raises(SystemExit):
         main(["stream", "--help"])
-    assert named <= set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
+    said = capsys.readouterr().out
+    assert named <= set(re.findall(r"--[a-z][a-z-]+", said))
+    listed = set(re.findall(r"^  (--[a-z][a-z-]+)", said, re.MULTILINE))
+    assert len(listed) > 20 and listed <= set(re.findall(r"--[a-z][a-z-]+", TEXT))
 
 
 def test_every_class_and_function_that_is_imported_is_public() -> None:

@@ -192,7 +192,7 @@ async def test_an_answer_that_comes_drop_by_drop_has_a_time_to_be_whole(
 
     async with tcp_server(drips) as port:
         with pytest.raises(ConnectError, match="no whole answer"):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await _source(f"http://127.0.0.1:{port}/tokens/").get()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from framewire.client.check.as_a_page import FPS, WITHIN, drawn
 from framewire.client.check.jpeg_header import read_jpeg_header
 from framewire.client.check.probe import Probe
-from framewire.client.check.raw_socket import Seen
+from framewire.client.check.raw_socket import Seen, told_shape
 from framewire.client.check.rule import rule
 from framewire.client.check.streams import (
     Afterwards,
@@ -18,8 +18,6 @@ from framewire.client.check.streams import (
     rich,
 )
 from framewire.client.check.verdict import Broken, must, needs, not_offered
-
-FIRST_BLOCK, LATER_BLOCK = 6, 12
 
 
 @rule("5.1", "each BINARY message is one whole JPEG")
@@ -41,12 +39,17 @@ async def sampling(probe: Probe) -> None:
     must(found == "2x2 1x1 1x1", f"components are sampled {found}")
 
 
-@rule("5.3", "6 frames for the first block and 12 for each later one")
+@rule("5.3", "6 frames for the first block and 12 for each later one, or what started tells")
 async def counts(probe: Probe) -> None:
     first = len((await probe.once(early)).frames)
-    needs(first == FIRST_BLOCK, f"one block was {first} frames: this is no Krea-shaped model")
+    is_told = any(map(told_shape, (await probe.once(by_params)).texts))
+    needs(
+        is_told or first == probe.shape.first,
+        f"one block was {first} frames, and started does not tell how many are right",
+    )
+    must(first == probe.shape.first, f"one block was {first} frames, not {probe.shape.first}")
     blocks, found = long_blocks(probe), len(await baseline_frames(probe))
-    wanted = LATER_BLOCK * blocks - FIRST_BLOCK
+    wanted = probe.shape.frames(blocks)
     must(found == wanted, f"{found} frames for {blocks} blocks, not {wanted}")
 
 

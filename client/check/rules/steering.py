@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from framewire.client.check.probe import Probe
+from framewire.client.check.raw_socket import told_shape
 from framewire.client.check.rule import rule
 from framewire.client.check.rules.params import offers_blends
 from framewire.client.check.streams import (
     HELD_UNTIL,
-    PLANNED_FOR,
     REQUEST_ID,
     baseline_frames,
     blended,
     blended_again,
+    by_params,
     ended_midway,
+    in_the_second_block,
     live,
     long_blocks,
     nil_values,
@@ -22,7 +24,6 @@ from framewire.client.check.streams import (
     steered,
 )
 from framewire.client.check.verdict import must, needs, not_offered
-from framewire.protocol.steering import BlockShape
 
 
 @rule("6.1", "a new prompt shows in later blocks", blocks=6)
@@ -52,7 +53,8 @@ async def new_total(probe: Probe) -> None:
     needs(seen.frames and not seen.errors, f"the stream ended: see 6.1: {seen.told()}")
     if not seen.completed:
         not_offered("the stream went on")
-    wanted = 12 * long_blocks(probe) - 6
+    await probe.once(by_params)
+    wanted = probe.shape.frames(long_blocks(probe))
     must(len(seen.frames) == wanted, f"{len(seen.frames)} frames in all, not {wanted}")
 
 
@@ -122,14 +124,15 @@ async def blend_ends(probe: Probe) -> None:
 @rule("6.11", "what came as steers waits for the block that contains its frame", blocks=3)
 async def plan(probe: Probe) -> None:
     seen = await probe.once(planned)
-    told = [event for event in seen.events("started") if "block_frames" in event]
+    told = any(map(told_shape, seen.texts))
     maps = seen.envelopes
     if not told or not maps:
         not_offered("started does not tell how many frames a block has")
-    block = BlockShape(told[0]["first_block_frames"], told[0]["block_frames"]).block_of(PLANNED_FOR)
+    frame = in_the_second_block(probe)
+    block = probe.shape.block_of(frame)
     first = [values["block"] for values in maps if values.get("prompt_version") != 1][:1]
     must(bool(first), "the map was not used")
-    must(first == [block], f"frame {PLANNED_FOR} is in block {block}; it shows in block {first}")
+    must(first == [block], f"frame {frame} is in block {block}; it shows in block {first}")
 
 
 RULES = (

@@ -10,11 +10,14 @@ import time
 
 _JUMP = 10.0
 """Seconds between a source's clock and ours, beyond which its clock has been set anew."""
+_BACK = 0.5  # seconds by which its clock has gone back then
 _SETTLING = 0.002
 """Of a delay beyond the shortest one seen, what is taken for a clock that is slower than ours."""
 _EARLY = 0.4
 """Of a step, by which a picture may come too early: some containers round to milliseconds."""
 _BREAK = 1.0  # seconds
+_STEADY = 0.03
+"""Seconds by which the sound's times may differ from the pictures', so that its pieces lie end to end."""
 
 
 class Clock:
@@ -27,13 +30,16 @@ class Clock:
     def __init__(self, paced: bool) -> None:
         self._paced = paced
         self._offset: float | None = None
+        self._sounds_offset: float | None = None
+        self._last = 0.0
 
     def of_picture(self, at: float | None, stop: threading.Event) -> float:
         """When the picture that is read now is to be seen; where it is paced, waits until then."""
         now = time.monotonic()
         if at is None:
             return now
-        if self._offset is None or abs(now - at - self._offset) > _JUMP:
+        has_gone_back, self._last = at < self._last - _BACK, at
+        if self._offset is None or has_gone_back or abs(now - at - self._offset) > _JUMP:
             self._offset = now - at
         if not self._paced:
             late = now - at - self._offset
@@ -45,15 +51,17 @@ class Clock:
         return due
 
     def of_sound(self, at: float) -> float:
-        """When a piece of sound is heard beside the pictures."""
+        """When a piece of sound is heard, or a picture seen beside it."""
         now = time.monotonic()
         if self._offset is None or abs(now - at - self._offset) > _JUMP:
             return now
-        return at + self._offset
+        if self._sounds_offset is None or abs(self._offset - self._sounds_offset) > _STEADY:
+            self._sounds_offset = self._offset
+        return at + self._sounds_offset
 
     def restart(self) -> None:
         """Another opening, whose times begin anew."""
-        self._offset = None
+        self._offset = self._sounds_offset = None
 
 
 class Rate:

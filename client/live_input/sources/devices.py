@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,11 +62,20 @@ def screens() -> list[Device]:
         ]
     usual = usual_display()
     found = sorted(_X11.glob("X*")) if _X11.is_dir() else []
-    displays = [f":{path.name[1:]}" for path in found if path.name[1:].isdecimal()]
+    displays = [
+        f":{path.name[1:]}" for path in found if path.name[1:].isdecimal() and _listens(path)
+    ]
     if usual:
         local = re.sub(r"\.\d+$", "", usual)
         displays = [usual, *(one for one in displays if one != local)]
     return [Device("screen", f"screen:{one}", f"display {one}") for one in displays]
+
+
+def _listens(path: Path) -> bool:
+    """Whether somebody is at a local socket: one that was killed leaves its file behind."""
+    with socket.socket(socket.AF_UNIX) as one:
+        one.settimeout(1)
+        return one.connect_ex(str(path)) == 0
 
 
 def usual_display() -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from framewire.client.errors import InputError
-from framewire.client.live_input.pictures import MAX_SIDE, Size, scale_for
+from framewire.client.live_input.pictures import Size, scale_for
 
 Fit = Literal["cover", "contain", "stretch"]
 FITS: tuple[Fit, ...] = ("cover", "contain", "stretch")
@@ -68,7 +68,7 @@ class Framing:
         fit = self.fit or fit
         way = Image.Resampling.BICUBIC
         if target is None or fit is None:
-            if (scale := scale_for(image.size, target, MAX_SIDE)) < 1:
+            if (scale := scale_for(image.size, target)) < 1:
                 size = [max(1, round(side * scale)) for side in image.size]
                 image = image.resize(tuple(size), way, reducing_gap=3.0)
         elif image.size != target:

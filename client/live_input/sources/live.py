@@ -1,6 +1,6 @@
 """A source that does not wait: a thread reads it, and the newest picture is handed out.
 
-Bounded: one picture and some seconds of sound. A source that goes away is opened again, for five
+Bounded: one picture and half a minute of sound. A source that goes away is opened again, for five
 minutes; the stream goes on meanwhile with what it has.
 """
 
@@ -44,7 +44,8 @@ class LiveSource:
         notes: what of it is dropped or changed, in words.
         has_sound: whether `sound()` gives any.
         seen: pictures that came.
-        at: when the picture that was handed out last had come, by `time.monotonic()`.
+        at, sound_at: when the picture that was handed out last had come, and when it is by the clock
+            of the sound; both by `time.monotonic()`.
         on_said: told, in another thread, that it went away or came back.
 
     Raises:
@@ -68,6 +69,7 @@ class LiveSource:
         self.name = source.shown
         self.seen = 0
         self.at: float | None = None
+        self.sound_at: float | None = None
         self.on_said: Callable[[str], None] | None = None
         self._source = source
         self._pipe = pipe
@@ -77,7 +79,7 @@ class LiveSource:
         self._shown = AsShown(framing.covers(None))
         self._sound = SoundBuffer()
         self._changed = threading.Condition()
-        self._newest: tuple[Any, float] | None = None
+        self._newest: tuple[Any, float, float] | None = None
         self._failure: InputError | None = None
         self._is_over = self._is_closed = False
         self._stop = threading.Event()
@@ -110,13 +112,13 @@ class LiveSource:
                     if self._failure is not None:
                         raise self._failure
                     return
-                (frame, self.at), self._newest = self._newest, None
+                (frame, self.at, self.sound_at), self._newest = self._newest, None
             image = self._framing.applied(frame.to_image(), covers, "cover")
             yield encoded(image, covers)
 
-    def sound(self) -> Iterator[SoundPiece]:
-        """Its sound in order, of the last ten seconds at most, until it ends. Blocks."""
-        return iter(self._sound)
+    def sound(self, since: float = 0.0) -> Iterator[SoundPiece]:
+        """Its sound in order, from that of the last half minute on, until it ends. Blocks."""
+        return (piece for piece in self._sound if piece.at + piece.seconds >= since)
 
     def close(self) -> None:
         """Stop reading; `pictures` and `sound` end. May be called twice."""
@@ -196,8 +198,9 @@ class LiveSource:
             self._say(f"{self.name} is back after {time.monotonic() - self._gone_at:.1f} s")
             self._gone_at, self._pause = None, _FIRST_PAUSE
         at = self._clock.of_picture(found.at, self._stop)
+        heard_at = at if found.at is None else self._clock.of_sound(found.at)
         with self._changed:
-            self._newest = found.frame, at
+            self._newest = found.frame, at, heard_at
             self._changed.notify_all()
 
     def _opened_again(self, reason: str) -> Any:

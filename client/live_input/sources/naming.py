@@ -23,7 +23,9 @@ from .devices import camera_at, usual_display
 WEBCAM, SCREEN, TEST, PIPE = "webcam", "screen", "testsrc", "-"
 KINDS = "a file, a folder, webcam, screen, testsrc, - or a URL (rtsp, rtmp, udp, http, https)"
 
+HALF_URL = re.compile(r"(rtsps?|rtmps?|udp|https?|wss?):(?!//)", re.IGNORECASE)
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_USER = re.compile(r"^[^/@:\s]+:[^@\s]+@")
 _PLACE = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[\w.-]*)(:\d+)?")
 _REGION = re.compile(r"(\d+)x(\d+)(?:\+(\d+)\+(\d+))?")
 _NEEDED = {
@@ -37,6 +39,7 @@ _NEEDED = {
 }
 """The protocols that an answer may lead FFmpeg to: no file of this machine among them."""
 ENCRYPTED = ("https", "rtsps", "rtmps")
+UNTRUSTED = "where its certificate is not trusted here, SSL_CERT_FILE names a file of authorities"
 _SCREENS = {"darwin": ("avfoundation", "Capture screen 0"), "win32": ("gdigrab", "desktop")}
 _TEST_PICTURE = "testsrc=size=832x480:rate=24"
 
@@ -71,6 +74,7 @@ def named(text: str) -> Named | None:
         InputError: it looks like a live source, but is none; says what would be right.
     """
     word, colon, rest = text.partition(":")
+    refuse_half_url(text)
     if text == PIPE:
         return Named("pipe", "standard input", "", clocked=True, ends=True)
     if text == TEST:
@@ -88,8 +92,12 @@ def named(text: str) -> Named | None:
 
 
 def shown(url: str) -> str:
-    """A URL as people may see it: without a user, a password, or what its query says."""
-    scheme, _, rest = url.partition("://")
+    """A URL as people may see it: without a user, a password, or what its query says; of RTMP's path
+    without the last part, which is a key where something is sent. A file's name is itself."""
+    scheme, mark, rest = url.partition("://")
+    if not mark:
+        half = HALF_URL.match(url)
+        return f"{half[1]}:…" if half else _USER.sub("…@", url)
     place, path = re.fullmatch(r"([^/?#]*)(.*)", rest, re.DOTALL).groups()  # type: ignore[union-attr]
     if not _PLACE.fullmatch(place):
         if "@" not in place and "@" in path:  # the password holds a /, a ? or a #
@@ -98,7 +106,27 @@ def shown(url: str) -> str:
         host = place.rsplit("@", 1)[-1]
         place = f"…@{host}" if _PLACE.fullmatch(host) else "…"
     path, mark, _ = path.partition("?")
-    return f"{scheme}://{place}{path.partition('#')[0]}{'?…' if mark else ''}"
+    path = path.partition("#")[0]
+    if scheme.lower().startswith("rtmp") and path.strip("/"):
+        app, _, key = path[1:].partition("/")
+        path, mark = f"/{app}/…" if key else "/…", ""
+    return f"{scheme}://{place}{path}{'?…' if mark else ''}"
+
+
+def refuse_half_url(text: str) -> None:
+    """Check that what begins as a URL is one: else it would be a file's name, and be shown whole.
+
+    Raises:
+        InputError: it is half of one.
+    """
+    found = HALF_URL.match(text)
+    if found is not None:
+        raise InputError(
+            f"{shown(text)} is no URL, which begins with {found[1]}://",
+            hint=f"a file is ./{shown(text)}",
+        )
+    if "://" in text and not _URL.match(text):
+        raise InputError(f"{shown(text)} is no URL", hint="which begins like rtsp://")
 
 
 def _network(url: str) -> Named:
@@ -131,11 +159,11 @@ def _network(url: str) -> Named:
     if scheme in ("http", "https"):
         options |= {"reconnect": "1", "reconnect_delay_max": "5"}  # of a file, where it broke off
     if scheme in ENCRYPTED:
-        options |= {"tls_verify": "1", "ca_file": _authorities()}
+        options |= {"tls_verify": "1", "ca_file": authorities()}
     return Named("network", seen, url, options=options)
 
 
-def _authorities() -> str:
+def authorities() -> str:
     """The file of those whose certificates are trusted: `SSL_CERT_FILE`, else the system's."""
     return ssl.get_default_verify_paths().cafile or certifi.where()
 

@@ -10,19 +10,22 @@ import sys
 import threading
 import time
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from framewire.client.address import redact
 from framewire.client.errors import InputError, in_words
 from framewire.client.live_input.pyav import load_av
 from framewire.protocol import escaped
 
-from .naming import ENCRYPTED, Named
+from .naming import ENCRYPTED, UNTRUSTED, Named
 
 OPEN_SECONDS = 10.0
 """For a source to be opened, and to give its first picture."""
 READ_SECONDS = 5.0
 """Without a word, after which a source counts as gone."""
+
+_SHORTEST_PIECE = 4
+"""Letters; what is shorter is in other words as well."""
 
 _HINTS = {
     "webcam": "framewire devices lists the cameras; name one as --input webcam:NAME",
@@ -78,9 +81,7 @@ def why(error: Exception, seconds: float = READ_SECONDS) -> str:
 def _hint(source: Named, error: Exception) -> str | None:
     is_failed_handshake = getattr(error, "errno", None) == errno.EIO
     if is_failed_handshake and source.place.partition(":")[0].lower() in ENCRYPTED:
-        return (
-            "where its certificate is not trusted here, SSL_CERT_FILE names a file of authorities"
-        )
+        return UNTRUSTED
     return _HINTS.get(source.kind)
 
 
@@ -108,7 +109,11 @@ def _hide_from_logs(url: str) -> None:
     parts = urlsplit(url) if "://" in url else None
     if parts is None:
         return
+    pieces = [value for _, value in parse_qsl(parts.query)]
+    if parts.scheme.lower().startswith("rtmp"):
+        pieces.append(parts.path.rpartition("/")[2])
     _hiding.secrets |= {each for each in (parts.query, parts.password) if each}
+    _hiding.secrets |= {each for each in pieces if len(each) >= _SHORTEST_PIECE}
     for name in _LOGGERS:
         logging.getLogger(f"libav.{name}" if name else "libav").addFilter(_hiding)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 SOUND_RATE = 48_000
 SOUND_FORMAT, SOUND_LAYOUT = "s16", "stereo"
-_MOST_SECONDS = 10.0
+_MOST_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +61,24 @@ class Resampled:
 
 
 class SoundBuffer:
-    """What was heard and is not taken yet: at most ten seconds, the oldest goes first.
-
-    Attributes:
-        dropped: pieces that nobody took in time.
-    """
+    """What was heard last: thirty seconds at most, the oldest goes first. Each who iterates gets all
+    of it, from the oldest that is there on, and what comes, until no more does."""
 
     def __init__(self) -> None:
-        self.dropped = 0
         self._pieces: deque[SoundPiece] = deque()
+        self._samples = 0
+        self._gone = 0  # pieces that were there before those
         self._changed = threading.Condition()
         self._is_over = False
 
     def put(self, piece: SoundPiece) -> None:
+        """The next one."""
         with self._changed:
             self._pieces.append(piece)
-            while self._pieces[-1].at - self._pieces[0].at > _MOST_SECONDS:
-                self._pieces.popleft()
-                self.dropped += 1
+            self._samples += piece.frame.samples
+            while self._samples > _MOST_SECONDS * SOUND_RATE:
+                self._samples -= self._pieces.popleft().frame.samples
+                self._gone += 1
             self._changed.notify_all()
 
     def finish(self) -> None:
@@ -87,19 +87,19 @@ class SoundBuffer:
             self._is_over = True
             self._changed.notify_all()
 
-    def waiting(self) -> list[SoundPiece]:
-        """All there is now; takes them, does not wait."""
-        with self._changed:
-            found = list(self._pieces)
-            self._pieces.clear()
-            return found
-
     def __iter__(self) -> Iterator[SoundPiece]:
-        """Each in turn, until no more comes. Blocks."""
+        """Each in turn. Blocks."""
+        number = 0
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._pieces or self._is_over)
-                if not self._pieces:
+                self._changed.wait_for(lambda: number < self._count or self._is_over)  # noqa: B023
+                number = max(number, self._gone)
+                if number == self._count:
                     return
-                piece = self._pieces.popleft()
+                piece = self._pieces[number - self._gone]
+            number += 1
             yield piece
+
+    @property
+    def _count(self) -> int:
+        return self._gone + len(self._pieces)

@@ -8,11 +8,12 @@ from itertools import pairwise
 from typing import Any
 
 from framewire.protocol import MAX_SEED
+from framewire.protocol.limits import MAX_SIDE, MIN_SIDE
 
 from .fields import Fields, kind_of, number, wrong
 
 _ANY_SEED = 2**63
-_SIDE = (64, 2048)
+_SIDE = (MIN_SIDE, MAX_SIDE)
 
 
 @dataclass

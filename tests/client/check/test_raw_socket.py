@@ -8,6 +8,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from framewire.client.check import raw_socket
 from framewire.client.check.raw_socket import RawSocket
+from framewire.protocol.steering import BlockShape
 
 
 @pytest.mark.parametrize("limit", ["_MOST_MESSAGES", "_MOST_BYTES", "_MOST_SECONDS"])
@@ -22,12 +23,12 @@ async def test_what_has_no_end_is_left(limit: str, monkeypatch: pytest.MonkeyPat
     if limit == "_MOST_SECONDS":
         monkeypatch.setattr(raw_socket, limit, 0.2)
     async with (
-        asyncio.timeout(30),
+        asyncio.timeout(90),
         serve(without_end, "127.0.0.1", 0) as server,
         connect(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}") as socket,
     ):
-        listening = RawSocket(socket, lambda _: None)
+        listening = RawSocket(socket, lambda _: None, BlockShape(6, 12))
         await listening.say({"prompt": "a"})
-        seen = await listening.until(lambda _: False, 10)
+        seen = await listening.until(lambda _: False, 60)
     assert seen.ending == "endless"
     assert seen.told() == f"{len(seen.messages)} messages came, and no end"

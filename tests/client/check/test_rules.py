@@ -22,7 +22,9 @@ from framewire.client.tokens import token_source
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-QUICK = Timing(first=2.0, between=2.0, quiet=0.1, fps=250)
+PATIENT = Timing(first=60.0, between=60.0, quiet=0.1, fps=250)
+QUICK = replace(PATIENT, first=2.0, between=2.0)
+"""For servers that break a rule, which at times is by silence."""
 SILENCE = {"2.4", "3.1", "6.8"}
 """Broken by nothing coming, which is waited for no longer than need be."""
 PATHS = {"1.8": "/fal-ai/krea-wan-14b/ws", "2.2": "/session/mine"}
@@ -47,10 +49,10 @@ async def worker() -> AsyncIterator[Running]:
         yield running
 
 
-async def probe_of(url: str, credentials: Credentials) -> Probe:
+async def probe_of(url: str, credentials: Credentials, timing: Timing = PATIENT) -> Probe:
     address = parse_address(url)
     token = await token_source(address, credentials, expiration=60).get()
-    return Probe(address, credentials, token, timing=QUICK)
+    return Probe(address, credentials, token, timing=timing)
 
 
 async def findings(probe: Probe, *only: str) -> list[Finding]:
@@ -92,7 +94,7 @@ async def test_a_server_that_breaks_one_rule_is_told_which(worker: Running, numb
         token_endpoint(lambda _: {"nothing": 1}) as mint,
     ):
         credentials = WITH_KEY if number in KEY_RULES else WITH_SECRET
-        probe = await probe_of(worker.url, credentials)
+        probe = await probe_of(worker.url, credentials, QUICK)
         if number in SILENCE:
             probe.timing = replace(QUICK, first=0.5)
         probe.address = parse_address(url + PATHS.get(number, "/ws"), token_url=mint.url)

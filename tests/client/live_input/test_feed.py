@@ -53,7 +53,7 @@ class Listener:
         return True
 
     async def until(self, count: int) -> None:
-        async with self._came, asyncio.timeout(10):
+        async with self._came, asyncio.timeout(60):
             await self._came.wait_for(lambda: len(self.ids) >= count)
 
 
@@ -67,7 +67,7 @@ async def test_no_more_than_two_blocks_are_on_their_way(tmp_path: Path) -> None:
         await listener.until(LEAD + min(40, AHEAD + number))
         assert len(listener.ids) == LEAD + min(40, AHEAD + number)
         assert feed.takes(frame(str(number)))
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, 60)
     assert listener.ids == ["lead"] * LEAD + [str(number) for number in range(40)]
     assert listener.ended
 
@@ -86,7 +86,7 @@ async def test_bad_pictures_are_named_and_left_out_and_the_stream_goes_on(tmp_pa
     feed = Feed(folder_of(tmp_path, 5, 3))
     feed.on_unusable = lambda one: told.append(str(one))
     listener = Listener()
-    await asyncio.wait_for(feed.run(listener), 10)
+    await asyncio.wait_for(feed.run(listener), 60)
     assert listener.ids == ["lead"] * LEAD + [str(number) for number in range(5)]
     assert told == [
         f"003 {number}.png: is no picture (a JPEG, PNG or WebP is one)" for number in range(3)
@@ -100,7 +100,7 @@ async def test_where_nothing_can_be_used_the_feed_has_failed(tmp_path: Path) -> 
     for number in range(3):
         (tmp_path / f"{number}.jpg").write_bytes(b"nothing")
     feed, listener = Feed(clip_from(str(tmp_path))), Listener()
-    await asyncio.wait_for(feed.run(listener), 10)
+    await asyncio.wait_for(feed.run(listener), 60)
     assert (feed.used, feed.total, listener.ids) == (0, 3, [])
     assert listener.ended
     with pytest.raises(InputError, match=r"no picture of .* can be used"):
@@ -114,7 +114,7 @@ async def test_a_picture_that_the_worker_refused_counts_as_answered(tmp_path: Pa
     await listener.until(LEAD + AHEAD)
     for number in range(AHEAD):
         feed.saw_event(Warned(reason="the picture is damaged", request_id=str(number)))
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, 60)
     for number in range(AHEAD, AHEAD + 8):
         assert feed.takes(frame(str(number)))
     feed.check()

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from framewire.client.errors import InputError
-from framewire.client.live_input.pictures import MAX_BYTES, MAX_SIDE, fitted
+from framewire.client.live_input.pictures import MAX_BYTES, fitted
 from framewire.client.live_input.shape import stream_size
+from framewire.protocol.limits import MAX_SIDE
 
 
 def saved(image: Image.Image, fmt: str, **options: Any) -> bytes:

@@ -11,12 +11,15 @@ from functools import cache
 from pathlib import Path
 
 import av
+import pytest
 from PIL import Image
 from support.live.numbered import FPS, number_in, picture
-from support.live.senders import ffmpeg, free_port, wait_for
+from support.live.senders import ffmpeg, tls_in_front, wait_for, wait_for_listener
+from support.servers.certificate import localhost_pem
+from support.servers.ports import free_port
 
 from framewire.client import Frame, Recorder
-from framewire.client.live_output import Sink, target_of
+from framewire.client.live_output import Sink, outlet, target_of
 from framewire.client.savers import FolderSaver
 
 BLOCK = 12
@@ -140,3 +143,61 @@ async def test_what_is_later_than_the_latency_allows_is_left_out(tmp_path: Path)
             await recorder.write(frame(number))
     assert sink.left_out > FPS
     assert sink.shown + sink.left_out == 4 * FPS
+
+
+async def test_a_sink_that_is_opened_again_shows_the_last_frame_at_once(tmp_path: Path) -> None:
+    """Though no new one comes: who watches sees no black until then."""
+    port, first, second = free_port(), tmp_path / "a.ts", tmp_path / "b.ts"
+    place = f"rtmp://127.0.0.1:{port}/live/{KEY}"
+    said: list[str] = []
+    sink = sink_at(place)
+    sink.on_said = said.append
+    async with asyncio.timeout(60), Recorder([], live=[sink]) as recorder:
+        with ffmpeg(*QUICK, "-listen", "1", "-i", place, *COPIED, str(first)):
+            count = await fed(recorder, lambda: size(first) > 20_000)
+        await asyncio.to_thread(wait_for, lambda: len(said) == 1)
+        with ffmpeg(*QUICK, "-listen", "1", "-i", place, *COPIED, str(second)):
+            await asyncio.to_thread(wait_for, lambda: size(second) > 5_000)
+    assert said[1] == f"rtmp://127.0.0.1:{port}/live/… is back"
+    assert set(numbers_in(second)) == {count - 1}
+
+
+async def test_rtmps_goes_only_where_the_certificate_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FFmpeg by itself trusts whoever answers, and would tell him the key."""
+    pem, port, file = localhost_pem(tmp_path), free_port(), tmp_path / "a.ts"
+    key = f"{KEY}'|:]"
+    said: list[str] = []
+    async with tls_in_front(port, pem) as tls:
+        place = f"rtmps://127.0.0.1:{tls}/live/{key}"
+        refused = sink_at(place)
+        refused.on_said = said.append
+        async with asyncio.timeout(60), Recorder([], live=[refused]) as recorder:
+            await fed(recorder, lambda: bool(said))
+        monkeypatch.setenv("SSL_CERT_FILE", pem)
+        sink = sink_at(place)
+        server = ("-listen", "1", "-i", f"rtmp://127.0.0.1:{port}/live/{key}")
+        with ffmpeg(*QUICK, *server, *COPIED, str(file)):
+            wait_for_listener(port)
+            async with asyncio.timeout(60), Recorder([], live=[sink]) as recorder:
+                await fed(recorder, lambda: size(file) > 20_000)
+    assert refused.shown == 0
+    assert f"rtmps://127.0.0.1:{tls}/live/…: Input/output error; where its certificate" in said[0]
+    assert sink.openings == 1
+    numbers = [number for number, _ in itertools.groupby(numbers_in(file))]
+    assert numbers == list(range(numbers[0], numbers[-1] + 1))
+
+
+async def test_what_is_to_end_at_once_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second Ctrl-C, while what the first one waits for takes nothing."""
+    monkeypatch.setattr(outlet, "STALLED_AFTER", 600.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        sink = sink_at(f"rtmp://127.0.0.1:{silent.getsockname()[1]}/live/{KEY}", 600.0)
+        async with asyncio.timeout(60):
+            count = await fed(Recorder([], live=[sink]), lambda: len(sink._waiting) > 20)
+            closing = asyncio.create_task(asyncio.to_thread(sink.close))
+            await asyncio.to_thread(sink.close, at_once=True)
+            await closing
+    assert (sink.shown, sink.openings) == (0, 1)
+    assert 20 < sink.left_out < count

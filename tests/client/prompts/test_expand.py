@@ -105,7 +105,7 @@ async def test_an_endpoint_that_is_not_there_is_named_without_its_password() -> 
 async def test_a_caller_who_gives_up_leaves_nothing_behind() -> None:
     async with language_model(None) as model:
         task = asyncio.create_task(expand_prompt("a fox", endpoint(model.url)))
-        await asyncio.wait_for(model.came.wait(), 20)
+        await asyncio.wait_for(model.came.wait(), 60)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from support.clock import at_rest, time_passes
 from support.servers.stand_in import (
     Peer,
     Script,
@@ -41,6 +42,7 @@ from framewire.client import (
 )
 from framewire.client.reconnect.policy import is_worth_retrying
 from framewire.protocol import (
+    Completed,
     Error,
     Params,
     Ready,
@@ -116,12 +118,33 @@ async def test_silence_is_worth_another_connection() -> None:
 async def test_a_slow_reader_is_no_stall() -> None:
     """Silence counts only while the caller waits for frames."""
     told: list[Event] = []
-    options = {"told": told, "frame_timeout": 0.5, "buffer_frames": 1}
-    async with session_on(streams, **options) as session:  # type: ignore[arg-type]
+    go_on = asyncio.Event()
+
+    async def in_two_parts(peer: Peer) -> None:
+        await peer.say(Ready())
+        await peer.hear()
+        await peer.say_frames(6)
+        await go_on.wait()
+        await peer.say_frames(12, start=6)
+        await peer.say(Completed(session_id="s"))
+        await peer.until_closed()
+
+    limits = {"frame_timeout": 600.0, "buffer_frames": 1}
+    async with (
+        stand_in(in_two_parts) as server,
+        connect(server.url, reconnect=QUICK, on_event=told.append, **limits) as session,  # type: ignore[arg-type]
+    ):
         await session.start("a fox", num_blocks=2)
         await anext(session)
-        await asyncio.sleep(1)
-        assert len(await rest(session)) == 17
+        while not session._wire._watchdog._held:  # type: ignore[attr-defined]  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        time_passes(700)
+        await at_rest()
+        for _ in range(5):
+            await anext(session)
+        await at_rest()
+        go_on.set()
+        assert len(await rest(session)) == 12
     assert told == []
 
 
@@ -209,7 +232,7 @@ async def test_a_refused_token_ends_it_at_once() -> None:
 async def test_each_connection_has_a_fresh_token() -> None:
     """Minted anew, though the old one has not expired."""
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(60),
         token_endpoint(lambda number: f"a.b.{number}") as mint,
         stand_in(in_turn(breaks_after(3), breaks_after(3), streams)) as server,
         connect(server.url, key="k", token_url=mint.url, reconnect=QUICK) as session,
@@ -229,7 +252,7 @@ async def test_the_first_connection_is_not_retried() -> None:
 async def _redirected(hook: Callable[[str], Any], headers: dict[str, str]) -> list[str | None]:
     """What the second server was sent as `X-Name`, connection by connection."""
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(60),
         stand_in(breaks_after(3)) as first,
         stand_in(in_turn(breaks_after(2), streams)) as second,
     ):

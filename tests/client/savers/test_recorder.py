@@ -27,7 +27,7 @@ class Slow:
 
     def write(self, frame: Frame, prompt: str | None) -> None:
         self.has_begun.set()
-        assert self.goes_on.wait(30)
+        assert self.goes_on.wait(60)
         self.written += 1
 
     def close(self) -> None:
@@ -38,7 +38,7 @@ async def _begun(saver: Slow, recorder: Recorder, frames: int) -> asyncio.Task[N
     """Frames are on their way, and the recorder is being closed."""
     for index in range(frames):
         await recorder.write(frame(index))
-    await asyncio.to_thread(saver.has_begun.wait, 30)
+    await asyncio.to_thread(saver.has_begun.wait, 60)
     closing = asyncio.create_task(recorder.close())
     await asyncio.sleep(0)
     return closing
@@ -69,7 +69,7 @@ async def test_a_frame_that_waits_for_room_is_not_lost(tmp_path: Path) -> None:
     saver = Slow()
     recorder = Recorder([saver], queue_frames=2)
     await recorder.write(frame(0))
-    await asyncio.to_thread(saver.has_begun.wait, 30)
+    await asyncio.to_thread(saver.has_begun.wait, 60)
     for index in (1, 2):
         await recorder.write(frame(index))
     writing = asyncio.create_task(recorder.write(frame(3)))
@@ -100,19 +100,47 @@ async def test_a_second_interruption_finishes_the_files_and_counts_what_is_lost(
     assert [saved.frames for saved in recorder.saved] == [saver.written, saver.written]
 
 
+async def test_a_second_interruption_counts_while_something_else_is_being_closed() -> None:
+    """Such as the connection, which is opened inside the recorder and closed first."""
+    saver = Slow()
+    recorder = Recorder([saver])
+    closes = asyncio.Event()
+
+    async def stream() -> None:
+        async with recorder:
+            for index in range(20):
+                await recorder.write(frame(index))
+            try:
+                await asyncio.Event().wait()
+            finally:
+                closes.set()
+                await asyncio.Event().wait()
+
+    streaming = asyncio.create_task(stream())
+    await asyncio.to_thread(saver.has_begun.wait, 60)
+    streaming.cancel()
+    await closes.wait()
+    assert recorder.waiting == 20, "the one that is being written is not written yet"
+    streaming.cancel()
+    threading.Thread(target=_let_go_when_broken_off, args=(saver, recorder)).start()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(streaming, 60)
+    assert recorder.lost > 0 and saver.written + recorder.lost == 20
+
+
 async def test_frames_that_wait_are_bounded_in_bytes_too() -> None:
     """Forty-eight frames of what a message may be are most of a gigabyte."""
     saver = Slow()
     recorder = Recorder([saver])
     await recorder.write(frame(0))
-    await asyncio.to_thread(saver.has_begun.wait, 30)
+    await asyncio.to_thread(saver.has_begun.wait, 60)
     large = bytes(10_000_000)
     for index in range(1, 5):  # up to the limit and one over it
         await recorder.write(frame(index, large))
     writing = asyncio.create_task(recorder.write(frame(5, large)))
     await asyncio.sleep(0)
     assert not writing.done()
-    assert recorder.waiting == 4
+    assert recorder.waiting == 5
     saver.goes_on.set()
     await writing
     await recorder.close()
@@ -124,7 +152,7 @@ async def test_a_frame_that_waits_for_room_until_all_is_finished_counts_as_lost(
     saver = Slow()
     recorder = Recorder([saver], queue_frames=1)
     await recorder.write(frame(0))
-    await asyncio.to_thread(saver.has_begun.wait, 30)
+    await asyncio.to_thread(saver.has_begun.wait, 60)
     await recorder.write(frame(1))
     writing = asyncio.create_task(recorder.write(frame(2)))
     await asyncio.sleep(0)

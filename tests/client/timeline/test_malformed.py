@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.timelines.files import VIDEO, WORKFLOW, entry, scope
 
@@ -155,7 +155,6 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return found
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_any_value_in_any_place_is_played_or_refused_in_words(data: st.DataObject) -> None:
     """Nothing else than a TimelineError comes of it, and what is read can be laid out."""
@@ -173,7 +172,6 @@ def test_any_value_in_any_place_is_played_or_refused_in_words(data: st.DataObjec
         assert sum(part.frames or 0 for part in parts) <= 500
 
 
-@settings(deadline=None)
 @given(value=JSON, text=st.text(max_size=40))
 def test_any_json_and_any_text_is_played_or_refused_in_words(value: Any, text: str) -> None:
     for said in (json.dumps(value), text, "{" + text, f'{{"0": {json.dumps(text)}}}'):

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from framewire.client.errors import TimelineError
@@ -54,7 +54,6 @@ def test_a_change_lands_in_the_block_that_contains_its_frame(
     assert blocks_of(parts, BlockShape(*shape)) == {12: 9, 4: 24}[shape[1]]
 
 
-@settings(deadline=None)
 @given(first=st.integers(1, 20), later=st.integers(1, 20), frame=st.integers(0, 500))
 def test_the_block_of_a_frame_contains_it(first: int, later: int, frame: int) -> None:
     """By the counts of frames before it and with it, for any shape."""
@@ -139,7 +138,6 @@ markers = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(
     lengths=st.lists(st.floats(0.1, 3), min_size=1, max_size=4),
     marks=markers,

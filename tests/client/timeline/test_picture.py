@@ -90,7 +90,7 @@ def test_a_terminal_gets_colours_and_its_own_width(tmp_path: Path) -> None:
     for variable, painted in (({}, True), ({"NO_COLOR": "1"}, False)):
         ours, theirs = pty.openpty()
         os.set_blocking(ours, True)
-        subprocess.run(["stty", "cols", "50"], stdin=theirs, check=True, timeout=20)
+        subprocess.run(["stty", "cols", "50"], stdin=theirs, check=True, timeout=60)
         done = subprocess.run(
             command, stdout=theirs, timeout=60, check=True,
             env={**os.environ, "TERM": "xterm", **variable},

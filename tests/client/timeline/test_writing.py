@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.timelines.files import KREA, VIDEO, WORKFLOW, entry, scope
 
@@ -47,7 +47,6 @@ def test_a_file_of_any_format_is_written_as_2_1_that_plays_the_same(value: Any) 
         assert [part.cues for part in one] == [part.cues for part in other]
 
 
-@settings(deadline=None)
 @given(
     places=st.lists(st.integers(1, 5000), min_size=1, max_size=6, unique=True),
     texts=st.lists(st.text(min_size=1).filter(str.strip), min_size=7, max_size=7),

@@ -10,7 +10,8 @@ import av
 import numpy as np
 import pytest
 from support.live.numbered import numbered_clip
-from support.live.senders import ffmpeg, free_port, wait_for_listener
+from support.live.senders import ffmpeg, wait_for_listener
+from support.servers.ports import free_port
 
 from framewire.client import Frame
 from framewire.client.errors import InputError
@@ -31,15 +32,18 @@ def sound(rate: int, samples: int, begins: Fraction) -> av.AudioFrame:
     return frame
 
 
-def test_ten_seconds_of_sound_are_kept_the_newest_ones() -> None:
+def test_half_a_minute_of_sound_is_kept_the_newest_and_each_listener_hears_all_of_it() -> None:
+    """One who has fallen behind goes on with the oldest that is there."""
     buffer = SoundBuffer()
-    for tenth in range(300):
-        buffer.put(SoundPiece(None, tenth / 10))
-    assert buffer.dropped == 199
-    assert [piece.at for piece in buffer.waiting()] == [tenth / 10 for tenth in range(199, 300)]
-    buffer.put(SoundPiece(None, 30.0))
+    tenth = sound(48_000, 4_800, Fraction(0))
+    early = iter(buffer)
+    for number in range(400):
+        buffer.put(SoundPiece(tenth, number))
+        if number == 0:
+            assert next(early).at == 0
     buffer.finish()
-    assert [piece.at for piece in buffer] == [30.0]
+    assert [piece.at for piece in early] == list(range(100, 400))
+    assert [piece.at for piece in buffer] == list(range(100, 400))
 
 
 @pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
@@ -61,7 +65,7 @@ class Pictures(LiveSource):
     """A source in name only, of so many pictures, each with a time."""
 
     def __init__(self, count: int) -> None:
-        self.name, self.at, self.seen = "pictures", 0.0, count
+        self.name, self.at, self.sound_at, self.seen = "pictures", 0.0, None, count
         self._count = count
 
     def pictures(self, covers: object = None):  # type: ignore[no-untyped-def]

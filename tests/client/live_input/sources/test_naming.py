@@ -1,5 +1,6 @@
 """What `--input` names, what of it people may see, and what is said of names that are none."""
 
+import socket
 import sys
 from pathlib import Path
 
@@ -127,12 +128,17 @@ def test_devices_says_so_where_there_are_none_and_exits_with_0(
 def test_devices_lists_cameras_and_screens_as_input_takes_them(
     kernel: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A camera's second node gives metadata, no pictures. Names control no terminal."""
+    """A camera's second node gives metadata, no pictures; a screen that was killed is none. Names
+    control no terminal."""
     plug_in(kernel, 10, "Capture \x1b[2J card")
     plug_in(kernel, 2, "HD Camera: HD Camera")
     plug_in(kernel, 3, "HD Camera: HD Camera", index=1)
-    (kernel / "x11" / "X5").touch()
-    assert main(["devices"]) == 0
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(kernel / "x11" / "X4"))
+    with socket.socket(socket.AF_UNIX) as screen:
+        screen.bind(str(kernel / "x11" / "X5"))
+        screen.listen()
+        assert main(["devices"]) == 0
     said = capsys.readouterr().out
     names = [line.split()[:2] for line in said.splitlines()]
     dev = kernel / "dev"

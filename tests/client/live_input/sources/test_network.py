@@ -1,5 +1,6 @@
 """Each kind of source against what others send: FFmpeg, GStreamer, a web server, an X server."""
 
+import asyncio
 import contextlib
 import io
 import itertools
@@ -7,6 +8,7 @@ import os
 import subprocess
 from itertools import islice, pairwise
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -15,14 +17,16 @@ from support.live.numbered import FPS, HEIGHT, WIDTH, number_in, numbered_clip
 from support.live.senders import (
     ffmpeg,
     sent_by,
+    tls_in_front,
     wait_for,
     web_server,
     x_server,
 )
 from support.servers.certificate import localhost_pem
+from support.servers.ports import free_port
 
 from framewire.client.errors import InputError
-from framewire.client.live_input.opening import source_from
+from framewire.client.live_input.opening import open_source, source_from
 from framewire.client.live_input.source import Source
 from framewire.client.live_input.sources.framing import AS_IT_IS, Framing
 from framewire.client.live_input.sources.live import LiveSource
@@ -48,7 +52,8 @@ def test_a_stream_gives_the_newest_picture_each_time_and_none_twice(
 ) -> None:
     """Where the reader was slow, what came meanwhile is left out, not queued."""
     with sent_by(kind, clip, tmp_path) as name, opening(name) as live:
-        assert (live.policy, live.size, live.name) == ("newest", (WIDTH, HEIGHT), name)
+        assert (live.policy, live.size) == ("newest", (WIDTH, HEIGHT))
+        assert live.name == name.replace("/live/x", "/live/…"), "RTMP's key is secret"
         pictures = live.pictures((WIDTH, HEIGHT))
         numbers = [number_in(one) for one in islice(pictures, 12) if isinstance(one, bytes)]
         seen = live.seen
@@ -118,6 +123,24 @@ def test_a_server_whose_certificate_is_not_trusted_is_told_no_password(
         assert numbers_of(source_from(url, framing=AS_IT_IS)) == list(range(20))
 
 
+async def test_rtmps_is_read_only_where_the_certificate_is_trusted(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And rtsps; FFmpeg by itself trusts whoever answers."""
+    pem = localhost_pem(tmp_path)
+    async with tls_in_front(free_port(), pem) as port:
+        for scheme in ("rtmps", "rtsps"):
+            url = f"{scheme}://127.0.0.1:{port}/live/x"
+            with pytest.raises(InputError, match="SSL_CERT_FILE names a file of authorities"):
+                await open_source(url)
+    monkeypatch.setenv("SSL_CERT_FILE", pem)
+    with sent_by("rtmp", clip, tmp_path) as name:
+        async with tls_in_front(urlsplit(name).port or 0, pem) as port:
+            source = await open_source(f"rtmps://127.0.0.1:{port}/live/x")
+            assert source.size == (WIDTH, HEIGHT)
+            await asyncio.to_thread(source.close)
+
+
 def test_a_screen_is_seen_and_a_part_of_it() -> None:
     with x_server("320x240") as display:
         with opening(f"screen:{display}") as whole:
@@ -167,6 +190,10 @@ def test_sound_comes_with_times_on_the_pictures_clock(clip: Path, tmp_path: Path
     loud = [p.at for p in whole.sound() if np.abs(p.frame.to_ndarray()).max() > 3000]
     assert (loud[0], loud[-1]) == (pytest.approx(1, abs=0.05), pytest.approx(2, abs=0.05))
     assert "its sound is left out" not in whole.notes
+    late = list(whole.sound(since=15.0))
+    loud = [p.at for p in whole.sound(since=1.8) if np.abs(p.frame.to_ndarray()).max() > 3000]
+    assert 13 < late[0].at < 15, "the rest is not read"
+    assert loud[-1] == pytest.approx(2, abs=0.05)
 
 
 def test_closing_ends_a_read_that_waits() -> None:
