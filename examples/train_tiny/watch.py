@@ -35,11 +35,11 @@ async def watch(
     if pictures is not None:
         options |= {"webcam_mode": True, "input": "all"}
     made: list[list[Frames]] = [[] for _ in range(blocks)]
+    if steer is not None:
+        block, other, steps = steer
+        options["steers"] = [{"prompt": other, "interp_steps": steps, "at_block": block}]
     async with connect(url) as session:
         await session.start(prompt, num_blocks=blocks, seed=seed, fmt="msgpack", **options)
-        if steer is not None:
-            block, other, steps = steer
-            await session.steer(other, interp_steps=steps, at_block=block)
         for picture in () if pictures is None else pictures:
             await session.send_image(png(picture))
         async for frame in session:

@@ -40,7 +40,7 @@ class Witness:
     async def sees(self, count: int) -> None:
         """Wait for `count` frames more."""
         wanted = self.frames + count
-        async with asyncio.timeout(10), self._more:
+        async with asyncio.timeout(60), self._more:
             await self._more.wait_for(lambda: self.frames >= wanted)
 
 

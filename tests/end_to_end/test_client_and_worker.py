@@ -19,6 +19,7 @@ from framewire.client import (
     Event,
     Frame,
     FramewireError,
+    Session,
     Started,
     Steered,
     connect,
@@ -38,9 +39,14 @@ async def worker() -> AsyncIterator[LocalWorker]:
 
 
 async def stream(url: str, prompt: str = "a fox", **options: Any) -> list[Frame]:
-    async with asyncio.timeout(30), connect(url) as session:
+    async with asyncio.timeout(60), connect(url) as session:
         await session.start(prompt, **{**SMALL, **options})
         return [frame async for frame in session]
+
+
+async def send(session: Session, pictures: list[bytes]) -> None:
+    for one in pictures:
+        await session.send_image(one)
 
 
 def pixels(frames: list[Frame]) -> list[bytes]:
@@ -49,7 +55,7 @@ def pixels(frames: list[Frame]) -> list[bytes]:
 
 async def test_streams_of_the_hosted_shape_one_after_another(worker: LocalWorker) -> None:
     """12·B - 6 frames for B blocks, then the next stream on the same connection."""
-    async with asyncio.timeout(30), connect(worker.url) as session:
+    async with asyncio.timeout(60), connect(worker.url) as session:
         for blocks in (1, 2, 20):
             await session.start("a fox", num_blocks=blocks, **SMALL)
             frames = [frame async for frame in session]
@@ -76,11 +82,22 @@ async def test_the_same_seed_gives_the_same_bytes_alone_and_in_company(
 async def test_a_steer_shows_exactly_from_its_block_on(worker: LocalWorker) -> None:
     """Frames before it are those of the unsteered stream; numbers and events agree."""
     told: list[Event] = []
-    plain = await stream(worker.url, seed=7, num_blocks=5)
-    async with asyncio.timeout(30), connect(worker.url, on_event=told.append) as session:
-        await session.start("a fox", seed=7, num_blocks=5, events=True, fmt="msgpack", **SMALL)
-        await session.steer("a cat", interp_steps=1, at_block=3)
-        frames = [frame async for frame in session]
+    pictures = [picture(number) for number in range(54)]  # without which no block is made
+
+    async def live(*, steered: bool, **options: Any) -> list[Frame]:
+        async with asyncio.timeout(60), connect(worker.url, **options) as session:
+            await session.start(
+                "a fox", seed=7, num_blocks=5, webcam_mode=True, input="all", events=True,
+                fmt="msgpack", **SMALL,
+            )  # fmt: skip
+            if steered:
+                await session.steer("a cat", interp_steps=1, at_block=3)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(send(session, pictures))
+                return [frame async for frame in session]
+
+    plain = await live(steered=False)
+    frames = await live(steered=True, on_event=told.append)
     assert pixels(frames[:30]) == pixels(plain[:30])
     assert all(a.jpeg != b.jpeg for a, b in zip(frames[30:], plain[30:], strict=True))
     assert [frame.index for frame in frames] == list(range(54))
@@ -95,7 +112,7 @@ async def test_a_steer_shows_exactly_from_its_block_on(worker: LocalWorker) -> N
 
 async def test_live_pictures_come_back_under_their_names(worker: LocalWorker) -> None:
     """send_image makes live frames that carry the request they answer; end() ends them."""
-    async with asyncio.timeout(30), connect(worker.url) as session:
+    async with asyncio.timeout(60), connect(worker.url) as session:
         await session.start(
             "a fox", webcam_mode=True, input="all", num_blocks=1000, fmt="msgpack", **SMALL
         )
@@ -111,7 +128,7 @@ async def test_live_pictures_come_back_under_their_names(worker: LocalWorker) ->
 async def test_a_reset_starts_over_with_the_new_values(worker: LocalWorker) -> None:
     """From its first frame on it is the stream that the new values give."""
     fresh = await stream(worker.url, "a cat", seed=9, num_blocks=2)
-    async with asyncio.timeout(30), connect(worker.url) as session:
+    async with asyncio.timeout(60), connect(worker.url) as session:
         await session.start("a fox", seed=7, num_blocks=1000, **SMALL)
         await anext(session)
         await session.reset("a cat", seed=9, num_blocks=2)
@@ -142,7 +159,7 @@ async def test_keys_and_secrets_open_the_door(worker: LocalWorker) -> None:
 async def test_a_reader_that_pauses_gets_every_frame(worker: LocalWorker) -> None:
     """The worker waits for it; nothing is lost and nothing runs out of time."""
     whole = await stream(worker.url, seed=7, num_blocks=30)
-    async with asyncio.timeout(30), connect(worker.url, buffer_frames=2) as session:
+    async with asyncio.timeout(60), connect(worker.url, buffer_frames=2) as session:
         await session.start("a fox", seed=7, num_blocks=30, **SMALL)
         frames = [await anext(session)]
         await asyncio.sleep(0.5)
@@ -152,7 +169,7 @@ async def test_a_reader_that_pauses_gets_every_frame(worker: LocalWorker) -> Non
 
 async def test_a_worker_that_drains_finishes_or_says_so(worker: LocalWorker) -> None:
     """SIGTERM in mid stream: an error of ours with a hint, never a silent end."""
-    async with asyncio.timeout(30), connect(worker.url) as session:
+    async with asyncio.timeout(60), connect(worker.url) as session:
         await session.start("a fox", num_blocks=100_000, **SMALL)
         await anext(session)
         os.kill(worker.pid, signal.SIGTERM)
@@ -173,7 +190,7 @@ sys.exit(main(["stream", "a fox", "--url", {worker.url!r}, "--blocks", "2", "--s
                "--out", {str(tmp_path / "frames/")!r} + "/"]))
 """
     done = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-c", code], capture_output=True, text=True, timeout=30
+        subprocess.run, [sys.executable, "-c", code], capture_output=True, text=True, timeout=90
     )
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "frames").iterdir())) == 18

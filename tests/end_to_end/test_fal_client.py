@@ -52,7 +52,7 @@ async def test_ws_connect_streams_with_a_minted_token_and_with_the_key(
     ):
         assert await socket.recv() == READY
         await socket.send(msgpack.packb(params()))
-        messages = [await asyncio.wait_for(socket.recv(), 10) for _ in range(19)]
+        messages = [await asyncio.wait_for(socket.recv(), 60) for _ in range(19)]
     assert all(isinstance(m, bytes) and m.startswith(b"\xff\xd8") for m in messages[:18])
     assert isinstance(messages[18], str) and '"completed"' in messages[18]
 
@@ -61,9 +61,9 @@ async def test_the_blocking_ws_connect_streams_as_well(worker: Running) -> None:
     def stream() -> list[str | bytes]:
         client = fal_client.SyncClient(key=KEY)
         with client.ws_connect(APP, path="/ws") as socket, closing(client._client):
-            assert socket.recv(timeout=10) == READY
+            assert socket.recv(timeout=60) == READY
             socket.send(msgpack.packb(params()))
-            return [socket.recv(timeout=10) for _ in range(19)]
+            return [socket.recv(timeout=60) for _ in range(19)]
 
     messages = await asyncio.to_thread(stream)
     assert len([message for message in messages if isinstance(message, bytes)]) == 18
@@ -78,7 +78,7 @@ async def test_realtime_streams_where_it_is_told_how_to_read_frames(worker: Runn
     ):
         assert await connection.recv() == {"status": "ready"}
         await connection.send(params())
-        answers = [await asyncio.wait_for(connection.recv(), 10) for _ in range(19)]
+        answers = [await asyncio.wait_for(connection.recv(), 60) for _ in range(19)]
     assert all(answer["jpeg"].startswith(b"\xff\xd8") for answer in answers[:18])
     assert answers[18]["status"] == "completed"
 
@@ -87,7 +87,7 @@ async def test_realtime_reads_envelopes_without_being_told_anything(worker: Runn
     async with fals_client() as client, client.realtime(APP, path="/ws") as connection:
         assert await connection.recv() == {"status": "ready"}
         await connection.send(params(fmt="msgpack"))
-        answers = [await asyncio.wait_for(connection.recv(), 10) for _ in range(19)]
+        answers = [await asyncio.wait_for(connection.recv(), 60) for _ in range(19)]
     assert [answer["index"] for answer in answers[:18]] == list(range(18))
 
 
@@ -96,7 +96,7 @@ async def test_realtime_by_its_own_path_streams_with_nothing_said(worker: Runnin
     async with fals_client() as client, client.realtime(APP) as connection:
         assert await connection.recv() == {"status": "ready"}
         await connection.send(params())
-        answers = [await asyncio.wait_for(connection.recv(), 10) for _ in range(19)]
+        answers = [await asyncio.wait_for(connection.recv(), 60) for _ in range(19)]
     assert [answer["index"] for answer in answers[:18]] == list(range(18))
     assert all(answer["image"].startswith(b"\xff\xd8") for answer in answers[:18])
     assert answers[18]["status"] == "completed"
@@ -108,7 +108,7 @@ async def test_realtime_paths_send_bare_frames_to_who_asks_for_them(worker: Runn
     async with websockets.connect(url, additional_headers=headers, proxy=None) as socket:
         assert await socket.recv() == READY
         await socket.send(msgpack.packb(params()))
-        assert (await asyncio.wait_for(socket.recv(), 10)).startswith(b"\xff\xd8")
+        assert (await asyncio.wait_for(socket.recv(), 60)).startswith(b"\xff\xd8")
 
 
 async def test_realtime_raises_our_errors_as_its_own(worker: Running) -> None:
@@ -119,7 +119,7 @@ async def test_realtime_raises_our_errors_as_its_own(worker: Running) -> None:
             await connection.recv()
         assert "width" in str(raised.value)
         await connection.send(params(fmt="msgpack", num_blocks=1))
-        assert (await asyncio.wait_for(connection.recv(), 10))["index"] == 0
+        assert (await asyncio.wait_for(connection.recv(), 60))["index"] == 0
 
 
 async def test_a_wrong_key_is_the_clients_own_error(worker: Running) -> None:

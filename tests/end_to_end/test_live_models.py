@@ -238,8 +238,7 @@ async def test_self_forcing_streams_past_its_cache_and_takes_a_new_prompt() -> N
             await viewer.say(**params)
             plain = (await viewer.stream()).frames
         async with connected(worker.url) as viewer:
-            await viewer.say(**params)
-            await viewer.say(prompt="snow", at_block=8)
+            await viewer.say(**params, steers=[{"prompt": "snow", "at_block": 8}])
             steered = (await viewer.stream()).frames
     assert len(plain) == len(steered) == 9 + 8 * 12
     assert plain[:93] == steered[:93]

@@ -1,12 +1,15 @@
 """From the hub to frames at tiny size: files with published names, by the path of the real ones."""
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from diffusers import AutoencoderKLWan
 from safetensors.torch import load_file, save_file
+from support.engines.adapters_made import in_style, random_pairs
 from support.servers.stand_in_hub import StandInHub, hub_serving
 from support.servers.worker_server import serving
 from support.viewers.plain_stream import QUICK, plain_stream
@@ -18,9 +21,18 @@ from framewire.worker.backends import presets
 from framewire.worker.backends.wan import WanBackend
 from framewire.worker.engine.build import Build
 from framewire.worker.engine.checkpoint import CheckpointError
-from framewire.worker.engine.random_weights import TINY_RANDOM, random_transformer, random_vae
+from framewire.worker.engine.lora.chosen import ChosenAdapter
+from framewire.worker.engine.preset import FRAMES_PER_LATENT, Preset
+from framewire.worker.engine.random_weights import (
+    TINY_LONGLIVE,
+    TINY_RANDOM,
+    random_transformer,
+    random_vae,
+)
+from framewire.worker.models import catalogue, own
 from framewire.worker.models.catalogue import Entry, parse
 from framewire.worker.models.pull import Hub, pull
+from framewire.worker.models.setup import ModelSetup
 
 CPU = torch.device("cpu")
 BUILD = Build(CPU, torch.float32, torch.float32)
@@ -87,26 +99,39 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def pulled(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Entry]:
+def pulled(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Entry:
     """The files in a cache of this test's own, pulled from a hub, and known by the catalogue."""
+    return pull_from_a_hub(files, {TRANSFORMER: "transformer"}, TINY_RANDOM, tmp_path, monkeypatch)
+
+
+def pull_from_a_hub(
+    files: Path,
+    parts: dict[str, str],
+    preset: Preset,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    notice: str = "",
+    say: Callable[[str], None] = lambda line: None,
+) -> Entry:
+    """Pull a folder's files, of which those that are alone in it are of these parts."""
     paths = [path for path in sorted(files.rglob("*")) if path.is_file()]
     listed = []
     hub = StandInHub()
     for path in paths:
         name = path.relative_to(files).as_posix()
         hub.files[f"someone/small/{name}"] = path.read_bytes()
-        part = "transformer" if name == TRANSFORMER else name.split("/")[0]
+        part = parts.get(name, name.split("/")[0])
         listed.append(
             {"part": part, "repo": "someone/small", "path": name, "bytes": 1, "licence": "MIT"}
         )
     table = {"title": "Small", "licence": "MIT", "needs": "nothing", "files": listed}
-    entry = parse({TINY_RANDOM.name: table})[TINY_RANDOM.name]
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr("huggingface_hub.file_download.constants.HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(presets, "catalogue", lambda: {TINY_RANDOM.name: entry})
+    entry = parse({preset.name: {**table, "notice": notice}})[preset.name]
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr("huggingface_hub.file_download.constants.HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(presets, "catalogue", lambda: {preset.name: entry})
     with hub_serving(hub):
-        pull(entry, entry.files, Hub(endpoint=hub.url, cache_dir=tmp_path, token=False))  # type: ignore[arg-type]
-    yield entry
+        pull(entry, entry.files, Hub(endpoint=hub.url, cache_dir=cache, token=False), say)  # type: ignore[arg-type]
+    return entry
 
 
 async def test_pulled_weights_stream_over_a_socket(pulled: Entry) -> None:
@@ -169,3 +194,102 @@ def test_a_preset_that_was_not_pulled_says_how_to(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "empty"))
     with pytest.raises(FileNotFoundError, match="framewire-worker pull tiny-random"):
         presets.published_engine(TINY_RANDOM, BUILD)
+
+
+async def test_a_model_of_ones_own_streams_with_its_weights_and_differences(
+    pulled: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A TOML file and the files of its base: no line of code."""
+    weights = {
+        name: 1.1 * value for name, value in load_file(pulled.paths("transformer")[0]).items()
+    }
+    save_file(weights, tmp_path / "fox.safetensors")
+    lines = (
+        'name = "our-fox"',
+        f'base = "{TINY_RANDOM.name}"',
+        "[files]",
+        'transformer = "fox.safetensors"',
+        "[differences]",
+        "block_frames = 2",
+        "first_block_frames = 2",
+    )
+    (tmp_path / "fox.toml").write_text("\n".join(lines))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for module in (own, catalogue):
+        monkeypatch.setattr(module, "PRESETS", {TINY_RANDOM.name: TINY_RANDOM})
+    monkeypatch.setattr(catalogue, "published", lambda: {TINY_RANDOM.name: pulled})
+    monkeypatch.setattr(presets, "catalogue", catalogue.catalogue)
+    own.add(tmp_path / "fox.toml")
+    setup = ModelSetup(preset="our-fox", device="cpu", dtype="float32")
+    backend = presets.servable_presets()["our-fox"].make(setup)
+    async with serving(backend) as worker, connected(worker.url) as viewer:
+        await viewer.say(prompt="a red fox", num_blocks=3, **QUICK)
+        frames = (await viewer.stream()).frames
+    assert len(frames) == backend.defaults.first_block_frames + 2 * 2 * FRAMES_PER_LATENT
+    base = presets.published_engine(TINY_RANDOM, BUILD)
+    assert frames[0] != plain_stream("a red fox", 1, engine=base)[0]
+
+
+NOTICE = "not for commercial use"
+BASE, ADAPTER = "base.pt", "lora.pt"
+
+
+@pytest.fixture
+def longlive(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Entry, list[str]]:
+    """A model in two checkpoints of training, the second an adapter; and what pulling it said."""
+    folder = tmp_path / "published"
+    shutil.copytree(files, folder)
+    weights = load_file(folder / TRANSFORMER)
+    (folder / TRANSFORMER).unlink()
+    torch.save({"generator": weights}, folder / BASE)
+    pairs = in_style(random_pairs(), "peft")
+    named = {name.replace(".default", ""): value for name, value in pairs.items()}
+    whole = {"generator_lora": named, "critic_lora": {"unread": torch.ones(1)}, "step": 6000}
+    torch.save(whole, folder / ADAPTER)
+    parts, said = {BASE: "transformer", ADAPTER: "adapter"}, list[str]()
+    cache = tmp_path / "cache"
+    entry = pull_from_a_hub(folder, parts, TINY_LONGLIVE, cache, monkeypatch, NOTICE, said.append)
+    return entry, said
+
+
+def test_an_adapter_that_is_part_of_a_model_is_merged_before_the_cast(
+    longlive: tuple[Entry, list[str]],
+) -> None:
+    """In float32, whatever the dtype; also where adapters of the operator's stay live."""
+    before = load_file_of(longlive[0].paths("transformer")[0])
+    wanted = {
+        f"{layer}.weight": before[published(f"{layer}.weight")] + alpha / len(down) * up @ down
+        for layer, (down, up, alpha) in random_pairs().items()
+    }
+    own = ChosenAdapter(longlive[0].paths("adapter")[0].with_name("ink.safetensors"), "ink")
+    save_file(in_style(random_pairs(seed=1), "kohya"), own.path)
+    half = replace(BUILD, dtype=torch.bfloat16)
+    for build in (half, replace(half, adapters=[own], live_adapters=True)):
+        engine = presets.published_engine(TINY_LONGLIVE, build)
+        state = engine.transformer.model.state_dict()
+        for name, value in wanted.items():
+            held = state.get(name, state.get(name.replace(".weight", ".base.weight")))
+            assert torch.equal(held, value.bfloat16()), name
+    assert len(wanted) == 16
+
+
+def test_a_model_that_is_not_for_commerce_is_pulled_with_a_word_of_it(
+    longlive: tuple[Entry, list[str]],
+) -> None:
+    """Before its first byte."""
+    assert longlive[1][0] == f"tiny-longlive: {NOTICE}"
+
+
+def test_a_model_without_the_adapter_that_is_part_of_it_is_not_served(
+    longlive: tuple[Entry, list[str]],
+) -> None:
+    longlive[0].paths("adapter")[0].unlink()
+    with pytest.raises(FileNotFoundError, match="framewire-worker pull tiny-longlive"):
+        presets.published_engine(TINY_LONGLIVE, BUILD)
+
+
+def load_file_of(path: Path) -> dict[str, torch.Tensor]:
+    weights: dict[str, torch.Tensor] = torch.load(path, weights_only=True)["generator"]
+    return weights

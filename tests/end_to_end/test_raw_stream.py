@@ -111,8 +111,8 @@ async def test_a_paced_stream_takes_its_time() -> None:
 async def test_an_unpaced_stream_does_not() -> None:
     async with serving() as worker:
         began = time.monotonic()
-        await streamed(worker.url, prompt="a", num_blocks=8)
-        assert time.monotonic() - began < 90 / 16, "faster than anybody looks at it"
+        await streamed(worker.url, prompt="a", num_blocks=80)
+        assert time.monotonic() - began < 954 / 16, "faster than anybody looks at it"
 
 
 async def test_ten_thousand_prompts_in_a_moment_and_the_newest_wins() -> None:

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import av
 import pytest
+from support.servers.ports import free_port
 from support.servers.stand_in import picture
 from support.servers.worker_server import command
 
@@ -31,21 +31,25 @@ from framewire.client import (
 DOWN = 2.0
 """Seconds between the end of one worker and the start of the next: what is to be survived."""
 SMALL = {"width": 128, "height": 64}
-PATIENT = Reconnect(attempts=50, first_delay=0.1, max_delay=0.3, give_up_after=40)
+PATIENT = Reconnect(attempts=1000, first_delay=0.1, max_delay=0.3, give_up_after=100)
+
+pytestmark = pytest.mark.timeout(300)
 
 
 async def kill_and_restart(number: signal.Signals, url: asyncio.Future[str], go: asyncio.Event,
                            done: asyncio.Event) -> None:  # fmt: skip
-    """A worker until `go`, none for two seconds, and another on the same port until `done`."""
-    options = ("--backend", "testcard", "--grace", "5", "--max-sessions", "8")
-    async with command(*options) as first:
+    """A worker until `go`, none for two seconds, and another on the same port until `done`.
+
+    The first is slow, so that all stream still when it goes.
+    """
+    options = ("--port", str(free_port()), "--grace", "5", "--max-sessions", "8")
+    async with command(*options, slow=True, FRAMEWIRE_TEST_BLOCK="0.1") as first:
         url.set_result(first.url)
         await go.wait()
         first.signal(number)
         await first.exit_code()
     await asyncio.sleep(DOWN)
-    port = urlsplit(first.url).port
-    async with command(*options, "--port", str(port)):
+    async with command(*options):
         await done.wait()
 
 
@@ -54,7 +58,7 @@ async def unreliable(number: signal.Signals) -> AsyncIterator[tuple[str, asyncio
     """The URL of a worker that goes away when the event is set."""
     url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     go, done = asyncio.Event(), asyncio.Event()
-    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(200), asyncio.TaskGroup() as group:
         group.create_task(kill_and_restart(number, url, go, done))
         yield await url, go
         done.set()
@@ -71,21 +75,21 @@ async def test_a_killed_worker_costs_no_frame(tmp_path: Path) -> None:
         Recorder([saver_for(str(path))]) as recorder,
         connect(url, reconnect=PATIENT, on_event=told.append) as session,
     ):
-        await session.start("a fox", num_blocks=12, fps=120, **SMALL)  # type: ignore[arg-type]
+        await session.start("a fox", num_blocks=100, **SMALL)  # type: ignore[arg-type]
         async for frame in session:
             await recorder.write(frame)
             frames.append(frame)
-            if frame.index == 50:
+            if frame.index == 20:
                 go.set()
-    assert [frame.index for frame in frames] == list(range(138))
+    assert [frame.index for frame in frames] == list(range(12 * 100 - 6))
     assert isinstance(told[0], Reconnecting) and told[0].cause.hint
     (found,) = (event for event in told if isinstance(event, Reconnected))
-    assert 51 <= found.frames < 138 and found.seconds >= DOWN / 2
+    assert 21 <= found.frames < 12 * 100 - 6 and found.seconds >= DOWN / 2
     again = [frame.jpeg for frame in frames[found.frames :]]
     both = min(found.frames, len(again))
     assert again[:both] == [frame.jpeg for frame in frames[:both]]
     with av.open(str(path)) as video:
-        assert sum(1 for _ in video.decode(video=0)) == 138
+        assert sum(1 for _ in video.decode(video=0)) == 12 * 100 - 6
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -117,7 +121,7 @@ class _Viewer:
 
     async def watch(self, url: str, **options: Any) -> None:
         async with connect(url, reconnect=PATIENT, on_event=self.told.append) as session:
-            await session.start("a fox", num_blocks=self.blocks, fps=240, **SMALL, **options)
+            await session.start("a fox", num_blocks=self.blocks, **SMALL, **options)
             filming = asyncio.create_task(self._film(session)) if "webcam_mode" in options else None
             async for frame in session:
                 self.indices.append(frame.index)

@@ -148,8 +148,8 @@ async def test_a_new_prompt_enters_the_next_block_with_the_ramps_first_step(
 
     engine.transformer.write_text = recording  # type: ignore[method-assign]
     async with connected(worker.url) as viewer:
-        await viewer.say(prompt="a red fox", num_blocks=5, **QUICK)
-        await viewer.say(prompt="a blue bird at night", interp_steps=3, at_block=2)
+        bird = {"prompt": "a blue bird at night", "interp_steps": 3, "at_block": 2}
+        await viewer.say(prompt="a red fox", num_blocks=5, steers=[bird], **QUICK)
         frames = (await viewer.stream()).frames
     old, new = engine.encode_prompt("a red fox"), engine.encode_prompt("a blue bird at night")
     ramp = [torch.lerp(old, new, part / 3) for part in (1, 2)]
@@ -198,7 +198,7 @@ async def test_a_drain_in_mid_block_sends_the_block_whole_and_closes_as_restarti
         await viewer.frame(7)
         async with lane_held(worker.inside):
             worker.server.begin_drain()
-            await asyncio.wait_for(worker.inside.draining.wait(), 5)
+            await asyncio.wait_for(worker.inside.draining.wait(), 60)
         received = await viewer.end()
     _, rest = divmod(7 + len(received.frames) + 6, 12)
     assert rest == 0

@@ -97,7 +97,7 @@ def _blended(*parts: tuple[str, float], **rest: Any) -> Steer:
     return Steer.model_validate({"prompt": parts[0][0], "prompts": prompts, **rest})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(first=starts, script=steps)
 @example(
     first=Params(prompt="A", num_blocks=1),

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 from PIL import Image
 from train_tiny.measure import look
 from train_tiny.world import HEIGHT, WIDTH
 
 PROGRAM = Path(__file__).parents[2] / "examples" / "demo.py"
 STEERED, FRAMES = 54, 114
+
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_the_demo_shows_its_first_prompt_and_then_its_second(tmp_path: Path) -> None:
@@ -26,7 +29,7 @@ def test_the_demo_shows_its_first_prompt_and_then_its_second(tmp_path: Path) -> 
         env=os.environ | {"FRAMEWIRE_BACKEND": "tiny"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr

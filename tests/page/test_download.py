@@ -1,5 +1,6 @@
 """What the page downloads: each binary message that came is one frame of the file, in its order."""
 
+import asyncio
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,12 +15,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.async_api import Browser
-from support.pages.driver import Driver, driven
+from support.engines.held import HeldBefore
+from support.pages.driver import PATIENCE, Driver, driven
 from support.recordings import KINDS, frames_of
 from support.servers.gateway import gateway
 from support.servers.hosted_server import FAL_KEY, serving_fal
 from support.servers.worker_server import serving
 
+from framewire.worker.backends.base import Backend
 from framewire.worker.config import Config
 from framewire.worker.server.page_address import page_address
 
@@ -30,9 +33,10 @@ SMALL = {"width": 320, "height": 192}
 
 @dataclass
 class Received:
-    """The binary messages of all sockets of a page, and where these led."""
+    """The binary messages of all sockets of a page, what it sent, and where these led."""
 
     jpegs: list[bytes] = field(default_factory=list)
+    sent: list[str | bytes] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)
 
     def watch(self, page: Driver) -> None:
@@ -41,6 +45,12 @@ class Received:
     def _opened(self, socket: Any) -> None:
         self.urls.append(socket.url)
         socket.on("framereceived", self._came)
+        socket.on("framesent", lambda message: self.sent.append(message))
+
+    async def until_sent(self, words: bytes) -> None:
+        async with asyncio.timeout(PATIENCE / 1000):
+            while not any(words in said for said in self.sent if isinstance(said, bytes)):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
 
     def _came(self, message: str | bytes) -> None:
         if isinstance(message, bytes):
@@ -49,9 +59,9 @@ class Received:
 
 
 @asynccontextmanager
-async def page_of(where: str) -> AsyncIterator[str]:
+async def page_of(where: str, backend: Backend | None = None) -> AsyncIterator[str]:
     """The address of the page: at a worker, or in front of a stand-in for fal that serves one."""
-    async with serving() as worker:
+    async with serving(backend) as worker:
         if where == "worker":
             yield worker.http
             return
@@ -79,18 +89,24 @@ def small(picture: Image.Image) -> NDArray[np.float32]:
 async def test_the_file_has_every_message_as_a_frame_in_its_order(
     where: str, container: str, browser: Browser
 ) -> None:
-    """Steered on the way, and through `--fal`, where frames are bare JPEGs without events."""
-    received = Received()
-    async with page_of(where) as url, driven(browser) as page:
+    """Steered on the way, and through `--fal`, where frames are bare JPEGs without events.
+
+    What is made waits for the change: to a stream that is complete it would begin another one.
+    """
+    received, held = Received(), HeldBefore(2)
+    async with page_of(where, held) as url, driven(browser) as page:
         received.watch(page)
         await page.open(url, prompt="a red circle moving right", blocks=6, seed=3, **SMALL)
         await page.page.locator("#container").select_option(container)
         await page.start()
         await page.fill("Prompt", "a blue square moving down")
         await page.page.keyboard.press("Enter")
+        await received.until_sent(b"a blue square")
+        held.gate.open()
         await page.until_state("completed")
         name, data = await downloaded(page)
         numbers = await page.number("frames")
+    assert held.steered.is_set()
     assert len(received.jpegs) == numbers == 66
     assert name.endswith(f"66-frames.{container}")
     frames = [small(Image.fromarray(frame.to_ndarray(format="rgb24"))) for frame in frames_of(data)]

@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ from PIL import Image
 from playwright.async_api import Browser, expect
 from support.pages.driver import driven
 from support.pages.server import page_before
+from support.servers.ports import free_port
 from support.servers.stand_in import Peer
 from support.servers.worker_server import Running, command, serving
 from support.viewers.raw_viewer import connected
@@ -29,12 +29,6 @@ SMALL = {"width": 320, "height": 192, "fps": 16}
 def token(secret: str = SECRET) -> str:
     now = int(time.time())
     return jwt.encode({"allowed_apps": ["krea-wan-14b"], "iat": now, "exp": now + 60}, secret)
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 @asynccontextmanager
@@ -96,7 +90,7 @@ async def test_the_place_in_the_line_is_shown(browser: Browser) -> None:
             await page.open(worker.http, blocks=1000, **SMALL)
             await page.click("Start")
             await page.until_state("waiting")
-            assert await page.shows("line") == "place 1"
+            await expect(page.page.locator("#line")).to_have_text("place 1")
             await page.until_message("place 1 in the line")
         await page.until_state("streaming")
 
@@ -167,10 +161,69 @@ async def test_a_stream_without_frames_is_given_up_after_a_while(browser: Browse
 
     async with page_before(falls_silent, frame_seconds=1.0) as server, driven(browser) as page:
         await page.open(server.http)
-        await page.start()
+        await page.click("Start")
         await page.until_message("No frame came in time")
+        assert await page.number("frames") == 6
         assert await page.state() == "failed"
         await expect(page.button("Start")).to_be_enabled()
+
+
+async def test_a_server_that_never_says_that_it_is_ready_is_given_up(browser: Browser) -> None:
+    async def is_mute(peer: Peer) -> None:
+        await peer.until_closed()
+
+    async with page_before(is_mute, ready_seconds=1.0) as server, driven(browser) as page:
+        await page.open(server.http)
+        await page.click("Start")
+        await page.until_message("does not say that it is ready")
+        await page.until_message("nothing for 1 seconds")
+        assert await page.state() == "failed"
+        await expect(page.button("Start")).to_be_enabled()
+
+
+async def test_a_stream_that_is_not_ready_again_is_tried_once_more(browser: Browser) -> None:
+    """Its worker hangs after a restart; the next answer is a good one."""
+
+    async def hangs_once(peer: Peer) -> None:
+        if len(server.behind.peers) == 2:
+            await peer.until_closed()
+            return
+        await peer.say(Ready())
+        await peer.hear()
+        await peer.say_frames(6)
+        if len(server.behind.peers) == 1:
+            await peer.until_sent()
+            peer.socket.transport.abort()
+            return
+        await peer.until_closed()
+
+    async with (
+        page_before(hangs_once, ready_seconds=4.0) as server,
+        driven(browser, quiet=False) as page,
+    ):
+        await page.open(server.http)
+        await page.start()
+        await page.until("() => document.querySelector('#frames').innerText.startsWith('12 ')")
+        assert len(server.behind.peers) == 3
+
+
+async def test_a_warning_before_the_first_frame_stays_when_it_comes(browser: Browser) -> None:
+    """What is said of the connection goes when that is over, but not the worker's own words."""
+
+    async def warns(peer: Peer) -> None:
+        await peer.say(Ready())
+        await peer.hear()
+        await peer.socket.send('{"type":"warning","reason":"the picture was too large"}')
+        await peer.say_frames(6)
+        await peer.until_closed()
+
+    async with page_before(warns) as server, driven(browser) as page:
+        await page.open(server.http)
+        await page.start()
+        await page.until_state("streaming")
+        await page.until_message("the picture was too large")
+        await page.click("Stop")
+        await expect(page.page.get_by_role("alert")).to_be_hidden()
 
 
 async def test_a_server_without_events_that_sends_more_than_was_asked_for(browser: Browser) -> None:

@@ -16,18 +16,20 @@ pytestmark = pytest.mark.browser
 
 MODEL_MS, WAIT_S = 300.0, 0.6
 MEASURE = """
+  let began = null;
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter") return;
-    const began = performance.now();
-    const pixel = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
-    const look = () => {
-      pixel.drawImage(document.querySelector("canvas"), 0, 0, 1, 1);
-      if (pixel.getImageData(0, 0, 1, 1).data[0] > 100) window.took = performance.now() - began;
-      else requestAnimationFrame(look);
-    };
-    look();
+    if (event.key === "Enter") began = performance.now();
   }, true);
+  const pixel = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  const draw = CanvasRenderingContext2D.prototype.drawImage;
+  CanvasRenderingContext2D.prototype.drawImage = function (...given) {
+    draw.apply(this, given);
+    if (began === null || this.canvas !== document.querySelector("canvas")) return;
+    pixel.drawImage(this.canvas, 0, 0, 1, 1);
+    if (pixel.getImageData(0, 0, 1, 1).data[0] > 100) window.took ??= performance.now() - began;
+  };
 """
+"""Seconds until the output is bright, as it is drawn."""
 BLACK, BRIGHT = picture(0), picture(4)  # red 0 and 148
 
 

@@ -1,5 +1,6 @@
 """How many pictures are on their way: no more than two blocks', however slow the worker."""
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,7 @@ from playwright.async_api import Browser, WebSocket
 from support.pages.driver import Driver, driven
 from support.pages.server import page_before
 from support.servers.stand_in import Peer
-from support.servers.worker_server import command
+from support.servers.worker_server import lane_held, serving
 
 from framewire.protocol import Ready
 
@@ -17,6 +18,16 @@ pytestmark = pytest.mark.browser
 
 BLOCK = 12
 CANVAS = {"mode": "canvas", "rate": 30, "blocks": 1000, "width": 320, "height": 192}
+
+THIRTY_PICTURES = """
+() => new Promise((done) => {
+  const camera = document.querySelector("video");
+  let left = 30;
+  const look = () => ((left -= 1) ? camera.requestVideoFrameCallback(look) : done());
+  camera.requestVideoFrameCallback(look);
+})
+"""
+"""Waits for so many of the camera's."""
 
 
 @dataclass
@@ -58,15 +69,17 @@ class Traffic:
 async def test_a_slow_worker_is_sent_two_blocks_of_pictures_at_most(
     capturing_browser: Browser,
 ) -> None:
-    """From the camera, thirty pictures a second into a worker that takes a few."""
+    """From the camera, into a worker that takes none while it has made some thirty more."""
     traffic = Traffic()
-    async with (
-        command(slow=True, FRAMEWIRE_TEST_BLOCK="2") as worker,
-        driven(capturing_browser) as page,
-    ):
+    async with serving() as worker, driven(capturing_browser) as page:
         traffic.watch(page)
         await page.open(worker.http, **(CANVAS | {"mode": "camera"}))
         await page.start()
+        async with lane_held(worker.inside):
+            async with asyncio.timeout(60):
+                while traffic.unanswered[-1] <= BLOCK:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            await page.page.evaluate(THIRTY_PICTURES)
         await page.until("() => parseInt(document.querySelector('#frames').innerText) >= 30")
     assert traffic.frames >= 30
     assert max(traffic.unanswered) <= 2 * BLOCK

@@ -81,6 +81,79 @@ async def test_a_start_image_is_dropped_and_pasted(browser: Browser) -> None:
             await page.page.goto("about:blank")
 
 
+async def test_a_file_dropped_beside_its_place_is_taken_and_never_opened(browser: Browser) -> None:
+    """The browser would leave the page for it, and the stream with it."""
+    drop = """async (name) => {
+      const canvas = new OffscreenCanvas(40, 30);
+      canvas.getContext("2d");
+      const data = new DataTransfer();
+      const blob = await canvas.convertToBlob({ type: "image/png" });
+      data.items.add(new File([blob], name, { type: "image/png" }));
+      const event = (kind) => new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true });
+      const beside = document.querySelector("header");
+      return ["dragover", "drop"].map((kind) => beside.dispatchEvent(event(kind)));
+    }"""
+    async with serving() as worker, driven(browser) as page:
+        await page.open(worker.http, mode="image", **SMALL)
+        assert await page.page.evaluate(drop, "beside.png") == [False, False], "left to the browser"
+        await expect(page.page.locator("#source-controls")).to_contain_text("beside.png")
+        await page.mode("Text")
+        assert await page.page.evaluate(drop, "nowhere.png") == [False, False]
+        await page.mode("Image")
+        await expect(page.page.locator("#source-controls")).to_contain_text("beside.png")
+
+
+HELD_QUESTION = """
+  window.asked = 0;
+  window.streams = [];
+  const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (...args) => {
+    window.asked += 1;
+    await new Promise((answer) => (window.answer = answer));
+    const stream = await ask(...args);
+    window.streams.push(stream);
+    return stream;
+  };
+"""
+
+
+async def test_a_second_start_while_the_camera_is_asked_for_opens_nothing_more(
+    capturing_browser: Browser,
+) -> None:
+    """One question, one camera, one stream."""
+    async with (
+        serving(max_sessions=4) as worker,
+        driven(capturing_browser, scripts=(HELD_QUESTION,)) as page,
+    ):
+        await page.open(worker.http, mode="camera", blocks=1000, prompt="red", **SMALL)
+        await page.click("Start")
+        await page.click("Start")
+        await page.page.keyboard.press("Control+Enter")
+        await page.click("OPEN CAMERA")
+        assert await page.page.evaluate("window.asked") == 1
+        await page.page.evaluate("window.answer()")
+        await page.until_state("streaming")
+        assert await page.page.evaluate("window.asked") == 1
+        assert worker.inside.metrics.connections._value.get() == 1
+        assert len([url for url in page.requests if "/ws" in url]) == 1
+
+
+async def test_a_camera_that_is_allowed_when_another_mode_was_chosen_is_given_back(
+    capturing_browser: Browser,
+) -> None:
+    async with (
+        serving() as worker,
+        driven(capturing_browser, scripts=(HELD_QUESTION,)) as page,
+    ):
+        await page.open(worker.http, mode="camera", prompt="red", **SMALL)
+        await page.click("Start")
+        await page.mode("Text")
+        await page.page.evaluate("window.answer()")
+        await page.until("() => window.streams.length === 1 && !window.streams[0].active")
+        await expect(page.page.get_by_role("alert")).to_be_hidden()
+        assert await page.state() == "idle"
+
+
 async def test_strokes_show_at_low_strength_and_can_be_undone(browser: Browser) -> None:
     async with serving() as worker, driven(browser) as page:
         await page.open(worker.http, prompt="a circle at night", blocks=1000, **SMALL)

@@ -12,7 +12,7 @@ from playwright.async_api import Browser
 from support.pages.driver import driven
 from support.servers.worker_server import command
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 COMMITTED = Path(__file__).with_name("page.jpg")
 README = Path(__file__).parents[2] / "README.md"

@@ -1,5 +1,7 @@
 """From the address to a directed stream: what a user does with the page, on a real worker."""
 
+import asyncio
+
 import pytest
 from playwright.async_api import Browser, expect
 from support.pages.driver import driven
@@ -15,7 +17,7 @@ async def test_a_prompt_is_steered_stopped_reset_and_begun_again(browser: Browse
     async with serving() as worker, driven(browser) as page:
         await page.open(worker.http, **SMALL)
         await page.fill("Prompt", "a red circle on a black night")
-        await page.fill("Blocks", 50)
+        await page.fill("Blocks", 1000)
         await page.start()
         await page.until_coloured(RED)
         assert await page.shows("size") == "320\u00d7192"
@@ -42,7 +44,7 @@ async def test_a_prompt_is_steered_stopped_reset_and_begun_again(browser: Browse
 
 async def test_ctrl_enter_begins_and_edits_go_out_by_themselves(browser: Browser) -> None:
     async with serving() as worker, driven(browser) as page:
-        await page.open(worker.http, blocks=50, **SMALL)
+        await page.open(worker.http, blocks=1000, **SMALL)
         await page.fill("Prompt", "a red circle at night")
         await page.page.keyboard.press("Control+Enter")
         await page.until_coloured(RED)
@@ -57,22 +59,56 @@ async def test_completed_ends_it_and_offers_to_continue_or_begin_anew(browser: B
         await page.click("Start")
         await page.until_state("completed")
         await page.until("() => document.querySelector('#frames').innerText.startsWith('18 ')")
+        async with asyncio.timeout(60):
+            while worker.inside.metrics.connections._value.get():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
         await page.fill("Prompt", "a blue square")
         await page.page.get_by_label("Prompt").press("Enter")
         assert await page.state() == "completed"
-        assert worker.inside.metrics.connections._value.get() == 0
+        assert len([url for url in page.requests if "/ws" in url]) == 1
 
         await page.click("CONTINUE")
         await page.until_state("completed")
         await page.until("() => document.querySelector('#frames').innerText.startsWith('36 ')")
         stills = page.page.locator("#strip img")
-        assert await stills.count() == 2
-        assert await stills.nth(1).evaluate("image => image.naturalWidth") == 320
+        await expect(stills).to_have_count(2)
+        await expect(stills.nth(1)).to_have_js_property("naturalWidth", 320)
 
         await page.click("AGAIN")
         await page.until_state("completed")
         await page.until("() => document.querySelector('#frames').innerText.startsWith('18 ')")
         assert await page.shows("seed-used") == "7"
+
+
+@pytest.mark.parametrize("again", ["AGAIN", "CONTINUE"])
+async def test_what_was_begun_anew_with_is_known_to_the_prompts_field(
+    again: str, browser: Browser
+) -> None:
+    """Else the prompt of the stream before would count as sent already, and not be sent."""
+    async with serving() as worker, driven(browser) as page:
+        await page.open(worker.http, prompt="a red circle at night", blocks=1, **SMALL)
+        await page.click("Start")
+        await page.until_state("completed")
+        await page.fill("Prompt", "a blue circle at night")
+        await page.fill("Blocks", 1000)
+        await page.click(again)
+        await page.until_coloured(BLUE)
+        await page.fill("Prompt", "a red circle at night")
+        await page.page.get_by_label("Prompt").press("Enter")
+        await page.until_coloured(RED)
+
+
+async def test_again_draws_another_seed_where_each_start_does(browser: Browser) -> None:
+    async with serving() as worker, driven(browser) as page:
+        await page.open(worker.http, prompt="a red circle", blocks=1, seed=7, **SMALL)
+        await page.page.get_by_label("another at each start").check()
+        await page.click("Start")
+        await page.until_state("completed")
+        first = await page.shows("seed-used")
+        await page.click("AGAIN")
+        await page.until(
+            "(first) => document.querySelector('#seed-used').innerText !== first", first
+        )
 
 
 async def test_an_address_reproduces_the_settings_and_never_holds_a_token(browser: Browser) -> None:
@@ -153,7 +189,7 @@ async def test_a_reset_without_a_prompt_is_refused_and_the_view_goes_on(browser:
 
 async def test_until_stopped_can_be_said_and_taken_back_while_it_runs(browser: Browser) -> None:
     async with serving() as worker, driven(browser) as page:
-        await page.open(worker.http, prompt="a red circle at night", blocks=40, **SMALL)
+        await page.open(worker.http, prompt="a red circle at night", blocks=12, **SMALL)
         await page.start()
         await page.page.locator("#endless").check()
         await page.page.locator("#endless").uncheck()

@@ -66,7 +66,7 @@ async def test_a_steered_session_is_kept_and_replays_to_the_byte(
 ) -> None:
     async with serving() as worker, driven(browser) as page:
         jpegs = received(page)
-        await page.open(worker.http, prompt=RED, blocks=12, fps=24, **SMALL)
+        await page.open(worker.http, prompt=RED, blocks=12, endless=1, fps=24, **SMALL)
         await page.start()
         await page.fill("Prompt", "un café bleu, \u65e5\u672c 🙂")
         await page.page.keyboard.press("Enter")
@@ -74,13 +74,14 @@ async def test_a_steered_session_is_kept_and_replays_to_the_byte(
         await page.page.get_by_label("Blend with").fill(BLUE)
         await page.page.get_by_label("Share").fill("0.5")
         await page.until("() => document.querySelectorAll('#strip li').length === 3")
+        await page.page.locator("#endless").uncheck()
         await page.until_state("completed")
         kept = load_timeline(await saved(page, "Keep", tmp_path / "session.json"))
         assert len(kept.pieces) == 1 and not kept.not_honoured
-        assert [sorted(steer) for steer in kept.pieces[0].steers][-1].count("prompts") == 1
+        assert any("prompts" in steer for steer in kept.pieces[0].steers)
         async with connect(worker.url) as session:
             again = [frame.jpeg async for frame in session.play(kept)]
-    assert len(jpegs) == 12 * 12 - 6
+    assert len(jpegs) >= 12 * 12 - 6
     assert again == jpegs
 
 

@@ -8,16 +8,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from support.live.numbered import number_in, numbered_clip
-from support.live.senders import ffmpeg, free_port, wait_for
+from support.live.senders import ffmpeg, wait_for
+from support.servers.ports import free_port
 from support.servers.worker_server import command, serving
 
 from framewire.client.cli import _parser
 from framewire.client.commands.stream import prepare, run_stream
 
+pytestmark = pytest.mark.timeout(300)
 STREAM = ("stream", "a fox", "--strength", "0.01", "--size", "192x96", "--out", "out/", "--json")
 
 
@@ -44,7 +45,7 @@ async def test_a_pipe_is_streamed_to_its_end(tmp_path: Path) -> None:
     """And the command ends with it, all that came of it saved, in order, none twice."""
     clip = numbered_clip(tmp_path, 40)
     to = ("-re", "-i", str(clip), "-c", "copy", "-f", "mpegts", "-")
-    async with serving(codec_threads=1) as worker, asyncio.timeout(60):
+    async with serving(codec_threads=1, input_patience=60) as worker, asyncio.timeout(100):
         with ffmpeg(*to, stdout=subprocess.PIPE) as sender:
             assert sender.stdout is not None
             options = ("--url", worker.url, "--input", "-", "--fps", "25")
@@ -114,9 +115,9 @@ async def test_ctrl_c_is_heard_while_a_source_is_waited_for(tmp_path: Path) -> N
 async def test_a_live_stream_goes_on_over_another_connection(tmp_path: Path) -> None:
     """What is live has lost nothing with the one that is gone, as a clip would have."""
     out = tmp_path / "out"
-    async with asyncio.timeout(60):
-        async with command() as first:
-            port = urlsplit(first.url).port
+    place = ("--port", str(free_port()))
+    async with asyncio.timeout(200):
+        async with command(*place) as first:
             options = _parser().parse_args(
                 [*STREAM, "--out", f"{out}/", "--url", first.url, "--input", "testsrc",
                  "--fps", "24", "--blocks", "4"]
@@ -127,7 +128,7 @@ async def test_a_live_stream_goes_on_over_another_connection(tmp_path: Path) -> 
             await asyncio.to_thread(wait_for, lambda: frames_in(tmp_path))
             first.signal(signal.SIGKILL)
             await first.exit_code()
-        async with command("--port", str(port)):
+        async with command(*place):
             assert await streaming == 0
     assert len(frames_in(tmp_path)) == 4 * 12 - 6
 

@@ -1,5 +1,6 @@
 """Blends from the client to the pixels: a real worker, the client, and what comes back."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from io import BytesIO
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from support.servers.stand_in import picture
 
 from framewire.client import Event, Frame, Session, Steered, connect, local_worker
 from framewire.client.local_worker import LocalWorker
@@ -30,6 +32,11 @@ async def read(session: Session) -> list[Frame]:
     return [frame async for frame in session]
 
 
+async def send_pictures(session: Session, count: int) -> None:
+    for number in range(count):
+        await session.send_image(picture(number))
+
+
 def blueness(frame: Frame) -> float:
     picture = np.asarray(Image.open(BytesIO(frame.jpeg)), float)[12:-12]
     return float(picture[..., 2].mean() - picture[..., 0].mean())
@@ -51,12 +58,15 @@ async def test_a_blend_is_steered_to_exactly_and_ended_by_a_prompt(worker: Local
     """Held for a block, as all maps are; a change of weights is a version of its own."""
     events: list[Event] = []
     async with connect(worker.url, on_event=events.append) as session:
-        await started(session, RED, num_blocks=8, interp_steps=1, fps=60)
+        live = {"webcam_mode": True, "input": "all", "strength": 1.0}  # of which only prompts show
+        await started(session, RED, num_blocks=8, interp_steps=1, **live)
         await session.steer(prompts=MIX, at_block=4)
         await session.steer(prompts=[(RED, 2), (BLUE, 2)], at_block=5)
         await session.steer(prompts=[(RED, 1), (BLUE, 9)], interp_steps=0, at_block=6)
         await session.steer(RED, at_block=7)
-        frames = await read(session)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(send_pictures(session, 12 * 8 - 6))  # without which no block is made
+            frames = await read(session)
     steered = [(event.block, event.applied) for event in events if isinstance(event, Steered)]
     both = ("prompt", "prompts")
     assert steered == [(4, both), (6, both), (7, ("prompt",))]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from support.servers.worker_server import Running, serving
+from support.servers.worker_server import Running, lane_held, serving
 from support.viewers.plain_stream import QUICK, plain_stream, tiny_backend
 from support.viewers.raw_viewer import connected
 from torch import Tensor
@@ -84,9 +84,10 @@ async def test_a_held_map_is_encoded_when_it_comes_and_its_block_waits_for_all_o
     """However slow: the frames are those of the script, and the report says the block."""
     worker, encoder = slow
     async with connected(worker.url + "?events=1") as viewer:
-        await viewer.say(prompt="a fox", num_blocks=5, **QUICK)
-        await viewer.say(prompt="a slow cat", at_block=3, interp_steps=1, strength=0.4)
-        await encoding(encoder)
+        async with lane_held(worker.inside):
+            await viewer.say(prompt="a fox", num_blocks=5, **QUICK)
+            await viewer.say(prompt="a slow cat", at_block=3, interp_steps=1, strength=0.4)
+            await encoding(encoder)
         before = await viewer.frame(6 + 12 * 2)
         encoder.go.set()
         after = await viewer.stream()
@@ -106,9 +107,10 @@ async def test_of_maps_that_come_while_one_is_encoded_the_newest_wins(
 ) -> None:
     worker, encoder = slow
     async with connected(worker.url + "?events=1") as viewer:
-        await viewer.say(prompt="a fox", num_blocks=3, **QUICK)
-        await viewer.say(prompt="a slow cat", at_block=1, interp_steps=1)
-        await encoding(encoder)
+        async with lane_held(worker.inside):
+            await viewer.say(prompt="a fox", num_blocks=3, **QUICK)
+            await viewer.say(prompt="a slow cat", at_block=1, interp_steps=1)
+            await encoding(encoder)
         await viewer.frame(6)
         await viewer.say(prompt="an owl", interp_steps=1)
         received = await viewer.stream()

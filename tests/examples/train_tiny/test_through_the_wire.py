@@ -18,7 +18,7 @@ from train_tiny.watch import watch
 from framewire.client import local_worker
 from framewire.client.local_worker import LocalWorker
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
