@@ -117,7 +117,7 @@ PROVEN: dict[int, tuple[str, ...]] = {
     ),
     # the VAE streams as Wan's own rule says
     20: (
-        "worker/engine/vae/test_streaming.py::test_decoding_in_any_pieces_equals_diffusers_decoding_at_once",
+        "worker/engine/vae/test_streaming.py::test_decoding_in_any_pieces_gives_the_bits_of_diffusers_decoding_at_once",
     ),
     # which prompt the context is computed with is a choice
     21: ("worker/engine/context/test_slow_reference.py::test_prompt_ramp_equals_the_plain_loop",),

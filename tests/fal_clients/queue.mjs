@@ -35,7 +35,7 @@ await fal.queue.subscribeToStatus(CLIP, { requestId, pollInterval: 50 });
 const status = await fal.queue.status(CLIP, { requestId, logs: true });
 const result = await fal.queue.result(CLIP, { requestId });
 
-const { request_id: unwanted } = await fal.queue.submit(CLIP, { input: { ...input, num_frames: 162 } });
+const { request_id: unwanted } = await fal.queue.submit(CLIP, { input: { ...input, num_frames: 162, width: 1280, height: 720 } });
 await fal.queue.cancel(CLIP, { requestId: unwanted });
 await fal.queue.subscribeToStatus(CLIP, { requestId: unwanted, pollInterval: 50 });
 

@@ -15,7 +15,7 @@ from support.viewers.raw_viewer import SMALL, connected
 LONGEST_GAP = 5.0
 """Seconds; without an attack on an idle machine it is a hundredth of that."""
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

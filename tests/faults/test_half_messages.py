@@ -168,8 +168,10 @@ async def test_nothing_is_assembled_after_a_refusal() -> None:
 async def test_a_half_message_is_dropped_where_its_viewer_is_refused_meanwhile() -> None:
     """It sends a start frame while its time to send params runs out, and answers no close."""
     async with serving(ready_timeout=0.3) as worker, websocket(worker.url) as (reader, writer):
+        (protocol,) = connections(worker)
+        protocol.close_timeout = 1000.0  # so long a close would wait, and what is held with it
         writer.write(frame(BINARY, bytes(500_000), length=600_000))
-        async with asyncio.timeout(uvicorn_websocket.LINGER_SECONDS + 3):  # a close waits for 10
+        async with asyncio.timeout(PATIENCE):
             await reader.readuntil(b"TIMEOUT")
             while held_by(worker):  # noqa: ASYNC110 (the protocol tells nobody)
                 await asyncio.sleep(0.005)

@@ -21,15 +21,15 @@ from support.viewers.raw_viewer import connected
 STREAMS = 64
 SEED = 20261121
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
 
 async def streamed(url: str, number: int, fps: int = 300) -> list[bytes]:
     """A stream of its own kind, steered on the way. `fps` is no matter of what it shows."""
     async with connected(url) as viewer:
-        # Paced, so that the change is there before its block is made.
-        await viewer.say(prompt=f"good {number}", seed=number, num_blocks=4, fps=fps, **TINY)
-        await viewer.say(prompt=f"better {number}", interp_steps=1, at_block=3)
+        better = {"prompt": f"better {number}", "interp_steps": 1, "at_block": 3}
+        params = {"prompt": f"good {number}", "seed": number, "num_blocks": 4, "steers": [better]}
+        await viewer.say(**params, fps=fps, **TINY)
         received = await viewer.stream()
         assert len(received.messages) == 43, "42 frames and completed"
         return received.frames

@@ -10,7 +10,6 @@ between two deaths, not the client that outlives them.
 import asyncio
 import contextlib
 import gc
-import os
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -25,16 +24,14 @@ from support.servers.worker_server import Command, command
 from support.viewers.bad_peers import BAD_PEERS, GONE, TINY
 from support.viewers.hostile_upgrades import UPGRADES, answer
 from support.viewers.raw_viewer import streamed
+from support.viewers.stayer import soak_seconds, stay
 
-from framewire.client import Event, FramewireError, Reconnect, Reconnected, connect
-
-SECONDS = float(os.environ.get("FRAMEWIRE_SOAK_SECONDS", "900"))
+SECONDS = soak_seconds(900)
 LIFE = min(60.0, SECONDS / 3)
 VIEWERS, HOSTILE = 8, 3
 BLOCKS = 40
 FPS = 30
 SEED = 20261125
-PATIENT = Reconnect(attempts=500, first_delay=0.1, max_delay=1.0, give_up_after=120.0)
 WIRES: list[dict[str, Any]] = [{}, {"fmt": "msgpack"}, {"events": True}]
 
 
@@ -64,42 +61,6 @@ async def tiny(port: int) -> AsyncIterator[Command]:
         yield worker
 
 
-async def watch(
-    worker: MortalWorker, params: dict[str, Any], solo: list[bytes], leaves_at: int, soak: Soak
-) -> None:
-    """One stream through all deaths, each frame compared with what a viewer gets who is alone.
-
-    After a death the worker starts over, so that the frames from there are a stream's first ones.
-    """
-    told: list[Event] = []
-    await worker.up.wait()
-    count, started = 0, False
-    try:
-        async with connect(worker.url, reconnect=PATIENT, on_event=told.append) as session:
-            await session.start(**params)
-            started = True
-            async for frame in session:
-                back = [event.frames for event in told if isinstance(event, Reconnected)]
-                since = max((at for at in back if at <= frame.index), default=0)
-                assert frame.index == count, f"frame {frame.index} after {count} of {params}"
-                assert frame.jpeg == solo[frame.index - since], f"frame {count} of {params}"
-                count += 1
-                if count == leaves_at:
-                    break
-    except FramewireError:
-        if started:  # else it came while there was no worker
-            raise
-        soak.did["turned away"] += 1
-        return
-    soak.did["frames"] += count
-    soak.did["reconnects"] += sum(isinstance(event, Reconnected) for event in told)
-    soak.did["streams"] += 1
-    if count == leaves_at:
-        soak.did["left early"] += 1
-    else:
-        assert count == _frames(params["num_blocks"], solo), f"{count} frames of {params}"
-
-
 def _frames(blocks: int, solo: list[bytes]) -> int:
     """How many frames a stream of so many blocks has, where `solo` has `BLOCKS`: as many in each
     block but the first."""
@@ -113,13 +74,15 @@ async def view(worker: MortalWorker, number: int, solo: list[bytes], soak: Soak)
         blocks = dice.randint(2, BLOCKS)
         leaves_at = dice.randrange(1, 12 * blocks - 6) if dice.random() < 0.25 else -1
         params = good(number) | {"num_blocks": blocks, "fps": FPS} | dice.choice(WIRES)
-        await watch(worker, params, solo, leaves_at, soak)
+        await worker.up.wait()
+        await stay(worker.url, params, solo, _frames(blocks, solo), soak.did, leaves_at)
 
 
 async def view_tiny(worker: MortalWorker, solo: list[bytes], soak: Soak) -> None:
     params = good(VIEWERS) | {"num_blocks": BLOCKS, "fps": 16}
     while soak.goes_on():
-        await watch(worker, params, solo, -1, soak)
+        await worker.up.wait()
+        await stay(worker.url, params, solo, len(solo), soak.did)
         soak.did["of tiny"] += 1
 
 

@@ -38,11 +38,12 @@ MAY_IMPORT = {
     "sessions": {"backends.base", "runtime", "protocol", *SETTINGS},
     "clips": {"backends.base", "runtime", "protocol", *SETTINGS},
     "server": {"backends.base", "runtime", "sessions", "clips", "protocol", "tls", *SETTINGS},
+    "on_ray": {"backends", "runtime", "server", "protocol", *SETTINGS},
     "on_fal": {"backends", "runtime", "sessions", "clips", "server", "protocol", *SETTINGS},
 }
 """The parts of the worker from the bottom up, and those that each may name; the command line and
 the bench may name all."""
-OUTERMOST = {"__main__", "cli", "bench"}
+OUTERMOST = {"__main__", "cli", "bench", "plan"}
 ENGINE_ORDER = ("engine", "generation", "context", "denoising", "network")
 ENGINE_LEAVES = ("checkpoint", "interfaces", "params", "preset", "schedule", "text", "vae")
 

@@ -14,16 +14,17 @@ READERS_OF_THE_ENVIRONMENT = {
     "client/credentials.py",
     "client/live_input/sources/devices.py",  # which screen
     "client/local_worker.py",  # hands it on to the worker that it starts
+    "worker/backends/children.py",  # hands some of it on to the processes that it starts
     "worker/backends/ranks/group.py",  # tells gloo and NCCL to stay on this machine
-    "worker/backends/ranks/processes.py",  # hands some of it on to the processes that it starts
     "worker/cli.py",  # the worker's entry points hand it to the config
     "worker/config.py",
     "worker/on_fal/app.py",
+    "worker/on_ray/app.py",
     "worker/runtime/decoding_process.py",  # hands some of it on to the process that it starts
     "worker/sdk_env/command.py",  # whose settings the worker's are too
     "worker/testing/running.py",  # hands it on to the worker that it starts
 }
-OPTIONAL = {"fal"}
+OPTIONAL = {"fal", "ray"}
 """Extras that need not be installed where the tests run."""
 
 

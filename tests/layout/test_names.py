@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -43,8 +44,13 @@ RETIRED = {
 """What was once so called, and what it is called now."""
 
 
-def _names(path: Path) -> Iterator[str]:
+@cache
+def _names(path: Path) -> frozenset[str]:
     """What a file is called, and all that it defines, imports and sets on an object."""
+    return frozenset(_found(path))
+
+
+def _found(path: Path) -> Iterator[str]:
     yield path.stem
     for node in ast.walk(syntax_tree(path)):
         match node:

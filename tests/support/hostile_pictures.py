@@ -3,10 +3,12 @@
 import io
 import struct
 import zlib
+from functools import cache
 
 from PIL import Image
 
 
+@cache
 def jpeg_of_scans(scans: int, size: tuple[int, int] = (64, 64)) -> bytes:
     """A progressive JPEG whose last scan comes again and again, each a pass over all of it."""
     data = io.BytesIO()

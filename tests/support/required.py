@@ -1,6 +1,7 @@
 """What a test cannot do without: where it is absent the test is skipped, in words.
 
-`FRAMEWIRE_REQUIRE=golden,browser,node,ffmpeg,rtsp,xvfb,haproxy` turns the skips of what it names into failures.
+`FRAMEWIRE_REQUIRE=golden,browser,node,ffmpeg,rtsp,xvfb,haproxy,tmux` turns the skips of what it names
+into failures.
 """
 
 import os

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.engines.held import HeldBefore
+from support.engines.small_models import small_model
 from support.servers.stand_in import picture
 from support.servers.worker_server import command, serving
 from support.timelines.files import entry
@@ -23,6 +25,7 @@ from framewire.client import Frame, Reconnect, SaveError, Session, connect
 from framewire.client.timeline import Journal, Timeline, load_timeline, save_timeline
 from framewire.client.timeline.formats.writing import refuse_other_files, timeline_text
 
+pytestmark = pytest.mark.timeout(300)
 PROMPTS = [f"a {colour} circle moving {way}" for colour in ("red", "green", "blue", "yellow")
            for way in ("left", "right")]  # fmt: skip
 WITH_EVENTS: Any = {"events": True, "fmt": "msgpack"}
@@ -40,10 +43,8 @@ async def worker(backend: str) -> AsyncIterator[str]:
         async with command(slow=True, FRAMEWIRE_TEST_BLOCK="0.03") as process:
             yield process.url
         return
-    pytest.importorskip("diffusers")
-    options = ("--backend", backend, "--device", "cpu", "--warm-sizes", "64x64")
-    async with command(*options, OMP_NUM_THREADS="1") as process:
-        yield process.url
+    async with serving(small_model(backend), codec_threads=1) as running:
+        yield running.url
 
 
 def hashes(frames: list[Frame]) -> list[str]:
@@ -124,7 +125,7 @@ async def test_resets_make_pieces_that_play_one_after_the_other(tmp_path: Path) 
     journal, first = Journal(), []
     async with worker("testcard") as url:
         async with connect(url, journal=journal) as session:
-            await session.start("a", num_blocks=40, seed=1, **SMALL, **WITH_EVENTS)
+            await session.start("a", num_blocks=10**6, seed=1, **SMALL, **WITH_EVENTS)
             async for frame in session:
                 first.append(frame)
                 if len(first) == 20:
@@ -174,12 +175,13 @@ async def test_the_pictures_of_a_camera_are_not_kept_and_that_is_said(tmp_path: 
 
 async def test_a_server_that_tells_nothing_is_kept_as_well_as_can_be(tmp_path: Path) -> None:
     """Without events blocks are counted by frames, and the file says so."""
-    journal = Journal()
-    async with worker("testcard") as url, connect(url, journal=journal) as session:
+    journal, held = Journal(), HeldBefore(2)
+    async with serving(held) as running, connect(running.url, journal=journal) as session:
         await session.start("a", num_blocks=4, seed=3, **SMALL)
         async for frame in session:
             if frame.index == 7:
                 await session.steer("b", interp_steps=1)
+                held.gate.open()
     timeline = kept(journal, tmp_path)
     (piece,) = timeline.pieces
     assert (piece.is_exact, piece.frames, piece.params["seed"]) == (False, 42, 3)

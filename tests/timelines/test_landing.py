@@ -7,30 +7,34 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.servers.worker_server import Command, command
+from support.engines.held import HeldBefore
+from support.engines.small_models import small_model
+from support.servers.broken_endpoint import Break, Link, broken_endpoint
+from support.servers.worker_server import Running, serving
 from support.timelines.files import entry
 from support.timelines.streamed import Streamed, first_difference, streamed
 
+from framewire.worker.backends.testcard import TestcardBackend
+
+pytestmark = pytest.mark.timeout(300)
 A, B = "a red circle moving right over a night sky", "a blue square moving left over green hills"
 SIZE = {"height": 64, "width": 64}
 SHAPES = {
     "testcard": (6, 12, 42),
     "tiny-random": (6, 12, 42),
     "tiny-self-forcing": (9, 12, 45),
+    "tiny-framewise": (1, 4, 45),
     "tiny-streamdiffusionv2": (5, 4, 45),
 }
 """By backend: frames of the first block, of each later one, and the first frame of the block that
 contains frame 48."""
-TORCH = [name for name in SHAPES if name != "testcard"]
 
 
 @asynccontextmanager
-async def worker(backend: str) -> AsyncIterator[Command]:
+async def worker(backend: str) -> AsyncIterator[Running]:
     """The same bytes take the same number of threads."""
-    if backend != "testcard":
-        pytest.importorskip("diffusers")
-    options = ("--backend", backend, "--warm-sizes", "64x64", "--device", "cpu")
-    async with command(*options, OMP_NUM_THREADS="1") as running:
+    made = TestcardBackend() if backend == "testcard" else small_model(backend)
+    async with serving(made, codec_threads=1) as running:
         yield running
 
 
@@ -128,14 +132,24 @@ async def test_a_server_that_holds_nothing_is_steered_by_counting_frames_and_tha
     tmp_path: Path,
 ) -> None:
     """As fal's: never before the block, and as many frames as the file has."""
-    async with command(slow=True, FRAMEWIRE_TEST_BLOCK="0.05") as running:
-        plain, changed = [
-            await streamed(
-                tmp_path, "--plain", "--timeline", written(tmp_path, f"{name}.json", value),
-                url=running.url,
-            )
-            for name, value in (("one", one()), ("two", two(transitionSteps=0)))
-        ]  # fmt: skip
+    held = HeldBefore(6)
+
+    def goes_on(_: Link, values: dict[str, Any]) -> dict[str, Any]:
+        if values.get("prompt") == B:
+            held.gate.open()
+        return values
+
+    async def played(url: str, name: str, value: Any) -> Streamed:
+        path = written(tmp_path, f"{name}.json", value)
+        return await streamed(tmp_path, "--plain", "--timeline", path, url=url)
+
+    async with serving(TestcardBackend()) as running:
+        plain = await played(running.url, "one", one())
+    async with (
+        serving(held) as running,
+        broken_endpoint(running.url.removesuffix("/ws"), Break(maps=goes_on)) as origin,
+    ):
+        changed = await played(f"{origin}/ws", "two", two(transitionSteps=0))
     assert [len(each.frames) for each in (plain, changed)] == [96, 96], plain.said
     difference = first_difference(plain.frames, changed.frames)
     assert difference is not None and difference >= 42

@@ -1,33 +1,28 @@
 """Three testcard workers behind HAProxy, as examples/cluster/haproxy.cfg has them, on free ports."""
 
+import asyncio
 import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 import httpx
 from support.required import absent
+from support.servers.ports import free_port
 
 PATIENCE = 60.0
 NAMES = ("w1", "w2", "w3")
 SHIPPED = Path(__file__).parents[3] / "examples/cluster/haproxy.cfg"
 SECRET = "a secret that all workers of this cluster share"
 KEY = "key-id:key-secret"
-OPTIONS = ("--backend", "testcard", "--max-sessions", "2", "--queue", "0", "--grace", "4")
-
-
-def free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return int(bound.getsockname()[1])
+OPTIONS = ("--backend", "testcard", "--max-sessions", "2", "--queue", "0", "--grace", "600")
 
 
 class Cluster:
@@ -44,7 +39,6 @@ class Cluster:
             "PYTHONPATH": ":".join(filter(None, sys.path)),
             "HOME": str(folder),
         } | environ
-        self._logs: list[IO[str]] = []
         self._haproxy: subprocess.Popen[str] | None = None
 
     @property
@@ -60,6 +54,11 @@ class Cluster:
         return f"http://127.0.0.1:{self.ports[name]}"
 
     @property
+    def balancer_pid(self) -> int:
+        assert self._haproxy is not None
+        return self._haproxy.pid
+
+    @property
     def log(self) -> str:
         return (self.folder / "haproxy.log").read_text()
 
@@ -68,13 +67,14 @@ class Cluster:
         if name in self.workers:
             self._forget(self.workers[name])
         words = (sys.executable, "-m", "framewire.worker.cli", "serve", "--json", *self._options)
-        self.workers[name] = subprocess.Popen(
-            [*words, "--name", name, "--port", str(self.ports[name])],
-            stdout=subprocess.PIPE,
-            stderr=self._logged(f"{name}.log"),
-            text=True,
-            env=self._environ,
-        )
+        with self._log_of(name) as log:
+            self.workers[name] = subprocess.Popen(
+                [*words, "--name", name, "--port", str(self.ports[name])],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=self._environ,
+            )
 
     def listens(self, name: str) -> None:
         """Wait until it does."""
@@ -86,22 +86,12 @@ class Cluster:
 
     def balance(self) -> None:
         """Start HAProxy, with the ports of this cluster in the place of the shipped ones."""
-        found = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-        if found is None:
-            absent("haproxy", "HAProxy is not installed")
-        text = SHIPPED.read_text().replace("*:8000", f"127.0.0.1:{self.port}")
+        ports = {"*:8000": self.port}
         for shipped, name in zip((8001, 8002, 8003), NAMES, strict=True):
-            assert f"127.0.0.1:{shipped}" in text
-            text = text.replace(f"127.0.0.1:{shipped}", f"127.0.0.1:{self.ports[name]}")
-        text += f"\nlisten states\n    bind 127.0.0.1:{self.states_port}\n    stats uri /states\n"
-        config = self.folder / "haproxy.cfg"
-        config.write_text(text)
-        self._haproxy = subprocess.Popen(
-            [found, "-db", "-f", str(config)],
-            stdout=self._logged("haproxy.log"),
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+            ports[f"127.0.0.1:{shipped}"] = self.ports[name]
+        states = f"\nlisten states\n    bind 127.0.0.1:{self.states_port}\n    stats uri /states\n"
+        with self._log_of("haproxy") as log:
+            self._haproxy = started_haproxy(SHIPPED, ports, self.folder, log, more=states)
         self.until_healthy()
 
     def until_healthy(self) -> None:
@@ -109,7 +99,7 @@ class Cluster:
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                if httpx.get(f"{self.http}/health", trust_env=False).status_code == 200:
+                if httpx.get(f"{self.http}/health", trust_env=False, timeout=60).status_code == 200:
                     return
             except httpx.HTTPError:
                 pass
@@ -119,7 +109,7 @@ class Cluster:
     def until_all_have_room(self) -> None:
         """Wait until every worker has, and HAProxy knows it."""
         deadline = time.monotonic() + PATIENCE
-        with httpx.Client(trust_env=False) as http:
+        with httpx.Client(trust_env=False, timeout=60) as http:
             for name in NAMES:
                 while http.get(f"{self.of(name)}/health").json()["sessions"]:
                     assert time.monotonic() < deadline, name
@@ -137,8 +127,6 @@ class Cluster:
         for process in (*self.workers.values(), self._haproxy):
             if process is not None:
                 self._forget(process)
-        for log in self._logs:
-            log.close()
 
     def _forget(self, process: subprocess.Popen[str]) -> None:
         process.kill()
@@ -146,10 +134,42 @@ class Cluster:
         if process.stdout is not None:
             process.stdout.close()
 
-    def _logged(self, name: str) -> IO[str]:
-        log = (self.folder / name).open("a")
-        self._logs.append(log)
-        return log
+    def _log_of(self, name: str) -> IO[str]:
+        return (self.folder / f"{name}.log").open("a")
+
+
+def started_haproxy(
+    shipped: Path, ports: Mapping[str, int], folder: Path, log: IO[str], *, more: str = ""
+) -> "subprocess.Popen[str]":
+    """HAProxy by a configuration that is shipped, with these ports in the place of its own."""
+    found = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if found is None:
+        absent("haproxy", "HAProxy is not installed")
+    text = shipped.read_text()
+    for address, port in ports.items():
+        assert address in text
+        text = text.replace(address, f"127.0.0.1:{port}")
+    config = folder / "haproxy.cfg"
+    config.write_text(text + more)
+    command = [found, "-db", "-f", str(config)]
+    return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, text=True)
+
+
+async def check_passes(url: str) -> None:
+    """`framewire check` of a worker that knows the secret finds nothing wrong."""
+    check = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "framewire.client.cli", "check", url),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={"PYTHONPATH": ":".join(filter(None, sys.path)), "FRAMEWIRE_SECRET": SECRET},
+    )
+    said = (await asyncio.wait_for(check.communicate(), 100))[0].decode()
+    assert check.returncode == 0 and " 0 FAIL" in said, said
+
+
+def allowed(seconds: float) -> float:
+    """`seconds` on a machine that has time, more on one that has not."""
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 @contextmanager

@@ -24,7 +24,7 @@ _DEFAULT = Path(__file__).resolve().parents[4] / "shared" / "golden"
 
 
 def golden_root() -> Path:
-    """The folder that holds `krea/` and `streamdiffusionv2/`, whether or not it exists."""
+    """The folder that holds `krea/`, `streamdiffusionv2/` and `longlive/`, whether or not it exists."""
     return Path(os.environ.get("FRAMEWIRE_GOLDEN", str(_DEFAULT)))
 
 
@@ -70,6 +70,12 @@ def session_names() -> list[str]:
 def streamdiffusionv2_names() -> list[str]:
     """The StreamDiffusionV2 sessions in the folder, for parametrising; empty if it is absent."""
     return sorted(path.stem for path in (golden_root() / "streamdiffusionv2").glob("*.json"))
+
+
+def longlive_names() -> list[str]:
+    """The LongLive sessions in the folder, for parametrising; empty if it is absent."""
+    described = {path.stem for path in (golden_root() / "longlive").glob("*.json")}
+    return sorted(described - {"manifest"})
 
 
 def difference(actual: torch.Tensor, expected: torch.Tensor) -> float:

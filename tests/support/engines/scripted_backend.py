@@ -6,6 +6,7 @@ Each block's frames are grey at `10 + block`, so that a frame says which block i
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,19 +22,32 @@ class ScriptedBackend:
         events: what was called, in order, by every session: ("open",), ("lane", 0), ...
         live: pictures that a block of a live session takes.
         wrong_shape: the block whose frames have another size than was resolved.
+        passes: of a block; between two of them it takes a prompt in, if there are any; `between`
+            holds what to do there first, by block and pass.
+        parts: that a block is finished in, each with all of its `frames`; `part` holds what to do
+            in a part, by block and part.
     """
 
     name = "scripted"
 
-    def __init__(self, *, frames: int = 2, live: int = 2) -> None:
+    def __init__(self, *, frames: int = 2, live: int = 2, parts: int = 1, passes: int = 0) -> None:
+        made = frames * parts
         self.defaults = Defaults(
-            width=64, height=64, num_blocks=2, first_block_frames=frames, block_frames=frames
+            width=64,
+            height=64,
+            num_blocks=2,
+            first_block_frames=made,
+            block_frames=made,
+            mid_block_prompts=passes > 1,
         )
-        self.frames, self.live = frames, live
+        self.passes = passes
+        self.between: dict[tuple[int, int], Step] = {}
+        self.frames, self.live, self.parts = frames, live, parts
         self.sessions: list[ScriptedSession] = []
         self.events: list[tuple[str, int]] = []
         self.lane: dict[int, Step] = {}
         self.finish: dict[int, Step] = {}
+        self.part: dict[tuple[int, int], Step] = {}
         self.on_open: Step | None = None
         self.on_close: Step | None = None
         self.wrong_shape: int | None = None
@@ -56,6 +70,7 @@ class ScriptedSession:
     def __init__(self, backend: ScriptedBackend, settings: Settings) -> None:
         self.backend, self.settings = backend, settings
         self.changes: list[tuple[int, Change]] = []
+        self.taken: list[tuple[int, int, Change]] = []  # mid-block, with the pass before which
         self.pictures: list[list[int]] = []  # per block the red of each input picture
         self.threads: set[str] = set()
         self.block = 0
@@ -71,17 +86,27 @@ class ScriptedSession:
         if change.live is not None:
             self.live = change.live
 
-    def next_block(self, pictures: Sequence[Picture]) -> Callable[[], Block]:
+    def next_block(
+        self,
+        pictures: Sequence[Picture],
+        newest: Callable[[], Change | None] | None = None,
+    ) -> Callable[[], Block]:
         assert not self.closed and len(pictures) == self.pictures_wanted()
         self.threads.add(threading.current_thread().name)
         block = self.block
         self.backend.events.append(("lane", block))
         self.pictures.append([int(picture[0, 0, 0]) for picture in pictures])
         self.backend.lane.get(block, lambda: None)()
+        for at in range(1, self.backend.passes):
+            self.backend.between.get((block, at), lambda: None)()
+            if newest is not None and (change := newest()) is not None:
+                self.taken.append((block, at, change))
         self.block += 1
-        return lambda: self._finish(block)
+        if self.backend.parts > 1:
+            return ScriptedParts(self, block)
+        return lambda: self.finish(block)
 
-    def _finish(self, block: int) -> Block:
+    def finish(self, block: int) -> Block:
         assert not self.closed, "finished after close"
         self.backend.events.append(("finish", block))
         self.backend.finish.get(block, lambda: None)()
@@ -96,6 +121,24 @@ class ScriptedSession:
         self.backend.events.append(("close", self.block))
 
 
+class ScriptedParts:
+    """Finishes a block in parts."""
+
+    def __init__(self, session: ScriptedSession, block: int) -> None:
+        self._session, self._block = session, block
+        self._part = 0
+
+    def __call__(self) -> Block:
+        raise AssertionError("nobody waits for a whole block")
+
+    def part(self) -> Block:
+        backend = self._session.backend
+        backend.part.get((self._block, self._part), lambda: None)()
+        self._part += 1
+        left = backend.frames * (backend.parts - self._part)
+        return replace(self._session.finish(self._block), left=left)
+
+
 class Gate:
     """Holds a backend call until the test lets it go; `entered` says that it is being held."""
 
@@ -105,7 +148,7 @@ class Gate:
 
     def __call__(self) -> None:
         self.entered.set()
-        assert self._open.wait(20), "nobody opened the gate"
+        assert self._open.wait(60), "nobody opened the gate"
 
     def open(self) -> None:
         self._open.set()
@@ -113,5 +156,5 @@ class Gate:
 
 async def entered(gate: Gate) -> None:
     """Wait until the gate holds a call."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await asyncio.to_thread(gate.entered.wait)

@@ -17,6 +17,7 @@ from framewire.worker.engine.network.weights import build_transformer, load_tran
 from framewire.worker.engine.options import EngineOptions
 from framewire.worker.engine.preset import (
     KREA_REALTIME_14B,
+    LONGLIVE_1_3B,
     SELF_FORCING_1_3B,
     STREAMDIFFUSIONV2_1_3B,
     TEXT_TOKENS,
@@ -28,6 +29,7 @@ from framewire.worker.engine.vae.streaming import StreamingVae
 TINY = TransformerDims(layers=2, heads=2, ffn_dim=48, head_dim=16, text_dim=16)
 PRESET = KREA_REALTIME_14B.with_dims("krea-tiny", TINY)
 SELF_FORCING = SELF_FORCING_1_3B.with_dims("self-forcing-tiny", TINY)
+LONGLIVE = LONGLIVE_1_3B.with_dims("longlive-tiny", TINY)
 STREAMDIFFUSIONV2 = STREAMDIFFUSIONV2_1_3B.with_dims("streamdiffusionv2-tiny", TINY)
 VAE = {"base_dim": 2, "dim_mult": [1, 1, 1, 1], "num_res_blocks": 0}
 

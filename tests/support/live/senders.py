@@ -1,5 +1,6 @@
 """Those who send: Debian's FFmpeg, its GStreamer RTSP server, a web server of files."""
 
+import asyncio
 import contextlib
 import functools
 import http.server
@@ -10,12 +11,13 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 from support.required import absent
+from support.servers.ports import free_port
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 SYSTEM_PYTHON = "/usr/bin/python3"
 """Which GObject's bindings are installed for."""
 _RTSP = """
@@ -31,19 +33,13 @@ server.set_service("0")
 factory = GstRtspServer.RTSPMediaFactory.new()
 factory.set_launch(
     f"( filesrc location={sys.argv[1]} ! qtdemux name=d d.video_0 ! queue ! h264parse "
-    "! rtph264pay name=pay0 pt=96 )"
+    "! rtph264pay name=pay0 pt=96 d.audio_0 ! queue ! aacparse ! rtpmp4gpay name=pay1 pt=97 )"
 )
 server.get_mount_points().add_factory("/numbered", factory)
 server.attach(None)
 print(server.get_bound_port(), flush=True)
 GLib.MainLoop().run()
 """
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @contextlib.contextmanager
@@ -80,6 +76,11 @@ def web_server(folder: Path, pem: str | None = None) -> Iterator[int]:
     """
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
+        def end_headers(self) -> None:
+            # Else a list that has changed within a second counts as the one that a browser has.
+            self.send_header("Cache-Control", "no-store")
+            super().end_headers()
+
         def log_message(self, format: str, *args: object) -> None:
             pass
 
@@ -96,6 +97,32 @@ def web_server(folder: Path, pem: str | None = None) -> Iterator[int]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@contextlib.asynccontextmanager
+async def tls_in_front(port: int, pem: str) -> AsyncIterator[int]:
+    """A server whose TLS is taken away for one that listens on a port of this machine; its own port.
+
+    Args:
+        pem: a certificate with its key.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError), contextlib.closing(writer):
+            back, forth = await asyncio.open_connection("127.0.0.1", port)
+            await asyncio.gather(_copy(reader, forth), _copy(back, writer))
+
+    async with await asyncio.start_server(take, "127.0.0.1", 0, ssl=context) as server:
+        yield int(server.sockets[0].getsockname()[1])
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError), contextlib.closing(writer):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
 
 PATIENCE = 60_000.0
 """Milliseconds for what takes a second on an idle machine."""
+expect.set_options(timeout=PATIENCE)
 DESKTOP = {"width": 1440, "height": 900}
 
 _COLOUR_OF = """
@@ -97,7 +98,7 @@ class Driver:
         return str(await self.page.evaluate("document.body.dataset.state"))
 
     async def until_message(self, words: str) -> None:
-        await expect(self.page.get_by_role("alert")).to_contain_text(words, timeout=PATIENCE)
+        await expect(self.page.get_by_role("alert")).to_contain_text(words)
 
     async def shows(self, element_id: str) -> str:
         """What stands in an element."""
@@ -120,7 +121,8 @@ class Driver:
         return list(await self.output.evaluate(_COLOUR_OF, [x, y, width, height]))
 
     async def colour_of(self, picture: Locator) -> list[float]:
-        """The mean colour of an image's middle."""
+        """The mean colour of an image's middle, once it is decoded."""
+        await picture.evaluate("(image) => image.decode()")
         return list(await picture.evaluate(_COLOUR_OF, [0.2, 0.2, 0.6, 0.6]))
 
     async def until_coloured(

@@ -109,9 +109,9 @@ async def fal_run(home: Path, **env: str) -> AsyncIterator[FalRun]:
                 assert line, f"fal run ended: {''.join(log)}"
                 log.append(line)
                 ports += re.findall(r"running on http://0\.0\.0\.0:(\d+)", line)
-            keeping = asyncio.create_task(_keep(process.stdout, log))
-            yield FalRun(process, f"ws://127.0.0.1:{await _the_app(ports)}/ws", log)
-            await keeping
+        keeping = asyncio.create_task(_keep(process.stdout, log))
+        yield FalRun(process, f"ws://127.0.0.1:{await _the_app(ports)}/ws", log)
+        await keeping
     finally:
         if process.returncode is None:
             process.kill()
@@ -125,7 +125,7 @@ async def _keep(stream: asyncio.StreamReader, log: list[str]) -> None:
 
 async def _the_app(ports: list[str]) -> str:
     """Which port is the app's; the other is fal's metrics."""
-    async with httpx.AsyncClient(verify=False) as client:
+    async with httpx.AsyncClient(verify=False, timeout=PATIENCE) as client:
         for port in ports:
             if (await client.get(f"http://127.0.0.1:{port}/health")).status_code == 200:
                 return port

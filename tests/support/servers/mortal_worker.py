@@ -2,19 +2,16 @@
 
 import asyncio
 import os
-import random
 import signal
-import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+from support.servers.ports import free_port
 from support.servers.worker_server import Command
 
-NOT_EPHEMERAL = range(20_000, 30_000)
-"""Ports that no outgoing connection is given, so that nobody takes one while its worker is dead."""
 RSS_SLACK = 96_000_000
 """Bytes by which memory may differ under attack: three messages of 16 MiB on their way, and as much
 again that was freed but not given back. What is held at rest has a closer bound."""
@@ -62,15 +59,6 @@ def assert_flat(looks: list[Held]) -> tuple[Held, Held]:
     assert late.fds <= early.fds + SLACK, f"descriptors grew: {early} -> {late}"
     assert late.threads <= early.threads + SLACK, f"threads grew: {early} -> {late}"
     return early, late
-
-
-def free_port() -> int:
-    """A port that stays free between two lives."""
-    while True:
-        port = random.choice(NOT_EPHEMERAL)
-        with socket.socket() as trial:
-            if trial.connect_ex(("127.0.0.1", port)):
-                return port
 
 
 @dataclass

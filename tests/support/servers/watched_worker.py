@@ -129,7 +129,7 @@ class Watched:
         found: dict[str, Any] = answer.json()
         return found
 
-    async def back_at(self, before: Usage, seconds: float = 15.0) -> Usage:
+    async def back_at(self, before: Usage, seconds: float = PATIENCE) -> Usage:
         """What it holds once that is what it held before; time-outs must have passed for that.
 
         Raises:

@@ -166,7 +166,7 @@ async def command(
 
     keeping = asyncio.create_task(keep(process.stderr))
     try:
-        line = await asyncio.wait_for(process.stdout.readline(), PATIENCE)
+        line = await process.stdout.readline()  # loading takes as long as it takes
         assert line, f"the worker did not start: {''.join(log)}"
         yield Command(process, json.loads(line), log)
     finally:

@@ -23,7 +23,7 @@ from websockets.protocol import State
 
 TINY = {"width": 64, "height": 64}
 ENDLESS = {"prompt": "bad", "num_blocks": 10**9} | TINY
-HOLD = 10.0
+HOLD = 30.0
 PROMPTS = 10_000
 GONE = (WebSocketException, OSError, EOFError, AssertionError, TimeoutError, RuntimeError)
 """How a worker that has had enough shows itself to the peer."""

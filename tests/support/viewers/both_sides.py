@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 
 from support.engines.scripted_backend import ScriptedBackend
-from support.viewers.memory_viewer import MemoryViewer
+from support.viewers.memory_viewer import PATIENCE, MemoryViewer
 
 from framewire.client.reconnect.replay import Replay
 from framewire.protocol import (
@@ -43,7 +43,7 @@ class Turnstile:
     def __call__(self) -> None:
         if not self._is_open:
             self._loop.call_soon_threadsafe(self.held.set)
-            assert self._permits.acquire(timeout=20), "nobody let the block through"
+            assert self._permits.acquire(timeout=PATIENCE), "nobody let the block through"
 
     def let_through(self) -> None:
         self.held.clear()
@@ -135,7 +135,7 @@ class BothSides:
         while self.protocol.state is State.STREAMING:
             if not self.turnstile.held.is_set():
                 held = asyncio.create_task(self.turnstile.held.wait())
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(PATIENCE):
                     await asyncio.wait({held, self.reading}, return_when=asyncio.FIRST_COMPLETED)
                 held.cancel()
             opened = self.backend.sessions[self.opened_before :]

@@ -10,7 +10,7 @@ from support.servers.stand_in import Peer, Script, stand_in, streams
 from framewire.client import Event, Frame, Reconnect, Session, connect
 from framewire.protocol import Params, Ready, Steer
 
-QUICK = Reconnect(attempts=4, first_delay=0.001, max_delay=0.002, give_up_after=10)
+QUICK = Reconnect(attempts=4, first_delay=0.001, max_delay=0.002, give_up_after=60)
 
 
 def error_text(code: str) -> str:
@@ -64,7 +64,7 @@ async def session_on(
 ) -> AsyncIterator[Session]:
     options = {"reconnect": QUICK} | options
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(60),
         stand_in(in_turn(*scripts)) as server,
         connect(server.url, on_event=None if told is None else told.append, **options) as session,
     ):

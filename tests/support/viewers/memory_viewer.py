@@ -16,7 +16,7 @@ from framewire.worker.runtime.worker import Worker
 from framewire.worker.sessions.session import Session
 from framewire.worker.sessions.viewer_socket import Disconnected
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds after which a test says that what it waits for does not come."""
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from websockets.asyncio.client import ClientConnection
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 READY = '{"status":"ready"}'
 SMALL: dict[str, Any] = {"width": 128, "height": 64}
 
@@ -123,7 +123,8 @@ async def connected(url: str, **options: Any) -> AsyncIterator[RawViewer]:
 @asynccontextmanager
 async def opened(url: str, **options: Any) -> AsyncIterator[RawViewer]:
     """A viewer that has read nothing yet."""
-    options = {"compression": None, "max_size": None, "proxy": None, "close_timeout": 2} | options
+    plain = {"compression": None, "max_size": None, "proxy": None}
+    options = plain | {"open_timeout": PATIENCE, "close_timeout": 2} | options
     async with websockets.connect(url, **options) as socket:
         yield RawViewer(socket)
 
