@@ -220,7 +220,6 @@ class Playing:
             self._schedule.saw_frame(frame.index)
             last_block = self._block_of(frame)
             version = frame.prompt_version or version
-            self._changes_shown.saw(last_block, frame.received_at)
             is_over = part.frames is not None and taken >= part.frames
             surplus = self._seen - (part.frames or 0) if is_over else None
             # Asked of each, since who feeds the stream waits to hear of all that came.
@@ -232,6 +231,7 @@ class Playing:
                     if is_last:
                         break
                 continue
+            self._changes_shown.saw(last_block, frame.received_at)
             for _ in range(held.pop(0, 0) if taken == 0 else 0):
                 yield self._counted(frame)
             yield self._counted(frame)

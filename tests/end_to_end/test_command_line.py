@@ -109,7 +109,8 @@ async def test_a_second_ctrl_c_says_what_is_lost_and_leaves_files_that_play(
     tmp_path: Path,
 ) -> None:
     """The first one says what another would cost; here a reader takes nothing meanwhile, and the
-    server does not answer to the connection's being closed."""
+    server does not answer to the connection's being closed. The video has a frame by then: of each
+    frame it is written before the pipe."""
     seen = asyncio.Event()
 
     async def script(peer: Peer) -> None:

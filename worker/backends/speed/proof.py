@@ -93,7 +93,7 @@ class Prover:
             raise
 
     def close(self) -> None:
-        """End the child, and what it has started; none is left when this returns."""
+        """Kill the child, and what it has started; the child is gone when this returns."""
         process, self._process = self._process, None
         channel, self._channel = self._channel, None
         if channel is not None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,7 +90,8 @@ def test_a_part_that_hangs_is_left_out_when_its_time_is_over_and_leaves_no_proce
     assert found.parts == ("fuse-qkv", "tune-convolutions")
     assert found.left_out["compile"] == "it takes more than 15 s"
     for pid in map(int, note.read_text().split()):
-        assert not _runs(pid)
+        while _runs(pid):  # until the kernel has done with one that was killed
+            time.sleep(0.01)
 
 
 def _runs(pid: int) -> bool:
