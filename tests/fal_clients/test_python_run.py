@@ -16,7 +16,7 @@ async def test_run_returns_a_clip_that_its_caller_can_fetch(kind: Kind) -> None:
     async with serving() as worker, fal_py(kind, worker.http) as fal:
         made = await fal.call("run", f"{APP}/text-to-video", SMALL)
         assert made["seed"] == 7
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
             clip = await http.get(made["video"]["url"])
         assert len(clip.content) == made["video"]["file_size"]
         assert await fal.call("run", APP, SMALL, path="text-to-video")

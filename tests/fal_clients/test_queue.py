@@ -133,7 +133,7 @@ async def test_a_job_is_followed_from_its_place_in_the_line_to_its_result(kind: 
         assert await fal.of(handles[1], "status") == fal_client.Queued(position=0)
         assert await fal.of(handles[2], "status") == fal_client.Queued(position=1)
         with pytest.raises(fal_client.FalClientHTTPError, match="still in progress") as early:
-            async with httpx.AsyncClient(trust_env=False) as http:
+            async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
                 raise_as_fal(await http.get(handles[0].response_url))
         assert early.value.status_code == 400
         backend.go_on.set()

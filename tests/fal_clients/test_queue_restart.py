@@ -124,7 +124,7 @@ async def test_a_job_that_takes_its_worker_down_is_not_begun_for_ever(place: Pla
 
 async def test_a_thousand_jobs_that_wait_are_all_there_after_a_kill(place: Place) -> None:
     """In their order, and as many as before are bounds to the next ones."""
-    async with client(place) as fal, httpx.AsyncClient(trust_env=False) as http:
+    async with client(place) as fal, httpx.AsyncClient(trust_env=False, timeout=60) as http:
         async with place.worker("--jobs", "1000", block_seconds=60) as worker:
             url = f"{place.url}/queue/{TEXT}"
             running = await fal.call("submit", TEXT, SMALL)

@@ -20,7 +20,7 @@ from support.pages.driver import PATIENCE, Driver, driven
 from support.recordings import KINDS, frames_of
 from support.servers.gateway import gateway
 from support.servers.hosted_server import FAL_KEY, serving_fal
-from support.servers.worker_server import serving
+from support.servers.worker_server import Running, serving
 
 from framewire.worker.backends.base import Backend
 from framewire.worker.config import Config
@@ -47,11 +47,6 @@ class Received:
         socket.on("framereceived", self._came)
         socket.on("framesent", lambda message: self.sent.append(message))
 
-    async def until_sent(self, words: bytes) -> None:
-        async with asyncio.timeout(PATIENCE / 1000):
-            while not any(words in said for said in self.sent if isinstance(said, bytes)):  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
-
     def _came(self, message: str | bytes) -> None:
         if isinstance(message, bytes):
             is_jpeg = message.startswith(b"\xff\xd8")
@@ -59,17 +54,18 @@ class Received:
 
 
 @asynccontextmanager
-async def page_of(where: str, backend: Backend | None = None) -> AsyncIterator[str]:
-    """The address of the page: at a worker, or in front of a stand-in for fal that serves one."""
+async def page_of(where: str, backend: Backend | None = None) -> AsyncIterator[tuple[str, Running]]:
+    """The address of the page, at a worker or in front of a stand-in for fal that serves one; and
+    that worker."""
     async with serving(backend) as worker:
         if where == "worker":
-            yield worker.http
+            yield worker.http, worker
             return
         async with gateway(worker.url) as fal:
             tokens = f"http://{urlsplit(fal.token_url).netloc}"
             socket_origin = f"ws://{fal.netloc}"
             async with serving_fal(tokens, socket_origin=socket_origin) as hosted:
-                yield hosted.http
+                yield hosted.http, worker
 
 
 async def downloaded(page: Driver) -> tuple[str, bytes]:
@@ -94,14 +90,17 @@ async def test_the_file_has_every_message_as_a_frame_in_its_order(
     What is made waits for the change: to a stream that is complete it would begin another one.
     """
     received, held = Received(), HeldBefore(2)
-    async with page_of(where, held) as url, driven(browser) as page:
+    async with page_of(where, held) as (url, worker), driven(browser) as page:
         received.watch(page)
         await page.open(url, prompt="a red circle moving right", blocks=6, seed=3, **SMALL)
         await page.page.locator("#container").select_option(container)
         await page.start()
         await page.fill("Prompt", "a blue square moving down")
+        heard = worker.bytes_heard
         await page.page.keyboard.press("Enter")
-        await received.until_sent(b"a blue square")
+        async with asyncio.timeout(PATIENCE / 1000):
+            while worker.bytes_heard == heard:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
         held.gate.open()
         await page.until_state("completed")
         name, data = await downloaded(page)
@@ -126,7 +125,7 @@ async def test_in_front_of_fal_the_browser_connects_there_with_a_token_and_never
     browser: Browser,
 ) -> None:
     received, bodies = Received(), []
-    async with page_of("fal") as url, driven(browser) as page:
+    async with page_of("fal") as (url, _), driven(browser) as page:
         received.watch(page)
 
         async def keep(answer: Any) -> None:
@@ -170,7 +169,7 @@ async def test_where_others_can_connect_the_printed_address_streams_from_fal(
 
 async def test_a_download_in_mid_stream_ends_nothing(browser: Browser) -> None:
     received = Received()
-    async with page_of("worker") as url, driven(browser) as page:
+    async with page_of("worker") as (url, _), driven(browser) as page:
         received.watch(page)
         await page.open(url, prompt="a red circle", blocks=6, **SMALL)
         await page.start()

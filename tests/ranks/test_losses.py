@@ -66,7 +66,7 @@ async def gone(pids: list[int]) -> None:
 
 
 async def healthy(worker: Command, wanted: bool) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=BACK) as client:
         async with asyncio.timeout(BACK):
             while (await client.get(f"{worker.http}/health")).json()["ready"] is not wanted:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)

@@ -46,6 +46,12 @@ class Running:
     def http(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def bytes_heard(self) -> float:
+        """Of viewers' messages so far."""
+        (counted,) = self.inside.metrics.bytes_received.collect()
+        return counted.samples[0].value
+
 
 class _QuickServer(Server):
     """Looks every few milliseconds, not every tenth of a second, whether it is to exit."""
