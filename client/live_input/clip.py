@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +19,7 @@ from .sources.sound import SoundPiece
 from .video import probe, video_pictures
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Clip:
     """Input with an end, all of which is used. A `Source`, which says what its attributes are.
 
@@ -27,6 +27,7 @@ class Clip:
         remote: where it is, if not on this machine.
         framing: what is cut off, and how the rest fills the stream.
         resampled: pictures a second that it is brought to; None for its own.
+        sound_at: see `Source`.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Clip:
     remote: Named | None = None
     framing: Framing = AS_IT_IS
     resampled: float | None = None
+    sound_at: float | None = field(default=None, init=False)
 
     @property
     def path(self) -> Path | None:
@@ -52,15 +54,16 @@ class Clip:
     def at(self) -> None:
         return None
 
-    @property
-    def sound_at(self) -> None:
-        return None
-
     def pictures(self, covers: Size | None = None) -> Iterator[bytes | Unusable]:
         """See `Source`."""
         place = self.remote or Path(self.name)
         if not isinstance(place, Path) or not place.is_dir():
-            yield from video_pictures(place, covers, self.framing, self.resampled)
+            for one in video_pictures(place, covers, self.framing, self.resampled):
+                if isinstance(one, Unusable):
+                    yield one
+                else:
+                    self.sound_at = one.at
+                    yield one.jpeg
             return
         for found in folder_pictures(place, self.framing.covers(covers)):
             if isinstance(found, Unusable):

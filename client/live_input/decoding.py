@@ -58,6 +58,12 @@ class Decoding:
         first = next(self._decoded(), None)
         return None if first is None else self.shown.size(first, self._aspect)
 
+    def since_start(self, frame: Any, otherwise: Fraction) -> Fraction:
+        """When a frame is shown, in seconds since the first of the track, as far as the file tells."""
+        if frame.pts is None:
+            return otherwise
+        return Fraction(frame.pts * frame.time_base) - self._begins
+
     def gaps_before(self, at: Fraction) -> Iterator[Fraction]:
         """The times before `at`, in seconds, of pictures that could not be decoded, each once."""
         while self._gaps and self._gaps[0] < at:
@@ -80,6 +86,10 @@ class Decoding:
         return missing if missing > promised * _INEXACT + 1 else 0
 
     @property
+    def _begins(self) -> Fraction:
+        return Fraction((self.stream.start_time or 0) * self.stream.time_base)
+
+    @property
     def _aspect(self) -> float:
         return float(self.stream.sample_aspect_ratio or 1)
 
@@ -90,8 +100,7 @@ class Decoding:
         if found is None:
             return Fraction(0)
         hours, minutes, seconds = map(Fraction, found.groups())
-        begins = Fraction((self.stream.start_time or 0) * self.stream.time_base)
-        return 3600 * hours + 60 * minutes + seconds - begins
+        return 3600 * hours + 60 * minutes + seconds - self._begins
 
     def _decoded(self) -> Iterator[Any]:
         import av

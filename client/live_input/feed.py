@@ -186,15 +186,10 @@ class Feed:
         Where the server does not tell which picture it shows, that of a clip is the next one, and
         that of what is live as old as was measured, or as the frame.
         """
-        number = frame.request_id or ""
-        at: float | None
-        if not self._is_whole and number.isdecimal():
-            at = self._sound_at.get(int(number))
-        elif not self._is_whole:
-            at = frame.received_at - (self.latency or 0.0)
-        else:
-            at = (self._next - 1) / self._clip.fps if self._clip.fps else None
-        return replace(frame, source_at=at)
+        number = str(self._next - 1) if self._is_whole else frame.request_id or ""
+        if number.isdecimal():
+            return replace(frame, source_at=self._sound_at.get(int(number)))
+        return replace(frame, source_at=frame.received_at - (self.latency or 0.0))
 
     def saw_event(self, event: Event) -> None:
         """A picture that the worker refused is answered by that, as another is by its frame."""

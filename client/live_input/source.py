@@ -25,7 +25,7 @@ class Source(Protocol):
         has_sound: whether `sound()` gives any.
         at: when the picture that was handed out last had come, by `time.monotonic()`; None of a
             clip.
-        sound_at: when that picture is by the clock of the sound; None of a clip, whose rate tells.
+        sound_at: when that picture is by the clock of the sound; None of a folder.
     """
 
     @property

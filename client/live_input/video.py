@@ -35,6 +35,19 @@ _PROBED, _PROBED_AFAR = 5000, 250
 
 
 @dataclass(frozen=True, slots=True)
+class Timed:
+    """One picture of a video.
+
+    Attributes:
+        jpeg: as shown.
+        at: when, in seconds by the clock of the video since its first picture.
+    """
+
+    jpeg: bytes
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Probed:
     """What is known of a video before it is read.
 
@@ -96,8 +109,8 @@ def video_pictures(
     covers: Size | None,
     framing: Framing = AS_IT_IS,
     fps: float | None = None,
-) -> Iterator[bytes | Unusable]:
-    """Each picture as a JPEG, as shown; at the end, what could not be decoded. Blocks.
+) -> Iterator[Timed | Unusable]:
+    """Each picture, as shown; at the end, what could not be decoded. Blocks.
 
     Args:
         covers: width and height that the stream is known to have.
@@ -108,15 +121,17 @@ def video_pictures(
         InputError: it cannot be read, or little of it can be decoded.
     """
     pace = _pace(place, fps)
-    decoded = 0
+    decoded, at = 0, Fraction(0)
     with opened_clip(place) as container:
         decoding = Decoding(container, _name(place), framing.covers(covers))
         for decoded, (frame, count) in enumerate(paced(decoding, pace), 1):  # noqa: B007
             picture = b""
             if count:
                 picture = encoded(framing.applied(frame.to_image(), covers), covers)
-            for _ in range(count):
-                yield picture
+            at = decoding.since_start(frame, at)
+            for number in range(count):
+                yield Timed(picture, float(at + number * pace.step))
+            at += max(1, count) * pace.step
         missing = decoding.missing(pace.step) if pace.is_even else 0
         damaged = decoding.bad or missing
         lost = max(decoding.bad, decoding.packets - decoded) if damaged else 0

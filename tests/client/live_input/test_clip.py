@@ -150,14 +150,19 @@ def test_a_folder_tells_of_what_it_cannot_use(tmp_path: Path) -> None:
     assert said[3].startswith("5.jpg: is a file of HTML, which cannot be read here (convert it")
 
 
-def test_damaged_packets_are_counted(tmp_path: Path) -> None:
+def test_damaged_packets_are_counted_and_the_others_keep_their_times(tmp_path: Path) -> None:
+    """By which their sound is found."""
     path = tmp_path / "clip.mp4"
     pictures = [np.full((64, 128, 3), 10 * number, np.uint8) for number in range(20)]
     data = written(pictures, options={"x264-params": "keyint=1"})
     path.write_bytes(overwritten(data, 4, 5, 9))
-    *good, bad = clip_from(str(path)).pictures()
-    assert len(good) == 17
+    clip = clip_from(str(path))
+    found = [(picture, clip.sound_at) for picture in clip.pictures()]
+    *good, (bad, _) = found
     assert str(bad) == "clip.mp4: damaged pictures were left out (3 of them)"
+    whole = [number for number in range(20) if number not in (4, 5, 9)]
+    assert clip.fps is not None
+    assert [at for _, at in good] == pytest.approx([number / clip.fps for number in whole])
 
 
 def test_a_clip_of_which_little_is_left_fails_after_that_little(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from support.live.beeps import FPS, bright_times, clip_with_beeps, flashes, loud_times
+from support.live.beeps import FPS, bright_times, clip_with_beeps, flashes, loud_times, offsets
 from support.servers.worker_server import serving
+from support.videos_as_shown import overwritten
 
 from framewire.client.cli import _parser
 from framewire.client.commands.stream import prepare, run_stream
@@ -47,6 +48,20 @@ async def test_a_clips_beeps_stay_with_its_flashes(
         assert off[0] < 0.5 / FPS
         assert off[1] < 0.5 / FPS, "half a frame, far below a block"
         assert abs(end - begins - seconds) < 0.05, "whole"
+
+
+async def test_the_sound_of_damaged_pictures_is_left_out_with_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A second of both; what follows is in place."""
+    whole, clip, out = (tmp_path / name for name in ("whole.mp4", "clip.mp4", "out.mp4"))
+    clip_with_beeps(whole, 8)
+    clip.write_bytes(overwritten(whole.read_bytes(), *range(2 * FPS, 3 * FPS)))
+    assert await made_from(clip, "--out", str(out)) == 0
+    assert json.loads(capsys.readouterr().out)["input"]["used"] == 7 * FPS
+    off, alone = offsets(out)
+    assert (len(off), alone) == (len(flashes(8)) - 1, 0)
+    assert max(map(abs, off)) < 0.5 / FPS
 
 
 async def test_sound_is_dropped_or_left_out_in_words(
