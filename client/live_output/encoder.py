@@ -2,8 +2,8 @@
 
 It has one of its own since FFmpeg, which opens and writes to what may never answer, holds up every
 thread of a Python program meanwhile. It reads msgpack from standard input: first where to send and
-how, then pictures with their numbers and the sound beside each. It answers each with an empty line, and says in a
-line what went wrong. Where standard input ends it finishes what it sends.
+how, then pictures with their numbers and the sound beside each. It answers each with an empty
+line, and says in a line what went wrong. Where standard input ends it finishes what it sends.
 """
 
 from __future__ import annotations

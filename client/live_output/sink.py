@@ -2,7 +2,8 @@
 
 Frames of a block come at once and are shown at the clock's rate: what waits is the jitter buffer.
 Where it is empty the last frame is repeated; what would be shown later than the latency allows is
-left out. The sound of a picture leaves with the frame made from it. A sink that fails or stands still is opened again for as long as the stream lasts.
+left out. The sound of a picture leaves with the frame made from it. A sink that fails or stands
+still is opened again for as long as the stream lasts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sound read by a thread of its own, some of it ahead: who plays it waits no longer than it wants to."""
+"""Sound read ahead by a thread of its own: who plays it waits no longer than it wants to."""
 
 from __future__ import annotations
 
