@@ -51,7 +51,7 @@ class StarletteSocket:
         """
         try:
             message = await self._websocket.receive()
-        except RuntimeError as error:
+        except Exception as error:  # a front that has died raises errors of its own, as Ray's does
             raise Disconnected from error
         if message["type"] == "websocket.disconnect":
             raise Disconnected
