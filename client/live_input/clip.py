@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from framewire.client.errors import InputError
+from framewire.client.errors import InputError, in_words
 
 from .clip_sound import clip_sound
 from .folder import ENDINGS, folder_pictures, listed
@@ -108,9 +108,13 @@ def clip_from(
     """
     path = Path(name)
     if remote is None:
-        if path.is_dir():
+        try:
+            is_folder, is_file = path.is_dir(), path.is_file()
+        except OSError as error:
+            raise InputError(f"{shown(name)}: {in_words(error)}") from None
+        if is_folder:
             return _folder(path, name, framing, fps)
-        if not path.is_file():
+        if not is_file:
             raise InputError(
                 f"{shown(name)}: no such file or folder", hint="or say --input webcam, or a URL"
             )

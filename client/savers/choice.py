@@ -13,7 +13,7 @@ from .base import Saver
 from .contact_sheet import ContactSheetSaver
 from .folder import FolderSaver
 from .gif import GifSaver
-from .output_file import is_written_through
+from .output_file import is_written_through, save_error
 from .pipes import PIPE, DeviceSaver, PipeSaver
 from .video import VIDEO_ENDINGS, VideoSaver
 
@@ -37,14 +37,19 @@ def saver_for(
         form: of the frames in a pipe or a device: jpeg, raw (rgb24), rgb24, bgr24 or yuv420p.
 
     Raises:
-        SaveError: nothing writes such a file, or the extra that does is not installed.
+        SaveError: nothing writes such a file, or the extra that does is not installed, or its place
+            cannot be looked at.
     """
     path = Path(target)
     ending = path.suffix.lower()
     descriptor = descriptor_of(target)
     if descriptor is not None:
         return PipeSaver(descriptor if target != PIPE else None, path=path, fps=fps, form=form)
-    if target.endswith(("/", os.sep)) or path.is_dir():
+    try:
+        is_folder = target.endswith(("/", os.sep)) or path.is_dir()
+    except OSError as error:
+        raise save_error(path, error) from error
+    if is_folder:
         return FolderSaver(path, fps=fps)
     if ending in VIDEO_ENDINGS:
         return VideoSaver(path, fps=fps, sound=sound)

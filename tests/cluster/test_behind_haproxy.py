@@ -256,7 +256,8 @@ async def test_a_callers_address_is_the_balancers_word_and_metrics_stay_inside(
 ) -> None:
     """What a caller says of itself is not passed on: else nobody could be bounded."""
     async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
-        assert (await http.get(f"{shared.http}/metrics")).status_code == 403
+        for path in ("/metrics", "/%6detrics", "/metric%73?a=b"):
+            assert (await http.get(f"{shared.http}{path}")).status_code == 403, path
         wrong = {"authorization": "Key wrong"}
         answers = [
             await http.post(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from .bench_file import Bench, EngineBench
-from .cards import CARDS, MODELS, Model, frames_a_second, streams_that_fit
+from .cards import CARDS, KEPT_FREE, MODELS, Model, frames_a_second, streams_that_fit
 
 
 class CapacityError(ValueError):
@@ -61,7 +61,8 @@ def measured(bench: Bench, preset: str, gpu: str | None, rate: float) -> Capacit
     """By a bench file; of what it has, the narrowest counts.
 
     Raises:
-        CapacityError: it has a report on serving alone, and there are no defaults for the rest.
+        CapacityError: it has a report on serving alone, and there are no defaults for the rest; or
+            what was measured doesn't fit the card.
     """
     if bench.engine is not None:
         found = _by_engine(bench.path, bench.engine, preset, gpu, rate)
@@ -92,10 +93,16 @@ def _by_engine(
     because = f"{path}, measured: {engine.variant}, {engine.fps:.1f} frames a second"
     because += f" on {engine.device or 'a CPU'}"
     warnings = [*slow]
-    if card is not None and card.name.removesuffix(" 80 GB") not in engine.device:
+    is_other = card is not None and card.name.removesuffix(" 80 GB") not in engine.device
+    if card is not None and is_other:
         warnings.append(
             f"{path} was measured on {engine.device or 'a CPU'}, and what is priced is {card.name}"
         )
+        if engine.memory_gb and engine.memory_gb > card.gb * (1 - KEPT_FREE):
+            raise CapacityError(
+                f"{path}: {engine.variant} took {engine.memory_gb:.0f} GB with one stream, and one "
+                f"{card.name} has {card.gb:g}: take a larger one, or a --variant that saves memory"
+            )
     if card is not None and model is not None and engine.memory_gb:
         room = 1 + streams_that_fit(card, engine.memory_gb, model.gb_a_stream)
         because += f", memory for {room}"

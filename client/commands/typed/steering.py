@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from framewire.client.commands.kept_session import clip_at
-from framewire.client.errors import FramewireError, SaveError
+from framewire.client.errors import FramewireError, SaveError, in_words
 from framewire.client.live_input import Source
 from framewire.client.live_input.feed import Feed
 from framewire.client.session import Session
@@ -53,6 +53,8 @@ class Steering:
             self.say(without_secrets(f"{error.reason}{error.hint and f'; {error.hint}'}"))
         except ValueError as error:
             self.say(without_secrets(str(error)))
+        except (OSError, RuntimeError) as error:  # of a path that cannot be looked at
+            self.say(without_secrets(in_words(error)))
 
     async def _do(self, typed: Typed) -> None:
         match typed.word:

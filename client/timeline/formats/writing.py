@@ -57,13 +57,13 @@ def save_timeline(timeline: Timeline, path: str | Path, *, fps: float = RATE) ->
     file.open()
     try:
         file.write(timeline_text(timeline, fps=fps).encode())
-        file.keep()
     except OSError as error:
         file.discard()
         raise save_error(path, error) from error
     except BaseException:
         file.discard()
         raise
+    file.keep()
     return path
 
 
@@ -71,13 +71,16 @@ def refuse_other_files(path: str | Path) -> None:
     """Check that no file is there, or one that is a timeline.
 
     Raises:
-        SaveError: it is something else, which is not to be replaced by accident.
+        SaveError: it is something else, which is not to be replaced by accident, or cannot be told.
     """
     path = Path(path)
-    if path.is_dir():
-        raise SaveError(f"{path} is a folder, and no place for a timeline")
-    if not path.is_file() or path.stat().st_size == 0:
-        return
+    try:
+        if path.is_dir():
+            raise SaveError(f"{path} is a folder, and no place for a timeline")
+        if not path.is_file() or path.stat().st_size == 0:
+            return
+    except OSError as error:
+        raise save_error(path, error) from error
     try:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):

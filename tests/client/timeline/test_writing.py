@@ -1,6 +1,7 @@
 """Timelines written: as files that are read again, and as captions."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,9 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.timelines.files import KREA, VIDEO, WORKFLOW, entry, scope
 
+from framewire.client.errors import SaveError
 from framewire.client.timeline import Timeline, timeline_of
 from framewire.client.timeline.captions import captions
-from framewire.client.timeline.formats.writing import timeline_text
+from framewire.client.timeline.formats.writing import (
+    refuse_other_files,
+    save_timeline,
+    timeline_text,
+)
 from framewire.client.timeline.moves import parts_of
 from framewire.protocol.steering import BlockShape
 
@@ -94,3 +100,18 @@ def test_captions_of_a_blend_name_all_of_it_and_long_ones_have_hours() -> None:
     )  # fmt: skip
     text = captions(parts_of(timeline_of(json.dumps(value))), BlockShape())
     assert "00:00:00.000 --> 02:01:40.000\na + b\n" in text
+
+
+def test_what_cannot_be_put_in_its_place_lies_where_the_error_says(tmp_path: Path) -> None:
+    """As where a folder of that name has come meanwhile: the session is not lost."""
+    place = tmp_path / "kept.json"
+    place.mkdir()
+    timeline = timeline_of(json.dumps(KREA))
+    with pytest.raises(SaveError, match=r"it lies at .*kept\.part\.json"):
+        save_timeline(timeline, place)
+    assert timeline_of((tmp_path / "kept.part.json").read_text()).entries == timeline.entries
+
+
+def test_a_place_that_cannot_be_looked_at_is_said(tmp_path: Path) -> None:
+    with pytest.raises(SaveError, match="File name too long"):
+        refuse_other_files(tmp_path / f"{300 * 'x'}.json")

@@ -125,6 +125,14 @@ def test_a_bench_of_the_engine_says_how_many_sessions_and_how_long_a_start_takes
     assert "was measured on a CPU, and what is priced is H100" in warning
 
 
+def test_a_card_that_cannot_hold_what_was_measured_on_another_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    bench = written(tmp_path, engine_row(memory_gb=58.0))
+    said = refused(capsys, *DOCUMENTED, "--gpu", "rtx-4090", *bench)
+    assert "faithful took 58 GB with one stream, and one RTX 4090 has 24" in said
+
+
 def test_real_benches_are_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """The engine's of this machine, as it prints it."""
     bench = ["bench", "engine", "--preset", "tiny", "--size", "64x64", "--blocks", "1", "--json"]

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import pytest
 
+from framewire.client.commands.typed.recording import Recording
 from framewire.client.commands.typed.steering import Steering
 from framewire.protocol import Started
 
@@ -33,3 +34,20 @@ async def test_a_worker_is_not_asked_for_an_adapter_that_it_does_not_have(
     )  # fmt: skip
     await steering.take("/lora chalk=1")
     assert said == [f"/lora chalk: this worker {says}"]
+
+
+@pytest.mark.parametrize(
+    "line", ["/save ~nobody-of-that-name/x.json", "/record ~nobody-here/x.mp4"]
+)
+async def test_a_path_that_cannot_be_looked_at_is_told_and_the_next_line_counts(line: str) -> None:
+    """A home of nobody, and a name that no file system takes."""
+    said: list[str] = []
+    nothing = cast(Any, None)
+    recording = Recording(16, [], said.append)
+    steering = Steering(nothing, nothing, nothing, recording, nothing, nothing, said.append)
+    await steering.take(line)
+    assert "home directory" in said[-1]
+    await steering.take("/record " + 300 * "x" + ".mp4")
+    assert said[-1].endswith(".mp4: File name too long")
+    await steering.take("/help")
+    assert "/record" in said[-1]
