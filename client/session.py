@@ -53,6 +53,7 @@ class Session:
     """A connection to a worker, ready for streams. `connect` makes it.
 
     Attributes:
+        blocks: how many were asked for; None where that was left to the worker.
         dropped: frames that `buffer="newest"` has thrown away.
         journal: what keeps it, where it is kept.
     """
@@ -78,6 +79,7 @@ class Session:
         self._next_index = 0
         self._size: Size | None = None  # of the stream, as far as it is known
         self._was_started = False
+        self._blocks: int | None = None
         self._playing: Playing | None = None
         self._feed: Feed | None = None
         self.journal = journal
@@ -87,6 +89,10 @@ class Session:
 
     def __repr__(self) -> str:
         return f"<Session {self._name} {self._wire.state.value}, {self._next_index} frames>"
+
+    @property
+    def blocks(self) -> int | None:
+        return self._blocks
 
     @property
     def dropped(self) -> int:
@@ -117,7 +123,7 @@ class Session:
             raise StateError(
                 "a stream is running", hint="read on to its end, or steer() or reset() it"
             )
-        self._size = size
+        self._size, self._blocks = size, params.num_blocks or self._blocks
         self._inbox.clear()
         self._next_index = 0
         self._was_started = True
@@ -276,6 +282,7 @@ class Session:
             logger.info("%s: not sent, the stream has completed", self._name)
             return False
         self._due.steer(message)
+        self._blocks = message.num_blocks or self._blocks
         await self._send(message)
         return True
 

@@ -214,7 +214,8 @@ async def _stream(
                         line.say_failures(recorder.failures)
                         line.draw(playing.text)
             if feed is not None:
-                feed.check()
+                bounded = bool(options.frames or options.blocks or options.played)
+                feed.check(bounded=bounded)
     finally:
         line.clear()
         if playing is not None:

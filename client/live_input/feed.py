@@ -202,8 +202,11 @@ class Feed:
             self._leave_out(Unusable(f"picture {number + 1}", f"refused: {event.reason}"))
             self._came.set()
 
-    def check(self) -> None:
+    def check(self, *, bounded: bool = False) -> None:
         """After the stream: raise what ended the feed early.
+
+        Args:
+            bounded: fewer frames may have been asked for than there were pictures, or read.
 
         Raises:
             FramewireError: the clip could not be read to its end, a picture not be sent, or the
@@ -211,7 +214,7 @@ class Feed:
         """
         if self.failure is not None:
             raise self.failure
-        if not self._is_whole or not self._ended:
+        if bounded or not self._is_whole or not self._ended:
             return
         if self._taken == 0:
             raise InputError(f"no picture of {self._clip.name} could be used")

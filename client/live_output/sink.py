@@ -143,6 +143,12 @@ class Sink:
         }
 
     def _run(self) -> None:
+        self._play_again_and_again()
+        if self.openings:
+            with contextlib.suppress(OSError):
+                self.target.ended()
+
+    def _play_again_and_again(self) -> None:
         pause = _FIRST_PAUSE
         while True:
             sent = self.shown

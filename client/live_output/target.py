@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from framewire.client.errors import InputError, SaveError
+from framewire.client.errors import InputError, SaveError, in_words
 from framewire.client.live_input.sources.naming import authorities, refuse_half_url, shown
 from framewire.client.savers.pipes.saver import name_of, refuse_terminal
 
@@ -22,6 +22,7 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 TEE = "tee"
 """FFmpeg's format that sends what it is given on."""
 _SEGMENT_SECONDS = 2
+_END = "#EXT-X-ENDLIST"
 _ELSEWHERE = "name another folder"
 
 
@@ -67,6 +68,19 @@ class Target:
             return []
         name = re.compile(rf"{re.escape(Path(self.place).stem)}_\d{{5,}}\.ts")
         return sorted(path for path in self.folder.iterdir() if name.fullmatch(path.name))
+
+    def ended(self) -> None:
+        """Tell whoever plays the list that no more comes, where that was not done: its encoder was
+        away at the end.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if self.folder is None or not (place := Path(self.place)).is_file():
+            return
+        if _END not in place.read_text(encoding="utf-8", errors="replace"):
+            with place.open("a", encoding="utf-8") as list_:
+                list_.write(f"{_END}\n")
 
     def refuse_to_destroy(self, inputs: Iterable[tuple[str, Path]]) -> None:
         """Check that a run replaces no file that is read, and none but those of an earlier run.
@@ -177,6 +191,10 @@ def _escaped(text: str, marks: str) -> str:
 
 def _hls(text: str) -> Target:
     path = Path(text).absolute()
+    try:
+        path.exists()
+    except OSError as error:  # of a name that no folder takes
+        raise SaveError(f"{text}: {in_words(error)}") from None
     segments = str(path.with_suffix("")).replace("%", "%%")
     options = {
         "hls_time": str(_SEGMENT_SECONDS),

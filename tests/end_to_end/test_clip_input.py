@@ -15,8 +15,10 @@ from PIL import Image
 from support.servers.worker_server import serving
 from support.video_files_made import seen, video
 
+from framewire.client import connect
 from framewire.client.cli import _parser
 from framewire.client.commands.stream import prepare, run_stream
+from framewire.client.live_input import open_source
 from framewire.worker.backends.base import Backend
 from framewire.worker.backends.presets import servable_presets
 from framewire.worker.backends.testcard import TestcardBackend
@@ -170,6 +172,44 @@ def _png(pixels: Any) -> bytes:
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, "PNG")
     return data.getvalue()
+
+
+def folder_of(folder: Path, count: int) -> Path:
+    for number in range(count):
+        (folder / f"{number:02}.png").write_bytes(_png(np.full((64, 64, 3), 8 * number, np.uint8)))
+    return folder
+
+
+@pytest.mark.parametrize("bound", [("--blocks", "1"), ("--frames", "5")])
+async def test_a_part_of_a_clip_that_was_asked_for_is_no_failure(
+    bound: tuple[str, str], tmp_path: Path
+) -> None:
+    """Though all of the clip had been sent by then."""
+    clip, out = tmp_path / "clip", tmp_path / "out"
+    clip.mkdir()
+    folder_of(clip, 20)
+    assert await restyled(TestcardBackend(), clip, out, "--size", "64x64", *bound) == 0
+    assert 0 < len(list(out.glob("*.jpg"))) < 20
+
+
+@pytest.mark.parametrize("blocks", [None, 1])
+async def test_a_script_may_leave_a_clip_or_ask_for_a_part_of_it(
+    blocks: int | None, tmp_path: Path
+) -> None:
+    """Of what was left early nothing is said to be missing."""
+    source = await open_source(str(folder_of(tmp_path, 20)))
+    async with serving() as worker, connect(worker.url) as session:
+        await session.start(
+            "a", webcam_mode=True, input="all", num_blocks=blocks, width=64, height=64,
+            fmt="msgpack", events=True,
+        )  # fmt: skip
+        count = 0
+        async with session.feed(source) as feeding:
+            async for _ in feeding:
+                count += 1
+                if blocks is None and count == 5:
+                    break
+    assert 0 < count <= 6
 
 
 async def test_fewer_frames_than_pictures_are_reported(

@@ -20,6 +20,7 @@ from support.servers.ports import free_port
 
 from framewire.client import Frame, Recorder
 from framewire.client.live_output import Sink, outlet, target_of
+from framewire.client.live_output import sink as sink_module
 from framewire.client.savers import FolderSaver
 
 BLOCK = 12
@@ -89,6 +90,22 @@ async def test_hls_keeps_every_segment_of_a_run_and_ends(tmp_path: Path) -> None
     assert [number for number, _ in itertools.groupby(numbers)] == list(range(60))
     assert len(numbers) == 60 + sink.repeated
     assert (sink.shown, sink.left_out) == (60, 0)
+
+
+async def test_hls_ends_for_its_players_though_its_encoder_is_away_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would wait for ever."""
+    monkeypatch.setattr(sink_module, "_FIRST_PAUSE", 600.0)
+    sink, playlist = sink_at(f"{tmp_path}/index.m3u8"), tmp_path / "index.m3u8"
+    async with asyncio.timeout(90), Recorder([], live=[sink]) as recorder:
+        count = await fed(recorder, playlist.exists)
+        assert sink._outlet is not None
+        sink._outlet.kill()
+        await fed(recorder, lambda: sink.is_away, count)
+        assert "ENDLIST" not in playlist.read_text()
+    assert playlist.read_text().endswith("#EXT-X-ENDLIST\n")
+    assert sink.openings == 1
 
 
 async def test_a_dead_sink_changes_neither_files_nor_other_sinks(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support.live.senders import free_port
+from support.servers.ports import free_port
 from support.servers.stand_in import stand_in, streams
 
 from framewire.client.cli import main
@@ -99,3 +99,8 @@ def test_a_command_does_not_write_hls_over_its_own_input(
     command = ["stream", "a fox", "--url", "ws://127.0.0.1:1/ws", "--input", str(clip)]
     assert main([*command, "--out", str(clip)]) != 0
     assert clip.read_text() == "#EXTM3U\n"
+
+
+def test_a_folder_of_a_name_that_no_file_system_takes_is_refused_in_words() -> None:
+    with pytest.raises(SaveError, match="File name too long"):
+        target_of(f"{300 * 'x'}/index.m3u8")
