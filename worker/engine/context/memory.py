@@ -77,7 +77,7 @@ class StreamMemory:
         self._shared = shared
         self._params = params
         self._start = start
-        self._tokens = frames * rows * columns
+        self._frames, self._tokens = frames, frames * rows * columns
         self.rope = scratch.rope(max(frames, preset.wrap_at + 1), rows, columns)
         self.records = scratch.graphs
         self._own: KVCache | None = None
@@ -85,14 +85,18 @@ class StreamMemory:
             self._own = self._own_cache(scratch, batch)
 
     def _own_cache(self, scratch: Scratch, batch: int) -> KVCache:
-        """One for this stream; where work on it is recorded, one that another has left."""
+        """One for this stream; where work on it is recorded, one that another has left.
+
+        That one had as many frames too: what is kept beside a cache has an entry a frame.
+        """
 
         def make() -> KVCache:
             return scratch.new_cache(self._tokens, batch)
 
         if scratch.graphs is None:
             return make()
-        taken = scratch.caches.take((self._tokens, batch), make, scratch.graphs)
+        shape = (self._frames, self._tokens, batch)
+        taken = scratch.caches.take(shape, make, scratch.graphs)
         weakref.finalize(self, scratch.caches.give_back, taken)
         self.records = taken.records
         return taken.memory

@@ -160,10 +160,14 @@ class CausalTransformer:
         return self.strengths.in_force
 
     def write_text(self, embeds: Tensor, cache: TextCache) -> None:
-        """Fill `cache` with the keys and values of prompt embeds [512, text_dim]."""
+        """Fill `cache` with the keys and values of prompt embeds [512, text_dim].
+
+        Where this fails midway, as it does when memory runs out, the cache is nobody's.
+        """
         text = self._model.condition_embedder.text_embedder(
             embeds[None].to(self.device, self.dtype)
         )  # [1, 512, dim]
+        cache.embeds = None
         for block, (k, v) in zip(self._model.blocks, cache.layers, strict=True):
             attn = block.attn2
             k.copy_(attn.norm_k(attn.to_k(text)).unflatten(-1, (attn.heads, -1)))

@@ -118,6 +118,22 @@ def test_another_size_gets_another_cache_and_idle_ones_are_let_go() -> None:
     assert tape.recorded == 3 * recorded
 
 
+def test_a_cache_of_as_many_tokens_in_fewer_and_larger_frames_is_another() -> None:
+    """Means of a ring's frames are kept beside it, so the streams that follow must have as many."""
+    of_six = params(STREAMDIFFUSIONV2, height=32, kv_cache_num_frames=5)
+    of_four = params(STREAMDIFFUSIONV2, height=32, width=48, kv_cache_num_frames=3)
+
+    def made(engine: Engine, given: StreamParams) -> list[Tensor]:
+        stream = engine.open("a fox", given)
+        assert stream._memory.cache().tokens == 24
+        return [stream.generate_block() for _ in range(BLOCKS)]
+
+    plain = [made(tiny_engine(preset=STREAMDIFFUSIONV2), given) for given in (of_six, of_four)]
+    engine, _ = recording(STREAMDIFFUSIONV2)
+    assert equal(made(engine, of_six), plain[0])
+    assert equal(made(engine, of_four), plain[1])
+
+
 def test_a_stream_that_fails_gives_its_cache_back() -> None:
     engine, _ = recording(SELF_FORCING)
     stream = engine.open("a fox", params(SELF_FORCING))
