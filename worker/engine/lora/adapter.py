@@ -107,11 +107,7 @@ def adapter_of(
         layer, part = understood(key, source)
         if part in parts.setdefault(layer, {}):
             raise CheckpointError(f"{source}: has {part} of {layer} twice")
-        if part != "alpha" and not value.is_floating_point():
-            kind = str(value.dtype).removeprefix("torch.")
-            raise CheckpointError(f"{source}: {key} is of {kind}; only floats can be read")
-        if not torch.isfinite(value).all():
-            raise CheckpointError(f"{source}: {key} has values that are not finite")
+        _check_numbers(key, value, source, whole_too=part == "alpha")
         parts[layer][part] = value
     if not parts:
         raise CheckpointError(f"{source}: holds no tensors")
@@ -127,6 +123,21 @@ def adapter_of(
                 _check(found[part].shape, shapes.get(parameter), parameter, source)
                 whole[parameter] = found[part]
     return Adapter(name, source, pairs, whole)
+
+
+def _check_numbers(key: str, value: Tensor, source: str, *, whole_too: bool) -> None:
+    """Refuse what holds no finite numbers; in float32, since of float8 torch cannot say."""
+    kind = str(value.dtype).removeprefix("torch.")
+    if value.is_complex() or not (whole_too or value.is_floating_point()):
+        raise CheckpointError(f"{source}: {key} is of {kind}; only floats can be read")
+    try:
+        finite = bool(torch.isfinite(value.float()).all())
+    except NotImplementedError:
+        raise CheckpointError(
+            f"{source}: {key} is of {kind}; no numbers can be read from it"
+        ) from None
+    if not finite:
+        raise CheckpointError(f"{source}: {key} has values that are not finite")
 
 
 def _pair(

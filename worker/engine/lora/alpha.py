@@ -20,12 +20,13 @@ _METADATA = "lora_adapter_metadata"
 def said_alpha(path: Path) -> float | None:
     """The alpha of all of a file's pairs, where its metadata or PEFT's file beside it says.
 
+    Of metadata, only a safetensors file has any.
+
     Raises:
         CheckpointError: what is said cannot be read, or is no plain alpha.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+        metadata = _metadata(path)
         texts = [metadata[_METADATA]] if _METADATA in metadata else []
         beside = path.with_name(_CONFIG)
         if beside.is_file():
@@ -39,6 +40,13 @@ def said_alpha(path: Path) -> float | None:
     except (OSError, OverflowError, RecursionError, SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path}: its alpha cannot be read ({error})") from error
     return None
+
+
+def _metadata(path: Path) -> Mapping[str, str]:
+    if path.suffix != ".safetensors":
+        return {}
+    with safe_open(path, framework="pt") as file:
+        return file.metadata() or {}
 
 
 def _of(said: Mapping[str, object], path: Path) -> float | None:

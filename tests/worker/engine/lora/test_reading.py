@@ -11,6 +11,8 @@ from torch import Tensor
 
 from framewire.worker.engine.checkpoint import CheckpointError
 from framewire.worker.engine.lora.adapter import adapter_of, read_adapter
+from framewire.worker.engine.lora.alpha import said_alpha
+from framewire.worker.engine.lora.live import attach
 from framewire.worker.engine.lora.merge import Merge
 from framewire.worker.engine.network.weights import load_transformer
 from framewire.worker.engine.preset import KREA_REALTIME_14B
@@ -58,6 +60,35 @@ def test_alpha_is_read_from_what_is_beside_the_tensors(tmp_path: Path) -> None:
     layer = "blocks.0.attn1.to_q"
     gains = [read_adapter(file, TINY).pairs[layer].gain for file in files]
     assert gains == [1.0, 3.0, 3.0]
+
+
+def test_alpha_is_said_beside_a_torch_file_too(tmp_path: Path) -> None:
+    """As PEFT writes them where it is told to; such a file itself says none."""
+    path = tmp_path / "adapter_model.bin"
+    torch.save(in_style(random_pairs(), "peft"), path)
+    assert said_alpha(path) is None
+    (tmp_path / "adapter_config.json").write_text('{"lora_alpha": 6, "r": 2}')
+    assert said_alpha(path) == 6
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2], ids=str)
+def test_an_adapter_in_float8_counts_as_the_numbers_that_it_holds(
+    tmp_path: Path, dtype: torch.dtype
+) -> None:
+    """Merged, and in branches beside the weights."""
+    small = {name: value.to(dtype) for name, value in in_style(random_pairs(), "kohya").items()}
+    save_file(small, tmp_path / "small.safetensors")
+    save_file({name: value.float() for name, value in small.items()}, tmp_path / "f32.safetensors")
+    one, other = tmp_path / "small.safetensors", tmp_path / "f32.safetensors"
+    weights = merged(one)
+    for name, value in merged(other).items():
+        assert torch.equal(weights[name], value), name
+    models = [load_transformer(tiny_weights(), TINY, dtype=torch.float32) for _ in range(2)]
+    for path, model in zip((one, other), models, strict=True):
+        attach(model, [(read_adapter(path, TINY), 0.5)])
+    beside = [dict(model.named_buffers()) for model in models]
+    assert beside[0] and beside[0].keys() == beside[1].keys()
+    assert all(torch.equal(value, beside[1][name]) for name, value in beside[0].items())
 
 
 def test_a_published_torch_files_tensors_make_an_adapter_too() -> None:
@@ -118,6 +149,14 @@ def _broken(folder: Path, how: str) -> Path:
         tensors = {"diffusion_model.blocks.0.cross_attn.k_img.lora_A.weight": torch.ones(2, 32)}
     elif how == "whole model":
         tensors = tiny_weights()
+    elif how == "nan in float8":
+        tensors[f"{first}.lora_down.weight"][1, 3] = torch.nan
+        tensors = {name: value.to(torch.float8_e4m3fn) for name, value in tensors.items()}
+    elif how == "float4":
+        half = torch.ones(2, 16, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)
+        tensors[f"{first}.lora_down.weight"] = half
+    elif how == "complex alpha":
+        tensors[f"{first}.alpha"] = torch.tensor(1 + 2j)
     elif how == "whole numbers":
         tensors[f"{first}.lora_down.weight"] = torch.ones(2, 32, dtype=torch.int8)
     elif how == "huge":
@@ -143,6 +182,12 @@ def _broken(folder: Path, how: str) -> Path:
         ("rank", "rank 2 on one side and 5 on the other"),
         ("half", "has no up matrix"),
         ("nan", "lora_unet_blocks_0_self_attn_q.lora_down.weight has values that are not finite"),
+        ("nan in float8", "self_attn_q.lora_down.weight has values that are not finite"),
+        (
+            "float4",
+            "self_attn_q.lora_down.weight is of float4_e2m1fn_x2; no numbers can be read from it",
+        ),
+        ("complex alpha", "self_attn_q.alpha is of complex64; only floats can be read"),
         ("deeper", "blocks.7.attn1.to_q, which this model does not have"),
         ("flux", "this adapter is for another model"),
         ("text", "changes a text encoder"),
