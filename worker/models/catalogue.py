@@ -48,6 +48,16 @@ class PublishedFile:
         """What to call it."""
         return self.at or f"{self.repo}/{self.path}"
 
+    @property
+    def config(self) -> PublishedFile | None:
+        """Of an adapter, what PEFT writes beside it and its alpha is in; repositories may lack it."""
+        is_peft = self.part in ("lora", "adapter") and self.path.endswith((".safetensors", ".bin"))
+        if self.at or not is_peft:
+            return None
+        folder, slash, _ = self.path.rpartition("/")
+        path = f"{folder}{slash}adapter_config.json"
+        return replace(self, part="config", path=path, bytes=0, sha256="")
+
     def local(self, cache_dir: Path | None = None) -> Path | None:
         """Where it lies in the hub's cache (`HF_HOME`), or None."""
         if self.at:

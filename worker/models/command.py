@@ -46,7 +46,7 @@ def _pullable(text: str) -> str:
     try:
         all_known = catalogue()
     except OwnModelError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        raise argparse.ArgumentTypeError(escaped(str(error))) from None
     if text not in all_known and published_adapter(text) is None:
         known = ", ".join(sorted(all_known))
         raise argparse.ArgumentTypeError(
@@ -71,7 +71,7 @@ def _pull(options: argparse.Namespace) -> int:
     files = entry.wanted("--decoder taehv" if options.decoder == "taehv" else "")
     hub = Hub(allow_plaintext=options.allow_plaintext)
     try:
-        pull(entry, files, hub, lambda line: print(line, file=sys.stderr, flush=True))
+        pull(entry, files, hub, lambda line: print(escaped(line), file=sys.stderr, flush=True))
     except PullError as error:
         print(f"framewire-worker pull: {escaped(str(error))}", file=sys.stderr)
         return 1

@@ -68,7 +68,7 @@ def _done(words: list[str], *, as_json: bool) -> int:
             words = [name]
         case ["remove", name]:
             remove(name)
-            print(f"removed {name}", file=sys.stderr)
+            print(f"removed {escaped(name)}", file=sys.stderr)
             return 0
         case ["add" | "remove", *_]:
             raise OwnModelError("expected add FILE.toml, or remove NAME")

@@ -86,6 +86,8 @@ def pull(
 ) -> None:
     """Download `files` of `entry` into the hub's cache, those that are there already excepted.
 
+    With an adapter comes the config that PEFT keeps beside it, where its repository has one.
+
     Args:
         say: told each step in a line.
 
@@ -98,11 +100,16 @@ def pull(
     for file in wanted:
         if file.at:
             raise PullError(f"{file.at}: no such file: put it there, and pull again")
+    configs = [one for file in files if (one := file.config) and not one.local(hub.cache_dir)]
     here = len(files) - len(wanted)
     if here:
         say(f"{entry.preset}: {here} of {len(files)} files are here already")
-    token = _token(hub, say) if wanted else False
+    token = _token(hub, say) if wanted or configs else False
     remotes = [_ask(file, hub, token) for file in wanted]
+    for config in configs:
+        if (remote := _ask_config(config, hub, token, say)) is not None:
+            # Before its weights: without it these would be served, but at another strength.
+            remotes.insert(0, remote)
     _check_room(remotes, hub)
     for remote in remotes:
         resumed = f", resumed at {gigabytes(remote.held)}" if remote.held else ""
@@ -143,6 +150,23 @@ def _ask(file: PublishedFile, hub: Hub, token: Token) -> _Remote:
     folder = cache / repo_folder_name(repo_id=file.repo, repo_type="model")
     blob = folder / "blobs" / meta.etag
     return _Remote(file, url, meta.location, token, meta.etag, meta.size, blob)
+
+
+def _ask_config(
+    file: PublishedFile, hub: Hub, token: Token, say: Callable[[str], None]
+) -> _Remote | None:
+    """As of any file; None where the repository has no such file, or where asking is forbidden."""
+    from huggingface_hub import errors
+
+    try:
+        return _ask(file, hub, token)
+    except PullError as error:
+        if isinstance(error.__cause__, errors.RemoteEntryNotFoundError):
+            return None
+        if isinstance(error.__cause__, errors.OfflineModeIsEnabled):
+            say(f"{_name(file)}: not asked for, since HF_HUB_OFFLINE is set")
+            return None
+        raise
 
 
 def _check_room(remotes: Sequence[_Remote], hub: Hub) -> None:
