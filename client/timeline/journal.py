@@ -97,10 +97,13 @@ class Journal:
             stream.frames -= left_out
             count -= left_out
 
-    def hold(self, frame: int, count: int) -> None:
-        """The picture before a frame was shown for so many frames more."""
-        if self._streams and count:
-            self._streams[-1].holds.append((frame, count))
+    def hold(self, frame: int) -> None:
+        """The picture before a frame was shown for a frame more."""
+        if not self._streams:
+            return
+        holds = self._streams[-1].holds
+        before = holds.pop()[1] if holds and holds[-1][0] == frame else 0
+        holds.append((frame, before + 1))
 
     def timeline(self) -> Timeline:
         """What was kept so far, as a timeline that makes it again.

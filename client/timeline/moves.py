@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from framewire.client.errors import TimelineError
 
-from .model import RATE, Moment, Timeline
+from .model import RATE, Moment, Piece, Timeline
 
 MOST_CUES = 20_000
 """Changes of one playing, so that a loop without end has one in a day or two."""
@@ -97,7 +97,7 @@ def _held(part: Part) -> int:
 def _kept(timeline: Timeline, frames: int | None) -> list[Part]:
     parts, left = [], frames
     for piece in timeline.pieces:
-        count = piece.frames if left is None else min(left, piece.frames)
+        count, holds = _within(piece, left)
         cues = [
             Cue(int(steer["at_block"]), "b", {k: v for k, v in steer.items() if k != "at_block"})
             for steer in piece.steers
@@ -106,14 +106,28 @@ def _kept(timeline: Timeline, frames: int | None) -> list[Part]:
             params=dict(piece.params),
             cues=cues,
             frames=count,
-            holds=[hold for hold in piece.holds if left is None],
+            holds=holds,
             made_with=dict(piece.made_with),
         )
         parts += [part] if count else []
-        left = None if left is None else left - count
+        left = None if left is None else left - count - _held(part)
     if not parts:
         raise TimelineError("no frame was kept")
     return parts
+
+
+def _within(piece: Piece, most: int | None) -> tuple[int, list[tuple[int, int]]]:
+    """The frames of a kept piece and its holds, as many as are shown in all."""
+    if most is None:
+        return piece.frames, list(piece.holds)
+    frames, room, holds = 0, most, []
+    for place, count in sorted(piece.holds):
+        more = min(max(place, 1), piece.frames) - frames  # there has to be one to hold
+        frames, room = frames + min(more, room), room - min(more, room)
+        held = min(count, room)
+        holds += [(place, held)] if held else []
+        room -= held
+    return frames + min(piece.frames - frames, room), holds
 
 
 class _Playhead:

@@ -129,7 +129,9 @@ class Playing:
         for due in self._schedule.held():
             self._note(due)
         if isinstance(event, Started):
-            if self._was_told:
+            if self._was_told and self._changes_shown.is_reset:
+                self._changes_shown.begin_again(_text_told(event))
+            elif self._was_told:
                 self._changes_shown.go_on(self._schedule.shape.block_of(self._seen))
             self._was_told = True
             self.started.append(event)
@@ -213,7 +215,8 @@ class Playing:
         taken = last_block = version = 0
         held = dict(_summed(part.holds))
         async for frame in self._session:
-            if frame.index < self._seen:  # it was reset
+            is_first = frame.index == 0 and self._changes_shown.has_begun_again
+            if frame.index < self._seen or is_first:  # it was reset
                 self._count_stream(last_block, version)
                 self._changes_shown.start_over(frame.received_at)
             self._seen = frame.index + 1
@@ -233,14 +236,11 @@ class Playing:
                 continue
             self._changes_shown.saw(last_block, frame.received_at)
             for _ in range(held.pop(0, 0) if taken == 0 else 0):
-                yield self._counted(frame)
+                yield self._held(frame, 0)
             yield self._counted(frame)
             taken += 1
             for _ in range(held.pop(taken, 0)):
-                yield self._counted(frame)
-        if self._journal is not None:
-            for place, count in part.holds:
-                self._journal.hold(place, count)
+                yield self._held(frame, taken)
         if self._seen:
             self._count_stream(last_block, version)
             if self._blocks_left is not None:
@@ -250,6 +250,12 @@ class Playing:
         """A stream is over: the next one's counts go on behind it."""
         self._blocks += last_block + 1
         self._versions += version
+
+    def _held(self, frame: Frame, place: int) -> Frame:
+        """The frame once more, as the pause has it that is before that place."""
+        if self._journal is not None:
+            self._journal.hold(place)
+        return self._counted(frame)
 
     def _counted(self, frame: Frame) -> Frame:
         """The frame in the counts of all that is shown."""
@@ -337,6 +343,14 @@ class Playing:
             if event.made_with and now != value:
                 said = f"{key} was {value} when it was kept, and is {now}"
                 self.differs += [said] if said not in self.differs else []
+
+
+def _text_told(event: Started) -> str | None:
+    """The prompt that a stream begins with; None where the worker tells none that could be."""
+    try:
+        return text_of(event.params)
+    except (FramewireError, TypeError, ValueError):
+        return None
 
 
 def _summed(holds: Sequence[tuple[int, int]]) -> dict[int, int]:

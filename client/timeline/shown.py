@@ -67,16 +67,30 @@ class Shown:
         self._untold: list[Change] = []  # whose block the worker has not told
         self._waiting: list[tuple[int, Change]] = []  # by the block that shows them
         self._resets: list[Change] = []
+        self._before_reset: list[Change] = []  # by hand, in force once it starts over
+        self._text_after_reset = text
+        self._has_begun_again = False
 
     @property
     def is_planned(self) -> bool:
         """Whether a change is still to come at a block of its own."""
         return any(change.at_block is not None for _, change in self._waiting)
 
+    @property
+    def is_reset(self) -> bool:
+        """Whether the stream was asked to start over, and no frame has come since that did."""
+        return bool(self._resets)
+
+    @property
+    def has_begun_again(self) -> bool:
+        """Whether the worker has said that it does."""
+        return self._has_begun_again
+
     def begin(self, text: str) -> None:
         """A stream is asked for."""
         self.text = self.asked = text
-        self._untold, self._waiting, self._resets = [], [], []
+        self._untold, self._waiting, self._resets, self._before_reset = [], [], [], []
+        self._has_begun_again = False
 
     def expect(self, change: Change, block: int | None) -> None:
         """A change is sent or held.
@@ -91,8 +105,12 @@ class Shown:
             self._wait(change, block)
 
     def expect_reset(self, change: Change) -> None:
-        """The stream is asked to start over."""
+        """The stream is asked to start over, with all that was asked for by hand by then."""
         self._resets.append(change)
+        self.asked = self.asked if change.text is None else change.text
+        self._text_after_reset = self.asked
+        self._carry()
+        self._has_begun_again = False
 
     def told(self, event: Steered) -> None:
         """The worker says what took effect."""
@@ -100,6 +118,8 @@ class Shown:
             return
         found = [change for change in self._untold if _is_meant(change, event)]
         self._untold = [change for change in self._untold if change not in found]
+        if self._has_begun_again:
+            self._before_reset = [one for one in self._before_reset if one not in found]
         newest: dict[str, Change] = {key: change for change in found for key in change.keys}
         for change in found:
             change.block = event.block
@@ -114,18 +134,42 @@ class Shown:
         Args:
             block: that its first frame is in.
         """
-        if self._resets:  # it starts over
-            return
         for change in self._untold:
             if change.at_block is None:
                 self._wait(change, block)
         self._untold = [change for change in self._untold if change.at_block is not None]
 
+    def begin_again(self, text: str | None) -> None:
+        """The worker says that the stream starts over: with all that it had heard of by then.
+
+        Args:
+            text: the prompt that it starts with, if that is known.
+        """
+        self._has_begun_again = True
+        self._text_after_reset = self.asked if text is None else text
+        # What was asked for behind the reset may be told of yet, and is then of a later block.
+        self._untold = [one for one in self._untold if one not in self._before_reset]
+        self._carry()
+
     def start_over(self, at: float) -> None:
-        """The first frame after a reset has come: all that was asked for by then is in force."""
+        """The first frame after a reset has come; what was asked for behind that is still to come."""
+        newest = {key: change for change in self._before_reset for key in change.keys}
+        for change in self._before_reset:
+            change.is_replaced = change not in newest.values()
+            if not change.is_replaced and change.shown_at is None:
+                change.block = 0
+                self._show(change, at)
         for change in self._resets:
             self._show(change, at)
-        self.begin(self.asked)
+        later = [
+            change
+            for change in self._pending()
+            if change.at_block is None and change not in self._before_reset
+        ]
+        asked, untold = self.asked, [one for one in self._untold if one in later]
+        waiting = [one for one in self._waiting if one[1] in later]
+        self.begin(self._text_after_reset if self._resets else asked)
+        self.asked, self._untold, self._waiting = asked, untold, waiting
 
     def saw(self, block: int, at: float) -> None:
         """A frame of `block` has come."""
@@ -135,6 +179,17 @@ class Shown:
                 self.text = change.text
                 self.asked = change.text if change.at_block is not None else self.asked
             self._show(change, at)
+
+    def _carry(self) -> None:
+        """What was asked for by hand so far is to be in force once it starts over."""
+        carried = self._before_reset
+        carried += [c for c in self._pending() if c.at_block is None and c not in carried]
+
+    def _pending(self) -> list[Change]:
+        """What was asked for and no frame shows yet, in order."""
+        untold = [change for change in self._untold if change.shown_at is None]
+        waiting = [change for _, change in self._waiting if change not in untold]
+        return [*waiting, *untold]
 
     def _show(self, change: Change, at: float) -> None:
         change.shown_at = at

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framewire.client.errors import TimelineError
-from framewire.client.timeline import Entry, Marker, Moment, Timeline, WeightedText
+from framewire.client.timeline import Entry, Marker, Moment, Piece, Timeline, WeightedText
 from framewire.client.timeline.landing import blocks_of, landings
 from framewire.client.timeline.moves import Part, parts_of, shown_frames
+from framewire.client.timeline.spans import entries_of_pieces
 from framewire.protocol.steering import BlockShape
 
 
@@ -86,6 +87,29 @@ def test_a_reset_begins_another_stream_with_the_prompt_of_the_moment() -> None:
 def test_a_reset_where_an_entry_begins_begins_with_it() -> None:
     marks = (Marker(Moment(2), "reset"),)
     assert told(parts_of(timeline(2, 1, markers=marks))) == [("a", [], 32, []), ("b", [], 16, [])]
+
+
+@pytest.mark.parametrize(
+    ("most", "frames", "holds"),
+    [
+        (1000, 42, [(0, 2), (18, 32)]),
+        (76, 42, [(0, 2), (18, 32)]),
+        (60, 26, [(0, 2), (18, 32)]),
+        (30, 18, [(0, 2), (18, 10)]),
+        (20, 18, [(0, 2)]),
+        (2, 1, [(0, 1)]),
+        (1, 1, []),
+    ],
+)
+def test_a_limit_counts_the_pauses_of_a_kept_session_as_well(
+    most: int, frames: int, holds: list[tuple[int, int]]
+) -> None:
+    """And leaves out none that lie within it."""
+    piece = Piece(params={"prompt": "a"}, steers=(), frames=42, holds=((18, 32), (0, 2)))
+    kept = Timeline(entries=entries_of_pieces([piece]), format="kept", pieces=(piece,))
+    (part,) = parts_of(kept, frames=most)
+    assert (part.frames, part.holds) == (frames, holds)
+    assert shown_frames([part]) == min(most, 76)
 
 
 def test_a_pause_holds_a_picture_and_the_stream_goes_on_behind_it() -> None:

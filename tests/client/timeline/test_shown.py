@@ -73,7 +73,41 @@ def test_a_reset_shows_with_the_first_frame_after_it_and_with_the_prompt_asked_f
     assert seen == []
     shown.start_over(3.0)
     shown.saw(0, 3.0)
-    assert (seen, shown.text, reset.seconds) == ([reset], "b", 2.0)
+    assert (seen, shown.text, reset.seconds) == ([change, reset], "b", 2.0)
+
+
+def test_what_is_asked_for_behind_a_reset_shows_where_the_worker_says() -> None:
+    """Not with the reset's first frame, which has the prompt that the stream begins with."""
+    seen: list[Change] = []
+    shown = Shown("a", seen.append)
+    reset, before, after = by_hand(None), by_hand("b"), by_hand("c")
+    shown.expect(before, None)
+    shown.expect_reset(reset)
+    shown.begin_again("b")
+    shown.expect(after, None)
+    shown.told(told(1))
+    shown.start_over(3.0)
+    shown.saw(0, 3.0)
+    assert (seen, shown.text, shown.asked) == ([before, reset], "b", "c")
+    shown.saw(1, 4.0)
+    assert (seen, shown.text, after.block) == ([before, reset, after], "c", 1)
+
+
+def test_what_the_worker_heard_before_it_started_over_shows_with_that() -> None:
+    """Of two prompts the newer one; it tells of neither, since they are in force from the start."""
+    seen: list[Change] = []
+    shown = Shown("a", seen.append)
+    older, newer, reset = by_hand("b"), by_hand("c"), by_hand(None)
+    shown.expect(older, None)
+    shown.expect_reset(reset)
+    shown.expect(newer, None)
+    shown.begin_again("c")
+    shown.start_over(3.0)
+    assert (seen, shown.text, older.is_replaced) == ([newer, reset], "c", True)
+    shown.told(told(2))
+    shown.go_on(3)
+    shown.saw(3, 5.0)
+    assert seen == [newer, reset]
 
 
 def test_a_server_that_tells_nothing_is_taken_to_show_it_at_the_block_it_was_sent_for() -> None:
