@@ -175,10 +175,15 @@ class Stream:
     def _num_blocks(self) -> int:
         if self._input_used_up:
             return self.block
-        takes_more = self._steering.params.webcam_mode and self._video is None
-        if self._steering.ended and not takes_more:
+        if self._is_ended:
             return self.block
         return self._steering.num_blocks or self._worker.backend.defaults.num_blocks
+
+    @property
+    def _is_ended(self) -> bool:
+        """Whether no block is to be begun any more, by what the viewer said."""
+        takes_more = self._steering.params.webcam_mode and self._video is None
+        return self._steering.ended and not takes_more
 
     async def _make_blocks(self, opened: BackendSession, finisher: Finisher) -> Outcome:
         while True:
@@ -254,7 +259,7 @@ class Stream:
         if self._steering.reset or self._num_blocks <= self.block:
             return
         if self._change is not None and self._shows is not None and self._prompts.encodes:
-            encoded = await self._until(self._prompts.encoded(self._shows), finisher)
+            encoded = await self._encoded(self._shows, finisher)
             if encoded is _INTERRUPTED:
                 return
             self._change, self._shows = replace(self._change, encoded=encoded), None
@@ -279,6 +284,25 @@ class Stream:
             finish, lane_ms = await self._worker.lane.run(call)
         finisher.add(Made(finish, self.block, mid_block.version, origins, lane_ms))
         self.block += 1
+
+    async def _encoded(self, shows: Blend, finisher: Finisher) -> Any:
+        """What the block under way waits for, or _INTERRUPTED where it is not to be made.
+
+        Whatever else is said meanwhile is for later: who steers faster than prompts are encoded
+        would else wait for ever.
+        """
+        said_more = False
+        while True:
+            encoded = await self._until(self._prompts.encoded(shows), finisher)
+            if encoded is not _INTERRUPTED:
+                break
+            if self._steering.reset or self._is_ended or self._worker.draining.is_set():
+                return _INTERRUPTED
+            self._interrupt.clear()
+            said_more = True
+        if said_more:
+            self._interrupt.set()
+        return encoded
 
     @asynccontextmanager
     async def _filling(self, mid_block: MidBlock) -> AsyncIterator[None]:
