@@ -18,7 +18,7 @@ MODEL_MS, WAIT_S = 300.0, 0.6
 MEASURE = """
   let began = null;
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") began = performance.now();
+    if (event.key === "Enter") began ??= performance.now();
   }, true);
   const pixel = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
   const draw = CanvasRenderingContext2D.prototype.drawImage;

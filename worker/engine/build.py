@@ -15,6 +15,7 @@ from .checkpoint import read_tensors
 from .engine import Engine
 from .interfaces import Decoder, Encoder, PromptEncoder
 from .lora.adapter import Adapter, adapter_of
+from .lora.alpha import said_alpha
 from .lora.chosen import ChosenAdapter, read_chosen
 from .lora.live import attach
 from .lora.merge import Merge
@@ -90,7 +91,7 @@ def load_engine(preset: Preset, files: WeightFiles, build: Build) -> Engine:
         device=build.device,
         dtype=build.dtype,
         sections=preset.sections,
-        change=Merge([*_own_adapter(preset, files), *merged]),
+        change=Merge([*own_adapter(preset, files), *merged]),
     )
     vae = load_vae(files.vae, preset.vae, device=build.device, dtype=build.vae_dtype)
     taehv = None
@@ -103,14 +104,15 @@ def load_engine(preset: Preset, files: WeightFiles, build: Build) -> Engine:
     return assemble(preset, model, vae, taehv, text, build, live)
 
 
-def _own_adapter(preset: Preset, files: WeightFiles) -> list[tuple[Adapter, float]]:
+def own_adapter(preset: Preset, files: WeightFiles) -> list[tuple[Adapter, float]]:
     """The adapter without which the model isn't what was published, whole; none of most models."""
     if not preset.adapter_section:
         return []
     if files.adapter is None:
         raise ValueError(f"preset {preset.name} has no file of its adapter")
     tensors = read_tensors(files.adapter, sections=(preset.adapter_section,))
-    return [(adapter_of(tensors, preset.dims, source=str(files.adapter)), 1.0)]
+    alpha = said_alpha(files.adapter)
+    return [(adapter_of(tensors, preset.dims, source=str(files.adapter), alpha=alpha), 1.0)]
 
 
 def random_engine(

@@ -9,6 +9,7 @@ import argparse
 import math
 import re
 
+from framewire.protocol import escaped
 from framewire.worker.models.catalogue import catalogue
 from framewire.worker.models.own import OwnModelError
 
@@ -89,7 +90,7 @@ def preset_of(text: str) -> str:
     try:
         known = (*catalogue(), "tiny")
     except OwnModelError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        raise argparse.ArgumentTypeError(escaped(str(error))) from None
     if text not in known:
         raise argparse.ArgumentTypeError(f"no preset {text!r}: choose one of {', '.join(known)}")
     return text

@@ -102,7 +102,7 @@ async def test_a_held_map_is_encoded_when_it_comes_and_its_block_waits_for_all_o
     assert before.frames + after.frames == wanted
 
 
-async def test_of_maps_that_come_while_one_is_encoded_the_newest_wins(
+async def test_what_is_said_while_a_block_waits_for_its_prompt_is_the_next_block_s(
     slow: tuple[Running, SlowEncoder],
 ) -> None:
     worker, encoder = slow
@@ -111,13 +111,24 @@ async def test_of_maps_that_come_while_one_is_encoded_the_newest_wins(
             await viewer.say(prompt="a fox", num_blocks=3, **QUICK)
             await viewer.say(prompt="a slow cat", at_block=1, interp_steps=1)
             await encoding(encoder)
-        await viewer.frame(6)
+        before = await viewer.frame(6)
+        await viewer.say(prompt="a dog", interp_steps=1)
         await viewer.say(prompt="an owl", interp_steps=1)
-        received = await viewer.stream()
+        await viewer.say(num_blocks="nonsense")
+        between = await viewer.event("warning")
         encoder.go.set()
-    assert received.of("steered")[-1]["values"]["prompt"] == "an owl"
-    steer = {1: lambda stream: stream.steer(prompt="an owl", interp_steps=1)}
-    assert received.frames[-12:] == plain_stream("a fox", 3, steer=steer)[-12:]
+        after = await viewer.stream()
+    told = [one for part in (before, between, after) for one in part.of("steered")]
+    assert [(one["block"], one["values"]["prompt"]) for one in told] == [
+        (1, "a slow cat"),
+        (2, "an owl"),
+    ]
+    steer = {
+        1: lambda stream: stream.steer(prompt="a slow cat", interp_steps=1),
+        2: lambda stream: stream.steer(prompt="an owl", interp_steps=1),
+    }
+    frames = before.frames + between.frames + after.frames
+    assert frames == plain_stream("a fox", 3, steer=steer)
 
 
 async def test_a_prompt_that_cannot_be_encoded_ends_its_own_stream_only(

@@ -1,5 +1,6 @@
 """Adapters' files: the styles that people have, and what is refused, each in one line."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,14 @@ from support.engines.adapters_made import STYLES, adapter_file, in_style, random
 from support.engines.tiny_engine import TINY, tiny_weights
 from torch import Tensor
 
+from framewire.worker.engine.build import WeightFiles, own_adapter
 from framewire.worker.engine.checkpoint import CheckpointError
 from framewire.worker.engine.lora.adapter import adapter_of, read_adapter
 from framewire.worker.engine.lora.alpha import said_alpha
 from framewire.worker.engine.lora.live import attach
 from framewire.worker.engine.lora.merge import Merge
 from framewire.worker.engine.network.weights import load_transformer
-from framewire.worker.engine.preset import KREA_REALTIME_14B
+from framewire.worker.engine.preset import KREA_REALTIME_14B, LONGLIVE_1_3B
 
 
 def merged(path: Path, strength: float = 1.0) -> dict[str, Tensor]:
@@ -69,6 +71,16 @@ def test_alpha_is_said_beside_a_torch_file_too(tmp_path: Path) -> None:
     assert said_alpha(path) is None
     (tmp_path / "adapter_config.json").write_text('{"lora_alpha": 6, "r": 2}')
     assert said_alpha(path) == 6
+
+
+def test_the_adapter_that_is_a_part_of_a_model_is_as_strong_as_its_config_says(
+    tmp_path: Path,
+) -> None:
+    path = adapter_file(tmp_path, "part", style="peft")
+    (tmp_path / "adapter_config.json").write_text('{"lora_alpha": 6, "r": 2}')
+    files = WeightFiles([], tmp_path, tmp_path, adapter=path)
+    ((adapter, strength),) = own_adapter(replace(LONGLIVE_1_3B, dims=TINY), files)
+    assert (adapter.pairs["blocks.0.attn1.to_q"].gain, strength) == (3.0, 1.0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2], ids=str)

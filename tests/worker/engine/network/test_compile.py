@@ -12,7 +12,7 @@ from framewire.worker.engine.preset import Preset
 PARAMS = StreamParams(32, 32, num_denoising_steps=2)
 
 
-pytestmark = pytest.mark.usefixtures("fresh_compiler")
+pytestmark = [pytest.mark.usefixtures("fresh_compiler"), pytest.mark.timeout(300)]
 
 
 def latents(blocks: int, *, bias: float, backend: str | None = None) -> list[Tensor]:
