@@ -37,6 +37,7 @@ class Mending:
         self._backend, self._lane, self._exits = backend, lane, exits
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
+        self._broken_again = False
         self._sessions = 0
         self._no_sessions, self._sound = asyncio.Event(), asyncio.Event()
         self._no_sessions.set()
@@ -61,6 +62,7 @@ class Mending:
                 self._no_sessions.set()
 
     def _begin(self) -> None:
+        self._broken_again = self.under_way
         if not self.under_way and not self.failed:
             self.under_way = True
             self._sound.clear()
@@ -71,7 +73,7 @@ class Mending:
             if not self._exits:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._no_sessions.wait(), _TO_END)
-                await self._lane.run(self._backend.load, limited=False)
+                await self._load()
                 logger.info("the backend is loaded again")
                 return
         except Exception:
@@ -81,3 +83,11 @@ class Mending:
             self._sound.set()
         self.failed = True
         os.kill(os.getpid(), signal.SIGTERM)
+
+    async def _load(self) -> None:
+        """Again where it breaks meanwhile and is loaded all the same: just before loading is over."""
+        while True:
+            self._broken_again = False
+            await self._lane.run(self._backend.load, limited=False)
+            if not self._broken_again:
+                return

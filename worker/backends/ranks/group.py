@@ -30,7 +30,10 @@ def join(rank: int, ranks: int, meeting: Path, device: torch.device) -> None:
     if on_gpu:
         # What is lost is noticed and mended by rank 0; NCCL's own watchdog would end the process.
         os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0")
-        torch.cuda.set_device(device)
+    take_device(device)
+    # Ranks meet by a group's number, and an attempt that came to nothing has one too.
+    torchs: Any = dist.distributed_c10d
+    torchs._world.group_count = 0
     store: Any = getattr(dist, "FileStore")  # noqa: B009 (missing in torch's types)
     dist.init_process_group(
         "nccl" if on_gpu else "gloo",
@@ -39,6 +42,12 @@ def join(rank: int, ranks: int, meeting: Path, device: torch.device) -> None:
         world_size=ranks,
         timeout=_LONG,
     )
+
+
+def take_device(device: torch.device) -> None:
+    """Make a GPU the one that this thread uses; every thread has to say so for itself."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
 
 
 def leave() -> None:

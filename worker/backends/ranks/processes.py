@@ -1,12 +1,13 @@
 """Starts the ranks of a stream on several devices, and notices when one is lost.
 
 Followers are child processes, which rank 0 outlives or takes along: they end with it, and where
-one ends or stalls the rest is ended, so that nothing waits for ever.
+one ends or stalls the rest is ended, so that nothing waits for ever: not while they join, either.
 """
 
 from __future__ import annotations
 
 import logging
+import queue
 import subprocess
 import sys
 import tempfile
@@ -19,9 +20,9 @@ from pathlib import Path
 import torch
 
 from framewire.worker.backends.children import environment
-from framewire.worker.engine.ranks.leader import Ranks
+from framewire.worker.engine.ranks.leader import Ranks, RanksLost
 
-from .group import join, leave
+from .group import join, leave, take_device
 
 logger = logging.getLogger(__name__)
 
@@ -48,12 +49,13 @@ class RankProcesses:
         Args:
             threads: CPU threads of each; 0 leaves it to torch.
             timeout: seconds that one step of all ranks may take.
-            on_loss: called once, on a thread of its own, when a rank is lost.
+            on_loss: called once, on a thread of its own, when a rank that has joined is lost.
 
         Raises:
-            RuntimeError: they could not be joined.
+            RanksLost: they could not be joined, such as where one has ended meanwhile.
         """
-        self._closing = threading.Event()
+        self._closing, self._joined = threading.Event(), threading.Event()
+        self._joining: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
         self._on_loss = on_loss
         self._folder = tempfile.TemporaryDirectory(prefix="framewire-ranks-")
         check = logging.getLogger("framewire").isEnabledFor(logging.DEBUG)
@@ -69,9 +71,8 @@ class RankProcesses:
                         _started(rank, len(devices), device, meeting, theirs, threads, check)
                     )
             self.ranks = Ranks(channels, devices[0], timeout=timeout, check=check)
-            self._watcher = threading.Thread(target=self._watch, name="ranks", daemon=True)
-            self._watcher.start()
-            join(0, len(devices), meeting, devices[0])
+            threading.Thread(target=self._watch, name="ranks", daemon=True).start()
+            self._join(len(devices), meeting, devices[0])
         except BaseException:
             self.close()
             raise
@@ -82,6 +83,32 @@ class RankProcesses:
         self._end_followers()
         leave()
         self._folder.cleanup()
+
+    def _join(self, ranks: int, meeting: Path, device: torch.device) -> None:
+        """Be joined by the followers, or told that one is lost, whichever comes first.
+
+        To join waits for all, and cannot be interrupted, so it has a thread of its own.
+        """
+
+        def joined() -> None:
+            try:
+                join(0, ranks, meeting, device)
+            except Exception as error:  # noqa: BLE001 (raised by who waits for it)
+                self._joining.put(error)
+                return
+            self._joining.put(None)
+            if self._closing.is_set():
+                leave()
+
+        take_device(device)
+        with self.ranks.step():
+            threading.Thread(target=joined, name="ranks-joining", daemon=True).start()
+            error = self._joining.get()
+            if error is not None:
+                raise error
+        self._joined.set()
+        if self.ranks.lost:
+            raise RanksLost(self.ranks.lost)
 
     def _end_followers(self) -> None:
         for process in self._processes:
@@ -98,16 +125,23 @@ class RankProcesses:
                 break
         else:
             return
+        if self._closing.is_set():  # which ends them
+            return
         self.ranks.lost = self.ranks.lost or reason
         logger.error("%s", self.ranks.lost)
-        self._end_followers()
-        leave()
-        self._on_loss()
+        try:
+            self._end_followers()
+            leave()
+        finally:
+            self._joining.put(RanksLost(self.ranks.lost))
+        if self._joined.is_set():
+            self._on_loss()
 
     def _loss(self) -> str:
         for rank, process in enumerate(self._processes, 1):
             if process.poll() is not None:
-                return f"rank {rank} ended (exit status {process.returncode})"
+                when = "" if self._joined.is_set() else " before all had joined"
+                return f"rank {rank} ended (exit status {process.returncode}){when}"
         if self.ranks.overdue:
             return "a rank did not do its part in time"
         return self.ranks.lost
