@@ -123,7 +123,7 @@ class Session:
             raise StateError(
                 "a stream is running", hint="read on to its end, or steer() or reset() it"
             )
-        self._size, self._blocks = size, params.num_blocks or self._blocks
+        self._size = size
         self._inbox.clear()
         self._next_index = 0
         self._was_started = True
@@ -282,11 +282,11 @@ class Session:
             logger.info("%s: not sent, the stream has completed", self._name)
             return False
         self._due.steer(message)
-        self._blocks = message.num_blocks or self._blocks
         await self._send(message)
         return True
 
     async def _send(self, message: Params | Steer) -> None:
+        self._blocks = message.num_blocks or self._blocks
         try:
             await self._wire.send(message)
         except LocalProtocolError as error:

@@ -161,13 +161,9 @@ class Shown:
                 self._show(change, at)
         for change in self._resets:
             self._show(change, at)
-        later = [
-            change
-            for change in self._pending()
-            if change.at_block is None and change not in self._before_reset
-        ]
-        asked, untold = self.asked, [one for one in self._untold if one in later]
-        waiting = [one for one in self._waiting if one[1] in later]
+        before, asked = self._before_reset, self.asked
+        untold = [one for one in self._untold if _is_later(one, before)]
+        waiting = [(block, one) for block, one in self._waiting if _is_later(one, before)]
         self.begin(self._text_after_reset if self._resets else asked)
         self.asked, self._untold, self._waiting = asked, untold, waiting
 
@@ -206,6 +202,11 @@ def text_of(values: Mapping[str, Any]) -> str | None:
     said = {key: values[key] for key in ("prompt", "prompts", "blend") if key in values}
     shown = steer_from(**said).shown
     return None if shown is None else str(shown)
+
+
+def _is_later(change: Change, before: list[Change]) -> bool:
+    """Whether it was made by hand behind a reset, before which others were, and is not shown yet."""
+    return change.at_block is None and change.shown_at is None and change not in before
 
 
 def _is_meant(change: Change, event: Steered) -> bool:

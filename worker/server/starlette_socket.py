@@ -6,6 +6,7 @@ Loads no model's libraries: a server without a model turns callers away, too.
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -14,6 +15,8 @@ from framewire.protocol import CLOSE_CODES, CloseCode, Connection, Error, ErrorC
 from framewire.worker.runtime.metrics import Metrics
 from framewire.worker.runtime.retry import retry_after
 from framewire.worker.sessions.viewer_socket import Disconnected
+
+logger = logging.getLogger(__name__)
 
 ABORT_EXTENSION = "framewire.abort"
 """By this name in the ASGI scope a server offers to drop the connection."""
@@ -51,7 +54,10 @@ class StarletteSocket:
         """
         try:
             message = await self._websocket.receive()
+        except RuntimeError as error:
+            raise Disconnected from error
         except Exception as error:  # a front that has died raises errors of its own, as Ray's does
+            logger.warning("a viewer's connection failed: %s", type(error).__name__)
             raise Disconnected from error
         if message["type"] == "websocket.disconnect":
             raise Disconnected

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgpack
 from PIL import Image
+from support.clock import at_rest
 
 from framewire.worker.backends.base import Backend
 from framewire.worker.config import Config
@@ -80,6 +81,11 @@ class MemoryViewer:
         async with asyncio.timeout(PATIENCE):
             await self._to_worker.join()
 
+    async def seen_to(self) -> None:
+        """The same, and the session's tasks have acted on it as far as they can."""
+        await self.taken_in()
+        await at_rest()
+
     async def next(self) -> Any:
         """The next message: bytes of a frame, what a text says, or None after the end."""
         data = await self.next_raw()
@@ -148,6 +154,15 @@ def frames_in(messages: list[Any]) -> list[bytes]:
 
 def texts_in(messages: list[Any]) -> list[dict[str, Any]]:
     return [message for message in messages if isinstance(message, dict)]
+
+
+def told(messages: list[Any]) -> list[tuple[int, int, list[str]]]:
+    """Block, prompt version and keys of each change."""
+    return [
+        (text["block"], text["prompt_version"], text["applied"])
+        for text in texts_in(messages)
+        if text.get("type") == "steered"
+    ]
 
 
 def blocks_of(messages: list[Any]) -> list[int]:

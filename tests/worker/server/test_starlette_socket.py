@@ -14,7 +14,9 @@ class FrontDied(Exception):
     """What a proxy in another process might raise."""
 
 
-async def test_a_front_that_has_died_is_a_viewer_who_has_gone() -> None:
+async def test_a_front_that_has_died_is_a_viewer_who_has_gone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """Not a stream that failed, which its viewer would be told of where the front still says that."""
     coming: list[MutableMapping[str, Any]] = [
         {"type": "websocket.connect"},
@@ -34,3 +36,4 @@ async def test_a_front_that_has_died_is_a_viewer_who_has_gone() -> None:
     assert await socket.receive() == "a"
     with pytest.raises(Disconnected):
         await socket.receive()
+    assert "a viewer's connection failed: FrontDied" in caplog.text

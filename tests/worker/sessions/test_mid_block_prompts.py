@@ -1,6 +1,5 @@
 """Prompts that need not wait for a block, in memory: which block takes them, and what is told."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,6 +15,7 @@ from support.viewers.memory_viewer import (
     ready,
     running_worker,
     texts_in,
+    told,
 )
 
 from framewire.worker.backends.base import Change
@@ -42,29 +42,13 @@ class Held:
                 await entered(gate)
                 for one in maps:
                     viewer.say(**one)
-                await dealt_with(viewer)
+                await viewer.seen_to()
                 gate.open()
             return await viewer.stream()
 
     @property
     def session(self) -> Any:
         return self.backend.sessions[0]
-
-
-async def dealt_with(viewer: MemoryViewer) -> None:
-    """Wait until the session has taken in what was said, and its tasks have seen to it."""
-    await viewer.taken_in()
-    for _ in range(20):
-        await asyncio.sleep(0)
-
-
-def told(messages: list[Any]) -> list[tuple[int, int, list[str]]]:
-    """Block, prompt version and keys of each change."""
-    return [
-        (text["block"], text["prompt_version"], text["applied"])
-        for text in texts_in(messages)
-        if text.get("type") == "steered"
-    ]
 
 
 def versions(messages: list[Any]) -> dict[int, set[int]]:
@@ -135,9 +119,9 @@ async def test_what_comes_after_the_last_pass_is_left_for_the_next_block() -> No
         viewer.say(prompt="a fox", num_blocks=BLOCKS, mid_block_prompts=True, interp_steps=1)
         await entered(gate)
         viewer.say(prompt="snow")
-        await dealt_with(viewer)
+        await viewer.seen_to()
         viewer.say(strength=0.5)
-        await dealt_with(viewer)
+        await viewer.seen_to()
         gate.open()
         messages = await viewer.stream()
     assert held.session.changes == [(3, replace(SNOW, strength=0.5))]

@@ -11,7 +11,7 @@ from support.viewers.memory_viewer import (
     is_event,
     ready,
     running_worker,
-    texts_in,
+    told,
 )
 
 from framewire.protocol.prompts.blends import Blend
@@ -51,22 +51,6 @@ async def waiting(worker: Worker, backend: Encoding, **params: Any) -> MemoryVie
     return viewer
 
 
-async def heard(viewer: MemoryViewer) -> None:
-    """Wait until the session has taken in what was said, and its tasks have seen to it."""
-    await viewer.taken_in()
-    for _ in range(20):
-        await asyncio.sleep(0)
-
-
-def told(messages: list[Any]) -> list[tuple[int, int, list[str]]]:
-    """Block, prompt version and keys of each change."""
-    return [
-        (text["block"], text["prompt_version"], text["applied"])
-        for text in texts_in(messages)
-        if text.get("type") == "steered"
-    ]
-
-
 async def test_a_block_shows_what_it_waited_for_and_the_next_one_the_newest_since() -> None:
     """Each is told once, for the block that shows it."""
     backend = Encoding()
@@ -74,7 +58,7 @@ async def test_a_block_shows_what_it_waited_for_and_the_next_one_the_newest_sinc
         viewer = await waiting(worker, backend)
         for prompt in ("rain", "fog"):
             viewer.say(prompt=prompt)
-            await heard(viewer)
+            await viewer.seen_to()
         backend.gate.open()
         messages = await viewer.stream()
     assert backend.shown == [(2, "snow"), (3, "fog")]
@@ -94,7 +78,7 @@ async def test_blocks_are_made_though_another_prompt_comes_before_each_is_encode
     async def say_another() -> None:
         if viewers and (number := next(prompts, None)) is not None:
             viewers[0].say(prompt=f"number {number}")
-            await heard(viewers[0])
+            await viewers[0].seen_to()
 
     viewers: list[MemoryViewer] = []
     backend = Overtaken()
@@ -113,13 +97,13 @@ async def test_a_prompt_that_came_in_the_wait_is_taken_mid_block_where_that_is_a
     async with run(backend) as worker:
         viewer = await waiting(worker, backend, mid_block_prompts=True)
         viewer.say(prompt="rain")
-        await heard(viewer)
+        await viewer.seen_to()
         backend.gate.open()
         await entered(between)
         rain.open()
         while "rain" not in encoded_by(viewer):
             await worker.in_turn(viewer, lambda: None)
-        await heard(viewer)
+        await viewer.seen_to()
         between.open()
         messages = await viewer.stream()
     assert backend.shown == [(2, "snow")]
@@ -179,7 +163,7 @@ async def test_a_stream_whose_finishing_fails_does_not_wait_for_a_prompt() -> No
     async with run(backend) as worker:
         viewer = await waiting(worker, backend)
         viewer.say(prompt="rain")
-        await heard(viewer)
+        await viewer.seen_to()
         failing.open()
         messages = await viewer.end()
         backend.gate.open()
